@@ -1,0 +1,58 @@
+"""Every error the science raises, in one tree.
+
+A class's docstring is its default message. What the platform makes of each
+(HTTP status, exit code, retry or not) stands in one table in ``api.errors``.
+"""
+
+from __future__ import annotations
+
+
+class NanoError(Exception):
+    """Something went wrong in NANO-OS."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+
+
+class StructureError(NanoError):
+    """The structure is not physically or formally valid."""
+
+
+class ParseError(NanoError):
+    """The file could not be read as a structure."""
+
+    def __init__(self, message: str | None = None, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class UnknownFormat(ParseError):
+    """No parser recognises this file."""
+
+
+class SymmetryError(NanoError):
+    """The space group could not be determined."""
+
+
+class PluginNotFound(NanoError):
+    """No plug-in of that name is installed."""
+
+
+class EngineError(NanoError):
+    """The engine failed."""
+
+
+class UnsupportedByEngine(NanoError):
+    """The engine cannot do what was asked of it."""
+
+
+class WorkflowError(NanoError):
+    """The workflow could not be completed."""
+
+
+class InvalidParameters(NanoError):
+    """The parameters do not fit the workflow's schema."""
+
+
+class EmbeddingError(NanoError):
+    """The structure could not be embedded."""
