@@ -1,0 +1,33 @@
+"""The command ``nano-os``.
+
+Each group of commands is a module of its own that imports nothing heavy at its
+top: services, SQLAlchemy and engines are imported inside the commands.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from api.cli import db
+from api.cli.output import fail
+
+app = typer.Typer(
+    name="nano-os",
+    help="A research platform for atomic-scale materials.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(db.app, name="db")
+
+
+def main() -> None:
+    """Run ``nano-os``; an error of ours is one clear message and its exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the outermost edge: report, then exit
+        sys.exit(fail(error))

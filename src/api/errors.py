@@ -1,0 +1,91 @@
+"""The platform's own errors, and what each error of any layer means to the outside.
+
+``OUTCOMES`` is the one table that maps an error class to its HTTP status, the
+exit code of ``nano-os``, and whether trying again later can help. The closest
+class in an error's ancestry decides; a test asserts that every class is covered
+on purpose, not by the root's entry alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nanoos import errors as science
+from pgsteady import errors as steady
+
+
+class PlatformError(science.NanoError):
+    """The platform could not do what was asked."""
+
+
+class NotFound(PlatformError):
+    """There is no such record, or it is not yours to see."""
+
+
+class Conflict(PlatformError):
+    """A record like this exists already."""
+
+
+class NotAllowed(PlatformError):
+    """Your role may not do this."""
+
+
+class WrongUsage(PlatformError):
+    """The command was given something it cannot use."""
+
+
+class SchemaNotReady(PlatformError):
+    """The database has not been migrated to what this version of the code needs."""
+
+
+class LostLease(PlatformError):
+    """Another worker has taken this job over; the result was not stored."""
+
+
+class Outcome(NamedTuple):
+    """What an error means outside: HTTP status, exit code, worth another try."""
+
+    http_status: int
+    exit_code: int
+    retry: bool = False
+
+
+FAILURE, USAGE, ENVIRONMENT = 1, 2, 3
+
+OUTCOMES: dict[type[Exception], Outcome] = {
+    science.NanoError: Outcome(500, FAILURE),
+    science.StructureError: Outcome(422, FAILURE),
+    science.ParseError: Outcome(422, FAILURE),
+    science.UnknownFormat: Outcome(415, FAILURE),
+    science.SymmetryError: Outcome(422, FAILURE),
+    science.PluginNotFound: Outcome(404, USAGE),
+    science.EngineError: Outcome(500, FAILURE, retry=True),
+    science.UnsupportedByEngine: Outcome(422, FAILURE),
+    science.WorkflowError: Outcome(500, FAILURE),
+    science.InvalidParameters: Outcome(422, USAGE),
+    science.EmbeddingError: Outcome(422, FAILURE),
+    PlatformError: Outcome(500, FAILURE),
+    NotFound: Outcome(404, FAILURE),
+    Conflict: Outcome(409, FAILURE),
+    NotAllowed: Outcome(403, FAILURE),
+    WrongUsage: Outcome(422, USAGE),
+    SchemaNotReady: Outcome(503, ENVIRONMENT),
+    LostLease: Outcome(409, FAILURE),
+    steady.PgSteadyError: Outcome(500, FAILURE),
+    steady.UrlError: Outcome(500, ENVIRONMENT),
+    steady.EnvironmentFault: Outcome(503, ENVIRONMENT),
+    steady.ServerUnreachable: Outcome(503, ENVIRONMENT, retry=True),
+    steady.AuthenticationFailed: Outcome(503, ENVIRONMENT),
+    steady.DatabaseMissing: Outcome(503, ENVIRONMENT),
+    steady.ExtensionMissing: Outcome(503, ENVIRONMENT),
+    steady.PoolerInTheWay: Outcome(503, ENVIRONMENT),
+    steady.ClusterError: Outcome(503, ENVIRONMENT),
+}
+
+
+def outcome(error: Exception) -> Outcome:
+    """Return what ``error`` means outside; an unknown class is an internal failure."""
+    for ancestor in type(error).__mro__:
+        if ancestor in OUTCOMES:
+            return OUTCOMES[ancestor]
+    return Outcome(500, FAILURE)

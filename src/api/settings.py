@@ -1,0 +1,53 @@
+"""Settings of the platform, from the environment and the ``.env`` beside ``alembic.ini``.
+
+``DATABASE_URL`` is not here: ``pgsteady.url`` is its only resolver.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+"""Where ``alembic.ini`` and ``.env`` lie."""
+
+
+class Settings(BaseSettings):
+    """Each field is read from the environment variable ``NANO_OS_<FIELD>``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NANO_OS_", env_file=PROJECT_ROOT / ".env", extra="ignore"
+    )
+
+    home: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("nano-os"),
+        description="Folder of the embedded database.",
+    )
+    postgres_major: int = Field(
+        default=18, description="Major version of a newly made embedded database: 16 or 18."
+    )
+    pool_size: int = Field(
+        default=5, ge=1, description="Connections that one process keeps to the database."
+    )
+    lease_s: int = Field(
+        default=60,
+        ge=2,
+        description="Seconds without a heartbeat after which a job may be claimed by another "
+        "worker.",
+    )
+    poll_s: float = Field(
+        default=5.0, gt=0, description="Seconds between a worker's looks at the queue when idle."
+    )
+    max_attempts: int = Field(
+        default=5, ge=1, description="Times a job may be claimed before it fails for good."
+    )
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings, read once per process."""
+    return Settings()

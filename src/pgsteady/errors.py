@@ -1,0 +1,50 @@
+"""Every error pgsteady raises, in one tree; a class's docstring is its default message."""
+
+from __future__ import annotations
+
+
+class PgSteadyError(Exception):
+    """Schema change could not go on.
+
+    ``hint`` is the next step for the reader; it is printed below the message.
+    """
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message}\n{self.hint}" if self.hint else message
+
+
+class UrlError(PgSteadyError):
+    """The database URL cannot be used."""
+
+
+class EnvironmentFault(PgSteadyError):
+    """The database or its surroundings are not as needed."""
+
+
+class ServerUnreachable(EnvironmentFault):
+    """No PostgreSQL server answers at that address."""
+
+
+class AuthenticationFailed(EnvironmentFault):
+    """The server refused the user name or password."""
+
+
+class DatabaseMissing(EnvironmentFault):
+    """The server has no database of that name."""
+
+
+class ExtensionMissing(EnvironmentFault):
+    """The extension is not installed, or this role may not create it."""
+
+
+class PoolerInTheWay(EnvironmentFault):
+    """A connection pooler stands between the migration and the server."""
+
+
+class ClusterError(EnvironmentFault):
+    """A PostgreSQL cluster could not be created, started or stopped."""
