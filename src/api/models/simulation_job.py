@@ -1,0 +1,106 @@
+"""Simulation jobs. This table is the queue."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, func, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from api.models.base import EMPTY_OBJECT, Base, Identified, one_of
+from api.models.structure import Structure
+from api.models.workflow_template import WorkflowTemplate
+
+JOB_ORIGINS = ("submitted", "imported")
+STATUSES = ("queued", "waiting", "running", "paused", "succeeded", "failed", "cancelled")
+
+
+class SimulationJob(Identified, Base):
+    """One calculation asked for, from submission to its end.
+
+    A worker claims the due job that waits longest; ``lease_until`` says until
+    when it is that worker's, ``attempt`` tells a late worker from the present
+    one. Heartbeat, lease and progress are in no index and pages keep room, so
+    that heartbeats stay heap-only updates.
+    """
+
+    __tablename__ = "simulation_jobs"
+    __table_args__ = (
+        one_of("origin", JOB_ORIGINS),
+        one_of("status", STATUSES),
+        CheckConstraint(
+            "origin = 'imported' OR (structure_id IS NOT NULL"
+            " AND workflow_template_id IS NOT NULL AND engine IS NOT NULL)",
+            name="submitted_is_complete",
+        ),
+        CheckConstraint("progress BETWEEN 0 AND 1", name="progress"),
+        CheckConstraint("priority BETWEEN -100 AND 100", name="priority"),
+        CheckConstraint("attempt >= 0", name="attempt"),
+        CheckConstraint(
+            "(status = 'running') = (lease_until IS NOT NULL)", name="running_has_lease"
+        ),
+        CheckConstraint(
+            "(status IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)",
+            name="ended_has_time",
+        ),
+        Index(
+            "ix_simulation_jobs_claim", "due_at", "id", postgresql_where=text("status = 'queued'")
+        ),
+        Index("ix_simulation_jobs_running", "id", postgresql_where=text("status = 'running'")),
+        Index(
+            "uq_simulation_jobs_identity",
+            "owner_id",
+            "structure_id",
+            "workflow_template_id",
+            "engine",
+            "parameters_sha256",
+            unique=True,
+            postgresql_where=text("origin = 'submitted' AND status NOT IN ('failed', 'cancelled')"),
+        ),
+        {
+            "comment": "Submitted simulation jobs; this table is the queue",
+            "postgresql_with": {"fillfactor": 70},
+        },
+    )
+
+    owner_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="RESTRICT"), index=True
+    )
+    structure_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("structures.id", ondelete="RESTRICT"),
+        index=True,
+        comment="NULL only for imported runs without one",
+    )
+    workflow_template_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("workflow_templates.id", ondelete="RESTRICT"), index=True
+    )
+    engine: Mapped[str | None]
+    origin: Mapped[str] = mapped_column(server_default="submitted")
+    parameters: Mapped[dict[str, Any]] = mapped_column(
+        server_default=EMPTY_OBJECT, comment="All of them, defaults filled in"
+    )
+    parameters_sha256: Mapped[str] = mapped_column(comment="Of the parameters as canonical JSON")
+    status: Mapped[str] = mapped_column(server_default="queued")
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    submitted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    due_at: Mapped[datetime] = mapped_column(
+        server_default=func.now(),
+        comment="submitted_at - priority * 10 min: claimed in this order, so waiting counts",
+    )
+    attempt: Mapped[int] = mapped_column(server_default=text("0"), comment="Times claimed so far")
+    worker: Mapped[str | None] = mapped_column(comment="host:pid that claimed it last")
+    lease_until: Mapped[datetime | None] = mapped_column(
+        comment="Until when the worker holds it without a further heartbeat"
+    )
+    heartbeat_at: Mapped[datetime | None]
+    progress: Mapped[float] = mapped_column(server_default=text("0"), comment="0 to 1")
+    progress_message: Mapped[str | None]
+    error: Mapped[str | None] = mapped_column(comment="Why it failed, in words")
+    error_type: Mapped[str | None] = mapped_column(comment="Class of the error")
+    started_at: Mapped[datetime | None] = mapped_column(comment="Start of the last attempt")
+    finished_at: Mapped[datetime | None]
+
+    structure: Mapped[Structure | None] = relationship(lazy="raise")
+    workflow_template: Mapped[WorkflowTemplate | None] = relationship(lazy="raise")

@@ -1,0 +1,63 @@
+"""Simulation results: numbers with units, the method behind them, and their provenance."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from api.models.base import EMPTY_OBJECT, Base, Created, Identified
+from api.models.simulation_job import SimulationJob
+
+
+class SimulationResult(Identified, Created, Base):
+    """What one job yielded. Main quantities are typed columns, the rest is ``data``."""
+
+    __tablename__ = "simulation_results"
+    __table_args__ = (
+        CheckConstraint("volume_a3 > 0", name="volume_a3"),
+        CheckConstraint("max_force_ev_per_a >= 0", name="max_force_ev_per_a"),
+        CheckConstraint("wall_time_s >= 0", name="wall_time_s"),
+        {"comment": "Simulation outputs"},
+    )
+
+    simulation_job_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("simulation_jobs.id", ondelete="RESTRICT"), unique=True
+    )
+    energy_ev: Mapped[float | None] = mapped_column(comment="Total energy of the cell, in eV")
+    energy_ev_per_atom: Mapped[float | None] = mapped_column(comment="In eV per atom")
+    max_force_ev_per_a: Mapped[float | None] = mapped_column(
+        comment="Largest force on an atom, in eV/Å"
+    )
+    pressure_gpa: Mapped[float | None] = mapped_column(comment="In GPa, positive under compression")
+    volume_a3: Mapped[float | None] = mapped_column(comment="Volume of the cell, in Å³")
+    volume_a3_per_atom: Mapped[float | None] = mapped_column(comment="In Å³ per atom")
+    bulk_modulus_gpa: Mapped[float | None] = mapped_column(comment="In GPa")
+    bulk_modulus_derivative: Mapped[float | None] = mapped_column(
+        comment="Pressure derivative of the bulk modulus, dimensionless"
+    )
+    data: Mapped[dict[str, Any]] = mapped_column(
+        server_default=EMPTY_OBJECT, comment="Further quantities: name → {values, unit}"
+    )
+    is_converged: Mapped[bool] = mapped_column(server_default=text("false"))
+    convergence: Mapped[dict[str, Any]] = mapped_column(server_default=EMPTY_OBJECT)
+    method: Mapped[dict[str, Any]] = mapped_column(
+        comment="Code, functional or potential, and what else makes numbers comparable"
+    )
+    method_sha256: Mapped[str] = mapped_column(
+        index=True, comment="Of the method as canonical JSON"
+    )
+    output_structure_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("structures.id", ondelete="RESTRICT"), index=True
+    )
+    provenance: Mapped[dict[str, Any]] = mapped_column(
+        comment="Engine, package versions, host, code revision, hash of the input"
+    )
+    artifacts: Mapped[list[dict[str, Any]]] = mapped_column(
+        server_default=text("'[]'::jsonb"), comment="Files: name, media type, sha256, place"
+    )
+    wall_time_s: Mapped[float | None] = mapped_column(comment="Time in the engine, in s")
+
+    simulation_job: Mapped[SimulationJob] = relationship(lazy="raise")
