@@ -1,0 +1,1 @@
+"""The platform: database, services, REST, CLI and worker around the science."""

@@ -1,0 +1,1 @@
+"""What services return and programs read: the documents behind ``--json``."""

@@ -1,0 +1,1 @@
+"""Business rules and queries; they flush and never commit."""

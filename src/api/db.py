@@ -1,0 +1,107 @@
+"""The way into the database: one URL, one engine per process, sessions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import asyncpg
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from api import embedded
+from api.errors import SchemaNotReady
+from api.settings import PROJECT_ROOT, settings
+from pgsteady import url
+from pgsteady.errors import AuthenticationFailed, DatabaseMissing, ServerUnreachable
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+@lru_cache(maxsize=1)
+def database_url() -> url.DatabaseUrl:
+    """Return the URL in force and its source; starts the embedded database where it is that."""
+    return url.resolve(PROJECT_ROOT / "alembic.ini", embedded.join)
+
+
+def code_version() -> str:
+    """Return the version of the installed project, ``0+unknown`` where it is not installed."""
+    try:
+        return version("nano-os")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def make_engine() -> AsyncEngine:
+    """Return an engine whose connections name themselves ``nano-os/<version>@<revision>``."""
+    engine = create_async_engine(database_url().asyncpg(), pool_size=settings().pool_size)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def name_connection(connection: Any, _record: Any) -> None:
+        connection.run_async(_name)
+
+    return engine
+
+
+async def _name(connection: asyncpg.Connection) -> None:
+    revision = "none"
+    if await connection.fetchval("SELECT to_regclass('alembic_version')"):
+        revision = await connection.fetchval("SELECT max(version_num) FROM alembic_version")
+    name = f"nano-os/{code_version()}@{revision}"
+    await connection.execute("SELECT set_config('application_name', $1, false)", name)
+
+
+@asynccontextmanager
+async def connect() -> AsyncIterator[Sessions]:
+    """Yield a session factory on a database that answers and has its tables.
+
+    Raises ServerUnreachable, AuthenticationFailed, DatabaseMissing or
+    SchemaNotReady, each with the next step.
+    """
+    engine = make_engine()
+    try:
+        await _require_schema(engine)
+        yield async_sessionmaker(engine, expire_on_commit=False)
+    finally:
+        await engine.dispose()
+
+
+async def schema_revision(engine: AsyncEngine) -> str | None:
+    """Return the revision the database is at; None where no migration ever ran."""
+    async with _connection(engine) as connection:
+        if not await connection.scalar(text("SELECT to_regclass('alembic_version')")):
+            return None
+        revision: str | None = await connection.scalar(
+            text("SELECT max(version_num) FROM alembic_version")
+        )
+        return revision
+
+
+async def _require_schema(engine: AsyncEngine) -> None:
+    if await schema_revision(engine) is None:
+        raise SchemaNotReady(
+            f"The database has no tables yet. Run `alembic upgrade head` in {PROJECT_ROOT}."
+        )
+
+
+@asynccontextmanager
+async def _connection(engine: AsyncEngine) -> AsyncIterator[Any]:
+    where = database_url()
+    address = f"{where.url.render_as_string(hide_password=True)} (from {where.source})"
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    except asyncpg.InvalidPasswordError as error:
+        raise AuthenticationFailed(
+            f"{address} refused the user or password.", hint="Check DATABASE_URL."
+        ) from error
+    except asyncpg.InvalidCatalogNameError as error:
+        raise DatabaseMissing(f"{address}: {error}", hint="Create it, or name another.") from error
+    except OSError as error:
+        raise ServerUnreachable(
+            f"No PostgreSQL server answers at {address}: {error}",
+            hint="Start it, or correct DATABASE_URL (`nano-os db url` shows its source).",
+        ) from error

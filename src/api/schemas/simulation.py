@@ -1,0 +1,97 @@
+"""Workflows, jobs and results as documents."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+
+class WorkflowSummary(BaseModel):
+    """A workflow that can be submitted."""
+
+    name: str
+    version: int
+    title: str
+    engine: str
+    is_active: bool
+
+
+class WorkflowDetail(WorkflowSummary):
+    """A workflow with its parameters."""
+
+    description: str
+    steps: list[dict[str, Any]]
+    parameters_schema: dict[str, Any]
+    defaults: dict[str, Any]
+    resources: dict[str, Any]
+
+
+class Skipped(BaseModel):
+    """A structure for which no job was made, and why."""
+
+    id: UUID
+    reason: str
+
+
+class SubmitReport(BaseModel):
+    """What a submission did; ``existing`` are jobs that were asked for before."""
+
+    submitted: list[UUID] = []
+    existing: list[UUID] = []
+    skipped: list[Skipped] = []
+
+
+class JobSummary(BaseModel):
+    """One line of the queue."""
+
+    id: UUID
+    workflow: str | None
+    engine: str | None
+    structure_id: UUID | None
+    structure_name: str | None
+    reduced_formula: str | None
+    status: str
+    priority: int
+    attempt: int
+    progress: float
+    progress_message: str | None
+    error: str | None
+    submitted_at: datetime
+    finished_at: datetime | None
+
+
+class JobDetail(JobSummary):
+    """All that is known of one job."""
+
+    parameters: dict[str, Any]
+    parameters_sha256: str
+    error_type: str | None
+    worker: str | None
+    heartbeat_at: datetime | None
+    started_at: datetime | None
+    result_id: UUID | None
+
+
+class ResultDetail(BaseModel):
+    """A result with its provenance."""
+
+    id: UUID
+    job_id: UUID
+    workflow: str | None
+    structure_id: UUID | None
+    structure_name: str | None
+    reduced_formula: str | None
+    quantities: dict[str, float | None]
+    data: dict[str, Any]
+    is_converged: bool
+    convergence: dict[str, Any]
+    method: dict[str, Any]
+    method_sha256: str
+    output_structure_id: UUID | None
+    provenance: dict[str, Any]
+    artifacts: list[dict[str, Any]]
+    wall_time_s: float | None
+    created_at: datetime

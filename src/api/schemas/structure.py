@@ -1,0 +1,77 @@
+"""Structures as documents."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+
+class FailedFile(BaseModel):
+    """A file that was not imported, and why."""
+
+    file: str
+    error: str
+    line: int | None = Field(default=None, description="Where in the file, if it can be said")
+
+
+class ImportReport(BaseModel):
+    """What an import did; ``existing`` counts structures that were there already."""
+
+    imported: int = 0
+    existing: int = 0
+    failed: list[FailedFile] = []
+
+
+class StructureSummary(BaseModel):
+    """One line of a list."""
+
+    id: UUID
+    name: str | None
+    reduced_formula: str
+    space_group_symbol: str | None = Field(description="At a tolerance of 0.1 Å")
+    space_group_number: int | None = Field(description="At a tolerance of 0.1 Å")
+    number_of_sites: int
+    volume_a3: float | None
+    is_ordered: bool
+    origin: str
+    visibility: str
+    source_name: str | None
+    created_at: datetime
+
+
+class StructureDetail(StructureSummary):
+    """All that is known of one structure."""
+
+    material_id: UUID
+    anonymous_formula: str
+    hill_formula: str
+    chemical_system: str
+    elements: list[str]
+    density_g_per_cm3: float | None
+    space_group_number_at_0_01: int | None
+    space_group_symbol_at_0_01: str | None
+    symmetry_engine: str | None
+    lattice_a: list[list[float]] | None
+    positions_a: list[list[float]]
+    species: list[dict[str, Any]]
+    species_at_sites: list[str]
+    dimension_types: list[int]
+    fingerprint: str
+    fingerprint_version: int
+    parent_id: UUID | None
+    source_format: str | None
+    source_sha256: str | None
+    extra: dict[str, Any]
+
+
+class Neighbour(BaseModel):
+    """A structure near another in a model's space."""
+
+    id: UUID
+    name: str | None
+    reduced_formula: str
+    space_group_symbol: str | None
+    distance: float
