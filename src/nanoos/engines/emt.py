@@ -1,0 +1,89 @@
+"""Effective medium theory for seven fcc metals, as ASE implements it: no installation, fast."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from nanoos.engines.engine import Evaluation
+from nanoos.errors import EngineError, UnsupportedByEngine
+from nanoos.structures import Structure
+
+
+class Emt:
+    """Effective medium theory (EMT) of K. W. Jacobsen, P. Stoltze and J. K. Nørskov.
+
+    Made for the fcc metals Al, Ni, Cu, Pd, Ag, Pt and Au and their alloys. ASE's code also takes
+    H, C, N and O, but says that these are not well described and not for any serious use, so
+    they are refused here. Energies are counted from the perfect fcc metals, near zero there.
+    """
+
+    name = "emt"
+    potential = (
+        "Effective medium theory: K. W. Jacobsen, P. Stoltze, J. K. Nørskov, "
+        "Surf. Sci. 366, 394 (1996)"
+    )
+    elements = frozenset({"Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au"})
+    properties = frozenset({"energy", "forces", "stress"})
+
+    @property
+    def version(self) -> str:
+        """The version of ASE."""
+        return version("ase")
+
+    def method(self) -> dict[str, Any]:
+        """Return code, its version, the potential and its one option."""
+        return {
+            "code": "ASE EMT",
+            "code_version": self.version,
+            "potential": self.potential,
+            "asap_cutoff": False,
+        }
+
+    def probe(self) -> str | None:
+        """Return None: ASE comes with NANO-OS. Without it, how to get it."""
+        if find_spec("ase") is None:
+            return "ASE is not installed: pip install ase"
+        return None
+
+    def refuses(self, structure: Structure) -> str | None:
+        """Return why EMT cannot evaluate ``structure``: mixed sites or other elements."""
+        if not structure.is_ordered:
+            return "EMT needs one atom on every site; this structure has partly occupied sites"
+        unknown = sorted(set(structure.elements) - self.elements)
+        if unknown:
+            return f"EMT knows {_words(sorted(self.elements))}, not {_words(unknown)}"
+        return None
+
+    def calculate(self, structure: Structure) -> Evaluation:
+        """Return energy, forces and, for a periodic structure, stress.
+
+        Raises
+        ------
+        UnsupportedByEngine
+            If the structure holds other elements or mixed sites.
+        EngineError
+            If the numbers are not finite: atoms lie on top of each other.
+        """
+        from ase.calculators.emt import EMT
+        from ase.units import GPa
+
+        if reason := self.refuses(structure):
+            raise UnsupportedByEngine(reason)
+        atoms = structure.to_ase()
+        atoms.calc = EMT(asap_cutoff=False)  # type: ignore[no-untyped-call]
+        with np.errstate(all="ignore"):
+            energy = float(atoms.get_potential_energy())
+            forces = atoms.get_forces()
+            stress = atoms.get_stress(voigt=False) / GPa if all(structure.periodic) else None
+        if not (np.isfinite(energy) and np.isfinite(forces).all()):
+            raise EngineError("EMT gave no finite energy or forces: do atoms overlap?")
+        return Evaluation(energy, forces, stress)
+
+
+def _words(symbols: list[str]) -> str:
+    """Return ``["A", "B", "C"]`` as "A, B and C"."""
+    return " and ".join(filter(None, [", ".join(symbols[:-1]), symbols[-1]]))
