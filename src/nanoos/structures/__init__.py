@@ -1,0 +1,17 @@
+"""Atomic structures and what can be said of one: formulas, symmetry, fingerprint."""
+
+from nanoos.structures.analysis import Analysis, analyse
+from nanoos.structures.fingerprint import FINGERPRINT_VERSION, fingerprint
+from nanoos.structures.structure import Species, Structure
+from nanoos.structures.symmetry import SpaceGroup, space_group
+
+__all__ = [
+    "FINGERPRINT_VERSION",
+    "Analysis",
+    "SpaceGroup",
+    "Species",
+    "Structure",
+    "analyse",
+    "fingerprint",
+    "space_group",
+]

@@ -1,0 +1,69 @@
+"""Plug-ins by entry points: engines, workflows, embedders and parsers.
+
+A package adds one with an entry point in the group; what NANO-OS brings comes through the
+same door. The table below repeats the project's own entry points, so that they also serve
+when the project is not installed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any
+
+from nanoos.errors import PluginNotFound
+
+BUILT_IN: Mapping[str, Mapping[str, str]] = {
+    "nanoos.engines": {"emt": "nanoos.engines.emt:Emt"},
+    "nanoos.workflows": {
+        "equation_of_state": "nanoos.workflows.equation_of_state:EquationOfState",
+    },
+    "nanoos.embedders": {"soap": "nanoos.embedders.soap:Soap"},
+    "nanoos.parsers": {
+        "cif": "nanoos.parsers.cif:Cif",
+        "poscar": "nanoos.parsers.poscar:Poscar",
+        "extxyz": "nanoos.parsers.extxyz:ExtendedXyz",
+    },
+}
+
+_log = logging.getLogger(__name__)
+
+
+@cache
+def load(group: str) -> Mapping[str, Any]:
+    """Return every plug-in of the group that loads, by name, built-in ones first.
+
+    One that fails to load is logged as a warning and left out. A foreign plug-in cannot take
+    the name of a built-in one.
+    """
+    loaded = {}
+    for name, entry in _entries(group).items():
+        try:
+            loaded[name] = entry.load()
+        except Exception as error:  # noqa: BLE001 - importing foreign code may raise anything
+            _log.warning("Plug-in %s of %s does not load: %r", name, group, error)
+    return MappingProxyType(loaded)
+
+
+def get(group: str, name: str) -> Any:
+    """Return one plug-in. Raises PluginNotFound, which names those there are."""
+    plugins = load(group)
+    if name in plugins:
+        return plugins[name]
+    kind = group.removeprefix("nanoos.").removesuffix("s")
+    if name in _entries(group):
+        raise PluginNotFound(f"The {kind} {name!r} is installed but does not load; see the log.")
+    there = ", ".join(plugins) or "none"
+    raise PluginNotFound(f"There is no {kind} {name!r}. Installed: {there}.")
+
+
+def _entries(group: str) -> dict[str, EntryPoint]:
+    built_in = BUILT_IN.get(group, {})
+    entries = {name: EntryPoint(name, value, group) for name, value in built_in.items()}
+    for entry in entry_points(group=group):
+        if entry.value != entries.setdefault(entry.name, entry).value:
+            _log.warning("Plug-in %s of %s is ignored: the name is taken.", entry.value, group)
+    return entries

@@ -1,0 +1,91 @@
+"""Chemical formulas by the rules of OPTIMADE 1.2 (section "Structures Entries").
+
+Every function takes a composition: element → number of atoms in the cell, as
+`Structure.composition` gives it.
+
+With partial occupancies the numbers need not be integers. OPTIMADE then asks for integers
+"that indicate the correct proportions within reasonable approximation"; here they are the
+smallest ones that give each element's atomic fraction to within 0.001, whatever the cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import gcd
+from string import ascii_lowercase, ascii_uppercase
+
+FRACTION_TOLERANCE = 0.001
+_INTEGER_TOLERANCE = 1e-6
+_MOST_ATOMS = 10_000  # of one formula unit; a trace element is not rounded away before that
+
+Composition = Mapping[str, float]
+
+
+def reduced(composition: Composition) -> str:
+    """Return OPTIMADE's reduced formula: alphabetical, no "1", smallest integers (``O2Ti``)."""
+    return _written(sorted(proportions(composition).items()))
+
+
+def anonymous(composition: Composition) -> str:
+    """Return the formula with letters for elements, largest number first (``A2B``)."""
+    numbers = sorted(proportions(composition).values(), reverse=True)
+    return _written([(_letters(i), n) for i, n in enumerate(numbers)])
+
+
+def hill(composition: Composition, *, molecule: bool) -> str | None:
+    """Return the formula in Hill order: C, H, then alphabetical; without C all alphabetical.
+
+    A molecule is written whole (``C6H6``), a crystal as its reduced formula unit. None when
+    partial occupancies do not add up to whole atoms, as OPTIMADE asks for.
+    E. A. Hill, J. Am. Chem. Soc. 22, 478 (1900).
+    """
+    if not _is_whole(composition):
+        return None
+    numbers = (
+        {e: round(n) for e, n in composition.items()} if molecule else proportions(composition)
+    )
+    first = ("C", "H") if "C" in numbers else ()
+    order = [e for e in first if e in numbers] + sorted(set(numbers) - set(first))
+    return _written([(e, numbers[e]) for e in order])
+
+
+def chemical_system(composition: Composition) -> str:
+    """Return the elements in alphabetical order, joined by hyphens (``Cl-Na``)."""
+    return "-".join(sorted(composition))
+
+
+def proportions(composition: Composition) -> dict[str, int]:
+    """Return the smallest integers in the proportions of the composition."""
+    if _is_whole(composition):
+        numbers = {e: round(n) for e, n in composition.items()}
+    else:
+        numbers = _approximated(composition)
+    divisor = gcd(*numbers.values())
+    return {e: n // divisor for e, n in numbers.items()}
+
+
+def _is_whole(composition: Composition) -> bool:
+    return all(abs(n - round(n)) < _INTEGER_TOLERANCE for n in composition.values())
+
+
+def _approximated(composition: Composition) -> dict[str, int]:
+    total = sum(composition.values())
+    fractions = {e: n / total for e, n in composition.items()}
+    for atoms in range(len(fractions), _MOST_ATOMS):
+        numbers = {e: round(f * atoms) for e, f in fractions.items()}
+        if all(
+            n > 0 and abs(n / atoms - fractions[e]) <= FRACTION_TOLERANCE
+            for e, n in numbers.items()
+        ):
+            return numbers
+    return {e: max(1, round(f * _MOST_ATOMS)) for e, f in fractions.items()}
+
+
+def _letters(index: int) -> str:
+    """Return A … Z, Aa … Za, Ab … Zb and so on, OPTIMADE's anonymous symbols."""
+    suffix, letter = divmod(index, len(ascii_uppercase))
+    return ascii_uppercase[letter] + (ascii_lowercase[suffix - 1] if suffix else "")
+
+
+def _written(parts: list[tuple[str, int]]) -> str:
+    return "".join(symbol + (str(n) if n > 1 else "") for symbol, n in parts)

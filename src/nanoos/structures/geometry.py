@@ -1,0 +1,82 @@
+"""Distances under periodic boundary conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two sites and the distance between them in Å; ``i == j`` is a site and its own image."""
+
+    i: int
+    j: int
+    distance_a: float
+
+
+def cell_heights(lattice_a: Array) -> Array:
+    """Return the distances in Å between opposite faces of the cell, shape (3,).
+
+    The height over face i is V / ‖a_j × a_k‖, zero when the vectors are linearly dependent.
+    """
+    a, b, c = lattice_a
+    faces = np.array([np.cross(b, c), np.cross(c, a), np.cross(a, b)])
+    areas = np.linalg.norm(faces, axis=1)
+    volume = abs(float(np.dot(faces[0], a)))
+    heights: Array = np.divide(volume, areas, out=np.zeros(3), where=areas > 0)
+    return heights
+
+
+def wrapped(fractional: Array, periodic: tuple[bool, bool, bool]) -> Array:
+    """Return the fractional coordinates moved into [0, 1) along the periodic directions."""
+    return np.where(periodic, fractional - np.floor(fractional), fractional)
+
+
+def closest_pair(
+    lattice_a: Array | None,
+    positions_a: Array,
+    periodic: tuple[bool, bool, bool],
+    cutoff_a: float,
+) -> Pair | None:
+    """Return the closest two sites nearer than ``cutoff_a`` Å, images included, else None."""
+    n_sites = len(positions_a)
+    points, owners = positions_a, np.arange(n_sites)
+    if lattice_a is not None and any(periodic):
+        points, owners = _with_images(lattice_a, positions_a, periodic, cutoff_a)
+    if len(points) < 2:
+        return None
+    distances, neighbours = cKDTree(points).query(
+        points[:n_sites], k=2, distance_upper_bound=cutoff_a
+    )
+    # With two points at one place either may be named first: the neighbour is the other one.
+    other = np.where(neighbours[:, 0] == np.arange(n_sites), 1, 0)
+    nearest = distances[np.arange(n_sites), other]
+    i = int(np.argmin(nearest))
+    if not np.isfinite(nearest[i]):
+        return None
+    j = int(owners[neighbours[i, other[i]]])
+    return Pair(min(i, j), max(i, j), float(nearest[i]))
+
+
+def _with_images(
+    lattice_a: Array, positions_a: Array, periodic: tuple[bool, bool, bool], cutoff_a: float
+) -> tuple[Array, NDArray[np.int64]]:
+    """Return the sites, wrapped, then their images within ``cutoff_a`` of the cell."""
+    fractional = wrapped(positions_a @ np.linalg.inv(lattice_a), periodic)
+    margin = np.where(periodic, cutoff_a / cell_heights(lattice_a), np.inf)
+    reach = [int(np.ceil(m)) if p else 0 for m, p in zip(margin, periodic, strict=True)]
+    shifts = np.array(
+        [s for s in product(*(range(-r, r + 1) for r in reach)) if any(s)], dtype=np.float64
+    ).reshape(-1, 3)
+    images = fractional[None, :, :] + shifts[:, None, :]
+    near = np.all((images > -margin) & (images < 1 + margin), axis=2)
+    owners = np.broadcast_to(np.arange(len(fractional)), near.shape)[near]
+    points = np.concatenate([fractional, images[near]]) @ lattice_a
+    return points, np.concatenate([np.arange(len(fractional)), owners])
