@@ -22,9 +22,9 @@ from api.models.base import (
 class Material(Identified, Owned, Updated, Base):
     """A composition in one space group; polymorphs are different materials.
 
-    Crystals are told apart by formula unit and space group, everything else
-    (molecules, slabs, wires) by its whole formula; ``hill_formula`` holds
-    whichever of the two applies, so one constraint serves both.
+    Crystals are told apart by formula unit and space group, slabs and wires by
+    formula unit, molecules by their whole formula; ``hill_formula`` holds what
+    applies, so one constraint serves all.
     """
 
     __tablename__ = "materials"
@@ -49,7 +49,7 @@ class Material(Identified, Owned, Updated, Base):
     )
     anonymous_formula: Mapped[str] = mapped_column(index=True, comment="OPTIMADE: such as A2B")
     hill_formula: Mapped[str] = mapped_column(
-        comment="Hill order; of the formula unit for crystals, of the whole otherwise"
+        comment="Hill order; of the formula unit, for molecules of the whole"
     )
     chemical_system: Mapped[str] = mapped_column(
         index=True, comment="Elements in alphabetical order, joined by -"

@@ -1,0 +1,19 @@
+"""Canonical JSON and its hash, by which equal parameters and equal methods are known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical_json(document: Any) -> str:
+    """Return ``document`` as JSON with sorted keys and no spaces (as RFC 8785 orders them)."""
+    return json.dumps(
+        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def sha256(document: Any) -> str:
+    """Return the sha256 of the canonical JSON of ``document``, in hex."""
+    return hashlib.sha256(canonical_json(document).encode()).hexdigest()

@@ -1,0 +1,165 @@
+"""Simulations: submitting jobs, and looking at them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import contains_eager
+from uuid_utils.compat import uuid7
+
+from api.errors import NotFound
+from api.models import SimulationJob, SimulationResult, Structure, User
+from api.schemas.simulation import JobDetail, JobSummary, Skipped, SubmitReport
+from api.services import structures, workflows
+from api.services.canonical import sha256
+from nanoos import plugins
+from nanoos.errors import UnsupportedByEngine
+from nanoos.workflows import read_parameters, refusal
+
+QUEUE_CHANNEL = "nano_os_jobs"
+"""Workers LISTEN here; a submission notifies when its transaction commits."""
+
+_NOT_ENDED_BADLY = text("origin = 'submitted' AND status NOT IN ('failed', 'cancelled')")
+
+
+async def submit(
+    session: AsyncSession,
+    workflow: str,
+    structure_ids: Sequence[UUID] | None,
+    *,
+    owner: User,
+    engine: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    priority: int = 0,
+) -> SubmitReport:
+    """Queue one job per structure; what was asked for before is returned as existing.
+
+    With ``structure_ids`` None all uploaded structures are taken and those the
+    engine cannot do are skipped; named ones are submitted all or not at all.
+
+    Raises NotFound for an unknown workflow or structure, PluginNotFound for an
+    unknown engine, InvalidParameters, and UnsupportedByEngine.
+    """
+    template = await workflows.newest(session, workflow)
+    plugin = plugins.get("nanoos.workflows", workflow)()
+    given = read_parameters(plugin, dict(template.defaults) | dict(parameters or {}))
+    calculator = plugins.get("nanoos.engines", engine or template.engine)()
+    wanted: list[UUID] = []
+    skipped: list[Skipped] = []
+    async for row in _chosen(session, structure_ids):
+        reason = refusal(plugin, structures.to_atoms(row), calculator)
+        if reason is None:
+            wanted.append(row.id)
+        else:
+            skipped.append(Skipped(id=row.id, reason=reason))
+    if structure_ids is not None and skipped:
+        raise UnsupportedByEngine(
+            "Nothing was submitted:\n" + "\n".join(f"{s.id}: {s.reason}" for s in skipped)
+        )
+    job = {
+        "owner_id": owner.id,
+        "workflow_template_id": template.id,
+        "engine": calculator.name,
+        "parameters": given.model_dump(mode="json"),
+        "parameters_sha256": sha256(given.model_dump(mode="json")),
+        "priority": priority,
+    }
+    submitted, existing = await _insert_jobs(session, job, wanted)
+    return SubmitReport(submitted=submitted, existing=existing, skipped=skipped)
+
+
+async def _chosen(session: AsyncSession, ids: Sequence[UUID] | None) -> AsyncIterator[Structure]:
+    if ids is None:
+        async for row in structures.stream(session):
+            if row.origin == "upload":
+                yield row
+    else:
+        for row in await structures.get(session, list(dict.fromkeys(ids))):
+            yield row
+
+
+async def _insert_jobs(
+    session: AsyncSession, job: dict[str, Any], structure_ids: Sequence[UUID]
+) -> tuple[list[UUID], list[UUID]]:
+    if not structure_ids:
+        return [], []
+    due_at = func.now() - func.make_interval(0, 0, 0, 0, 0, 10 * job["priority"])
+    rows = [job | {"id": uuid7(), "structure_id": id_, "due_at": due_at} for id_ in structure_ids]
+    identity = ["owner_id", "structure_id", "workflow_template_id", "engine", "parameters_sha256"]
+    await session.execute(
+        insert(SimulationJob)
+        .values(rows)
+        .on_conflict_do_nothing(index_elements=identity, index_where=_NOT_ENDED_BADLY)
+    )
+    await session.execute(select(func.pg_notify(QUEUE_CHANNEL, "")))
+    made = {row["id"] for row in rows}
+    found = await session.scalars(
+        select(SimulationJob.id)
+        .where(
+            SimulationJob.structure_id.in_(structure_ids),
+            *(getattr(SimulationJob, name) == job[name] for name in identity if name in job),
+            _NOT_ENDED_BADLY,
+        )
+        .order_by(SimulationJob.submitted_at, SimulationJob.id)
+    )
+    ids = list(found)
+    return [id_ for id_ in ids if id_ in made], [id_ for id_ in ids if id_ not in made]
+
+
+def _query() -> Select[tuple[SimulationJob]]:
+    return (
+        select(SimulationJob)
+        .outerjoin(SimulationJob.structure)
+        .outerjoin(Structure.material)
+        .outerjoin(SimulationJob.workflow_template)
+        .options(
+            contains_eager(SimulationJob.structure).contains_eager(Structure.material),
+            contains_eager(SimulationJob.workflow_template),
+        )
+    )
+
+
+def _summary(row: SimulationJob) -> dict[str, Any]:
+    columns = {name: getattr(row, name) for name in row.__mapper__.column_attrs.keys()}
+    structure, template = row.structure, row.workflow_template
+    return columns | {
+        "workflow": template and template.name,
+        "structure_name": structure and structure.name,
+        "reduced_formula": structure and structure.material.reduced_formula,
+    }
+
+
+async def list_(
+    session: AsyncSession, status: str | None = None, limit: int | None = None
+) -> list[JobSummary]:
+    """Return the jobs in view, the newest first, at most ``limit``."""
+    query = _query().order_by(SimulationJob.submitted_at.desc(), SimulationJob.id.desc())
+    if status is not None:
+        query = query.where(SimulationJob.status == status)
+    rows = await session.scalars(query.limit(limit))
+    return [JobSummary.model_validate(_summary(row)) for row in rows]
+
+
+async def count_by_status(session: AsyncSession) -> dict[str, int]:
+    """Return how many jobs in view are in each status."""
+    rows = await session.execute(
+        select(SimulationJob.status, func.count()).group_by(SimulationJob.status)
+    )
+    return {status: count for status, count in rows}
+
+
+async def show(session: AsyncSession, id_: UUID) -> JobDetail:
+    """Return one job in full, or raise NotFound."""
+    row = await session.scalar(_query().where(SimulationJob.id == id_))
+    if row is None:
+        raise NotFound(f"No job {id_}.")
+    result_id = await session.scalar(
+        select(SimulationResult.id).where(SimulationResult.simulation_job_id == id_)
+    )
+    return JobDetail.model_validate(_summary(row) | {"result_id": result_id})
+
