@@ -1,0 +1,70 @@
+"""A new cluster, from nothing to what the application expects."""
+
+from __future__ import annotations
+
+from api.embedded.home import DATABASE, ROLE, Home, cluster_in, wipe, write_atomically
+from pgsteady.errors import ClusterError
+from pgsteady.server import Cluster
+
+SETTINGS = {
+    "maintenance_work_mem": "256MB",  # an HNSW build needs about 4 · dim + 716 bytes a row
+    "max_connections": "100",
+    "max_wal_size": "2GB",
+    "random_page_cost": "1.1",  # workstations have solid-state disks
+    "shared_buffers": "256MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+"""Server settings; durability is left at PostgreSQL's safe defaults."""
+
+
+def prepare(home: Home, major: int) -> Cluster:
+    """Make, start and equip a cluster, and make it the one in use.
+
+    ``current`` is written last: a cluster that it does not name holds nothing of
+    anybody's and is made anew.
+    """
+    location = home.choose_location()
+    folder = location / f"postgres-{major}"
+    wipe(folder)
+    cluster = cluster_in(folder)
+    cluster.create()
+    try:
+        cluster.start(SETTINGS)
+        _equip(cluster, home.password)
+        write_atomically(location / "current", folder.name)
+    except BaseException:
+        cluster.stop()
+        raise
+    return cluster
+
+
+def _equip(cluster: Cluster, password: str) -> None:
+    """Make the application's role, which is no superuser, its database and the extension."""
+    from psycopg2.extensions import encrypt_password
+
+    with cluster.session() as cursor:
+        hashed = encrypt_password(
+            password, ROLE, scope=cursor.connection, algorithm="scram-sha-256"
+        )
+        cursor.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD %s", (hashed,))
+        cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
+    _add_vector(cluster)
+
+
+def _add_vector(cluster: Cluster) -> None:
+    import psycopg2
+
+    try:
+        with cluster.session(DATABASE) as cursor:
+            cursor.execute("CREATE EXTENSION vector")
+            cursor.execute("SELECT '[1,2,3]'::vector <-> '[1,2,5]'::vector")
+            distance = cursor.fetchone()
+    except psycopg2.Error as error:
+        raise ClusterError(
+            f"The bundled pgvector does not work on this computer: {error}",
+            hint="It may be built for a newer processor. Set DATABASE_URL to a PostgreSQL "
+            "server that has pgvector.",
+        ) from error
+    if distance != (2.0,):
+        raise ClusterError(f"The bundled pgvector computes wrong distances: {distance}, not 2.")
