@@ -33,7 +33,7 @@ _ANGLE_STEP_DEG = 1e-4
 _FRACTION_STEPS = 1_000_000  # in one lattice vector
 _OCCUPANCY_STEP = 1e-6
 # Rounding edges lie off every short decimal and simple fraction, where data would sit on them.
-_EDGE_OFFSET = 0.5 + np.sqrt(2) / 50
+EDGE_OFFSET = 0.5 + np.sqrt(2) / 50
 
 
 def fingerprint(structure: Structure) -> str:
@@ -54,7 +54,7 @@ def fingerprint(structure: Structure) -> str:
 
 def _steps(values: Array, step: float) -> NDArray[np.int64]:
     """Return the number of the rounding interval that each value falls into."""
-    steps: NDArray[np.int64] = np.floor(values / step + _EDGE_OFFSET).astype(np.int64)
+    steps: NDArray[np.int64] = np.floor(values / step + EDGE_OFFSET).astype(np.int64)
     return steps
 
 

@@ -73,8 +73,9 @@ def _approximated(composition: Composition) -> dict[str, int]:
     fractions = {e: n / total for e, n in composition.items()}
     for atoms in range(len(fractions), _MOST_ATOMS):
         numbers = {e: round(f * atoms) for e, f in fractions.items()}
+        counted = sum(numbers.values())
         if all(
-            n > 0 and abs(n / atoms - fractions[e]) <= FRACTION_TOLERANCE
+            n > 0 and abs(n / counted - fractions[e]) <= FRACTION_TOLERANCE
             for e, n in numbers.items()
         ):
             return numbers

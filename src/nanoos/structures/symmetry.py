@@ -29,7 +29,8 @@ class SpaceGroup:
 def space_group(structure: Structure, symprec_a: float) -> SpaceGroup | None:
     """Return the space group within ``symprec_a`` Å; None unless periodic in three directions.
 
-    Sites are of one kind when they hold the same elements with the same occupancies.
+    Sites are of one kind when they hold the same elements with the same occupancies. moyo
+    lowers the tolerance by itself where the operations found within it form no group.
     Raises SymmetryError when the search fails.
     """
     if structure.lattice_a is None or structure.n_periodic < 3:

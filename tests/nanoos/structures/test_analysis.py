@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import spglib
+from ase.build import bulk, fcc111, molecule
+
+from nanoos.errors import SymmetryError
+from nanoos.structures import Species, Structure, analyse, space_group
+
+
+@pytest.mark.parametrize(
+    "atoms",
+    [
+        bulk("Cu"),
+        bulk("Mg"),
+        bulk("Fe", cubic=True),
+        bulk("Si", cubic=True) * (2, 1, 1),
+        bulk("ZnS", "wurtzite", 3.82, 6.26),
+        bulk("CsCl", "cesiumchloride", 4.12),
+        bulk("NaCl", "rocksalt", 5.64),
+    ],
+    ids=lambda atoms: str(atoms.symbols),
+)
+@pytest.mark.parametrize("symprec_a", [0.01, 0.1])
+def test_space_group_agrees_with_spglib(atoms, symprec_a):
+    found = space_group(Structure.from_ase(atoms), symprec_a)
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    expected = spglib.get_symmetry_dataset(cell, symprec=symprec_a)
+    assert (found.number, found.symprec_a) == (expected.number, symprec_a)
+    # moyo writes screw axes as spglib does (P6_3mc), without spaces
+    assert found.symbol == expected.international
+
+
+def test_occupancies_count_as_kinds():
+    """CsCl with two kinds of site on one element pair is not body-centred."""
+    lattice = np.eye(3) * 3.0
+    positions = np.array([[0, 0, 0], [1.5, 1.5, 1.5]])
+    a, b = (Species(n, ("Cu", "Zn"), (c, 1 - c)) for n, c in (("a", 0.75), ("b", 0.25)))
+    assert space_group(Structure(lattice, positions, (a, b), ("a", "b")), 0.01).number == 221
+    twin = Species("b", ("Zn", "Cu"), (0.25, 0.75))  # the same content under another name
+    assert space_group(Structure(lattice, positions, (a, twin), ("a", "b")), 0.01).number == 229
+
+
+def test_failed_search_is_an_error():
+    close = Structure.of(np.eye(3) * 4.0, [[0, 0, 0], [0, 0, 0.55]], ["Cu", "Cu"])
+    with pytest.raises(SymmetryError, match=r"within 1\.0 Å"):
+        space_group(close, 1.0)
+
+
+def test_analysis_of_a_crystal():
+    result = analyse(Structure.from_ase(bulk("NaCl", "rocksalt", 5.64, cubic=True)))
+    assert (result.reduced_formula, result.anonymous_formula) == ("ClNa", "AB")
+    assert (result.chemical_system, result.elements) == ("Cl-Na", ("Cl", "Na"))
+    assert (result.n_sites, result.n_periodic, result.is_ordered) == (8, 3, True)
+    assert result.space_group_strict.symbol == result.space_group_loose.symbol == "Fm-3m"
+    assert result.density_g_per_cm3 == pytest.approx(2.164, abs=0.001)
+
+
+@pytest.mark.parametrize("atoms", [molecule("H2O"), fcc111("Cu", (1, 1, 2), vacuum=4.0)])
+def test_no_space_group_or_volume_without_three_directions(atoms):
+    result = analyse(Structure.from_ase(atoms))
+    assert result.space_group_strict is None
+    assert result.volume_a3 is None
+    assert result.density_g_per_cm3 is None
