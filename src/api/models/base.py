@@ -6,7 +6,17 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, DateTime, ForeignKey, MetaData, Text, func, text
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    DateTime,
+    ForeignKey,
+    MetaData,
+    Text,
+    func,
+    inspect,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from uuid_utils.compat import uuid7
@@ -35,6 +45,10 @@ class Base(DeclarativeBase):
         list[dict[str, Any]]: JSONB,
         list[str]: ARRAY(Text),
     }
+
+    def values(self) -> dict[str, Any]:
+        """Return the row's columns by attribute name."""
+        return {column.key: getattr(self, column.key) for column in inspect(type(self)).columns}
 
 
 class Identified:

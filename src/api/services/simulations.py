@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, SmallInteger, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 from uuid_utils.compat import uuid7
@@ -23,8 +23,6 @@ from nanoos.workflows import read_parameters, refusal
 
 QUEUE_CHANNEL = "nano_os_jobs"
 """Workers LISTEN here; a submission notifies when its transaction commits."""
-
-_NOT_ENDED_BADLY = text("origin = 'submitted' AND status NOT IN ('failed', 'cancelled')")
 
 
 async def submit(
@@ -86,32 +84,36 @@ async def _chosen(session: AsyncSession, ids: Sequence[UUID] | None) -> AsyncIte
 async def _insert_jobs(
     session: AsyncSession, job: dict[str, Any], structure_ids: Sequence[UUID]
 ) -> tuple[list[UUID], list[UUID]]:
-    if not structure_ids:
-        return [], []
-    due_at = func.now() - func.make_interval(0, 0, 0, 0, 0, 10 * job["priority"])
-    rows = [job | {"id": uuid7(), "structure_id": id_, "due_at": due_at} for id_ in structure_ids]
-    identity = ["owner_id", "structure_id", "workflow_template_id", "engine", "parameters_sha256"]
-    await session.execute(
-        insert(SimulationJob)
-        .values(rows)
-        .on_conflict_do_nothing(index_elements=identity, index_where=_NOT_ENDED_BADLY)
-    )
+    made = [uuid7() for _ in structure_ids]
+    values = job | {"ids": made, "structure_ids": list(structure_ids)}
+    await session.execute(_INSERT_JOBS, values)
     await session.execute(select(func.pg_notify(QUEUE_CHANNEL, "")))
-    made = {row["id"] for row in rows}
-    found = await session.scalars(
-        select(SimulationJob.id)
-        .where(
-            SimulationJob.structure_id.in_(structure_ids),
-            *(getattr(SimulationJob, name) == job[name] for name in identity if name in job),
-            _NOT_ENDED_BADLY,
-        )
-        .order_by(SimulationJob.submitted_at, SimulationJob.id)
-    )
-    ids = list(found)
-    return [id_ for id_ in ids if id_ in made], [id_ for id_ in ids if id_ not in made]
+    found = [row.id for row in await session.execute(_SELECT_JOBS, values)]
+    return [id_ for id_ in found if id_ in made], [id_ for id_ in found if id_ not in made]
 
 
-def _query() -> Select[tuple[SimulationJob]]:
+_INSERT_JOBS = text("""
+INSERT INTO simulation_jobs (id, structure_id, owner_id, workflow_template_id, engine,
+                             parameters, parameters_sha256, priority, due_at)
+SELECT id, structure_id, :owner_id, :workflow_template_id, :engine,
+       :parameters, :parameters_sha256, :priority, now() - :priority * interval '10 minutes'
+FROM unnest(CAST(:ids AS uuid[]), CAST(:structure_ids AS uuid[])) AS wanted (id, structure_id)
+ON CONFLICT (owner_id, structure_id, workflow_template_id, engine, parameters_sha256)
+      WHERE origin = 'submitted' AND status NOT IN ('failed', 'cancelled')
+DO NOTHING
+""").bindparams(bindparam("parameters", type_=JSONB), bindparam("priority", type_=SmallInteger))
+
+_SELECT_JOBS = text("""
+SELECT id FROM simulation_jobs
+WHERE structure_id = ANY(CAST(:structure_ids AS uuid[])) AND owner_id = :owner_id
+  AND workflow_template_id = :workflow_template_id AND engine = :engine
+  AND parameters_sha256 = :parameters_sha256
+  AND origin = 'submitted' AND status NOT IN ('failed', 'cancelled')
+ORDER BY submitted_at, id
+""")
+
+
+def _query() -> Select[SimulationJob]:
     return (
         select(SimulationJob)
         .outerjoin(SimulationJob.structure)
@@ -125,9 +127,8 @@ def _query() -> Select[tuple[SimulationJob]]:
 
 
 def _summary(row: SimulationJob) -> dict[str, Any]:
-    columns = {name: getattr(row, name) for name in row.__mapper__.column_attrs.keys()}
     structure, template = row.structure, row.workflow_template
-    return columns | {
+    return row.values() | {
         "workflow": template and template.name,
         "structure_name": structure and structure.name,
         "reduced_formula": structure and structure.material.reduced_formula,
@@ -150,7 +151,7 @@ async def count_by_status(session: AsyncSession) -> dict[str, int]:
     rows = await session.execute(
         select(SimulationJob.status, func.count()).group_by(SimulationJob.status)
     )
-    return {status: count for status, count in rows}
+    return dict(rows.tuples().all())
 
 
 async def show(session: AsyncSession, id_: UUID) -> JobDetail:
@@ -162,4 +163,3 @@ async def show(session: AsyncSession, id_: UUID) -> JobDetail:
         select(SimulationResult.id).where(SimulationResult.simulation_job_id == id_)
     )
     return JobDetail.model_validate(_summary(row) | {"result_id": result_id})
-

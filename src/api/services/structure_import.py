@@ -22,8 +22,6 @@ from api.services.canonical import canonical_json
 from nanoos.parsers import read
 from nanoos.structures import Analysis, Structure, analyse, formula
 
-Visibility = Literal["private", "public"]
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -71,7 +69,7 @@ async def import_(
     candidates: Sequence[Candidate],
     *,
     owner: User,
-    visibility: Visibility = "private",
+    visibility: str = "private",
 ) -> list[Imported]:
     """Bring the candidates in and return, in their order, the row that holds each.
 

@@ -36,8 +36,7 @@ def to_atoms(row: Structure) -> Atoms:
 
 
 def _summary(row: Structure) -> dict[str, object]:
-    columns = {name: getattr(row, name) for name in row.__mapper__.column_attrs.keys()}
-    return columns | {
+    return row.values() | {
         "reduced_formula": row.material.reduced_formula,
         "anonymous_formula": row.material.anonymous_formula,
         "hill_formula": row.material.hill_formula,
@@ -48,10 +47,8 @@ def _summary(row: Structure) -> dict[str, object]:
     }
 
 
-def _query() -> Select[tuple[Structure]]:
-    return (
-        select(Structure).join(Structure.material).options(contains_eager(Structure.material))
-    )
+def _query() -> Select[Structure]:
+    return select(Structure).join(Structure.material).options(contains_eager(Structure.material))
 
 
 async def list_(session: AsyncSession, limit: int | None = None) -> list[StructureSummary]:

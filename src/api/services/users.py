@@ -36,7 +36,7 @@ async def create(
     except ValidationError as error:
         raise WrongUsage(f"{email!r}: {error.errors()[0]['msg']}.") from None
     hashed = PasswordHash.recommended().hash(password)
-    user = await session.scalar(
+    user: User | None = await session.scalar(
         insert(User)
         .values(email=email, username=username.strip(), password_hash=hashed, role=role)
         .on_conflict_do_nothing()

@@ -1,0 +1,151 @@
+"""Results: storing what a job yielded, once, and showing it with its provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import contains_eager
+
+from api.errors import NotFound
+from api.models import (
+    Material,
+    SimulationJob,
+    SimulationResult,
+    Structure,
+    WorkflowTemplate,
+)
+from api.schemas.simulation import ResultDetail
+from api.services import queue
+from api.services.canonical import sha256
+from api.services.queue import Claim
+from api.services.structure_import import Candidate, import_
+from nanoos.structures import analyse
+from nanoos.workflows import Outcome
+
+QUANTITIES = (
+    "energy_ev",
+    "energy_ev_per_atom",
+    "max_force_ev_per_a",
+    "pressure_gpa",
+    "volume_a3",
+    "volume_a3_per_atom",
+    "bulk_modulus_gpa",
+    "bulk_modulus_derivative",
+)
+"""The main quantities, each a column of its own; what else a workflow gives goes to ``data``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One finished calculation: its outcome, and how it came about."""
+
+    outcome: Outcome
+    method: dict[str, Any]
+    provenance: dict[str, Any]
+    wall_time_s: float
+
+
+async def store_(session: AsyncSession, claim: Claim, run: Run) -> UUID:
+    """Store the result of a claimed job and end the job; LostLease where it is not ours."""
+    await queue.succeed(session, claim)
+    quantities = run.outcome.quantities
+    further = {name: value for name, value in quantities.items() if name not in QUANTITIES}
+    result = SimulationResult(
+        simulation_job_id=claim.job_id,
+        **{name: quantities.get(name) for name in QUANTITIES},
+        data=run.outcome.data | further,
+        is_converged=bool(run.outcome.convergence.get("converged")),
+        convergence=run.outcome.convergence,
+        method=run.method,
+        method_sha256=sha256(run.method),
+        output_structure_id=await _store_output(session, claim, run),
+        provenance=run.provenance | {"input_sha256": _input_sha256(claim)},
+        artifacts=[],
+        wall_time_s=run.wall_time_s,
+    )
+    session.add(result)
+    await session.flush()
+    return result.id
+
+
+async def _store_output(session: AsyncSession, claim: Claim, run: Run) -> UUID | None:
+    structure = run.outcome.output_structure
+    if structure is None:
+        return None
+    candidate = Candidate(
+        structure=structure,
+        analysis=analyse(structure),
+        name=claim.structure_name,
+        origin="relaxed",
+        parent_id=claim.structure_id,
+        extra={"workflow": claim.workflow, "engine": claim.engine},
+    )
+    (stored,) = await import_(session, [candidate], owner=claim.owner, visibility=claim.visibility)
+    return stored.id
+
+
+def _input_sha256(claim: Claim) -> str:
+    return sha256(
+        {
+            "structure": claim.fingerprint,
+            "workflow": claim.workflow,
+            "workflow_version": claim.workflow_version,
+            "engine": claim.engine,
+            "parameters": claim.parameters,
+        }
+    )
+
+
+def _query() -> Select[SimulationResult]:
+    return (
+        select(SimulationResult)
+        .join(SimulationResult.simulation_job)
+        .outerjoin(SimulationJob.structure)
+        .outerjoin(Structure.material)
+        .outerjoin(SimulationJob.workflow_template)
+        .options(
+            contains_eager(SimulationResult.simulation_job).options(
+                contains_eager(SimulationJob.structure).contains_eager(Structure.material),
+                contains_eager(SimulationJob.workflow_template),
+            )
+        )
+    )
+
+
+def _detail(row: SimulationResult) -> ResultDetail:
+    job = row.simulation_job
+    return ResultDetail.model_validate(
+        row.values()
+        | {
+            "job_id": job.id,
+            "workflow": job.workflow_template and job.workflow_template.name,
+            "structure_id": job.structure_id,
+            "structure_name": job.structure and job.structure.name,
+            "reduced_formula": job.structure and job.structure.material.reduced_formula,
+            "quantities": {name: getattr(row, name) for name in QUANTITIES},
+        }
+    )
+
+
+async def show(session: AsyncSession, id_: UUID) -> ResultDetail:
+    """Return a result by its own id or its job's, or raise NotFound."""
+    row = await session.scalar(
+        _query().where((SimulationResult.id == id_) | (SimulationResult.simulation_job_id == id_))
+    )
+    if row is None:
+        raise NotFound(f"No result {id_}, and no job of that id has one.")
+    return _detail(row)
+
+
+async def of_workflow(session: AsyncSession, workflow: str) -> list[ResultDetail]:
+    """Return the results of a workflow in view, by formula."""
+    rows = await session.scalars(
+        _query()
+        .where(WorkflowTemplate.name == workflow)
+        .order_by(Material.reduced_formula, Structure.name, SimulationResult.id)
+    )
+    return [_detail(row) for row in rows]

@@ -1,0 +1,221 @@
+"""The worker's loop: claim, run elsewhere, heartbeat, store.
+
+No transaction is open while an engine runs. The worker holds an advisory lock
+on a session of its own, by which others see at once that it has died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import platform
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from queue import Empty
+from typing import Any, Literal
+from uuid import UUID
+
+import psutil
+from sqlalchemy import text
+
+from api.db import Sessions
+from api.errors import LostLease
+from api.services import queue, results
+from api.services.queue import Claim
+from api.services.simulations import QUEUE_CHANNEL
+from api.settings import Settings
+from api.worker.perform import Task, perform, set_up
+from nanoos.errors import EngineError, NanoError
+
+PROGRESS_POLL_S = 0.5
+
+Event = Literal["claimed", "succeeded", "failed", "lost", "handed back"]
+Listener = Callable[[Event, Claim, str], None]
+
+
+@dataclass
+class Heard:
+    """The last an engine's process said of its job."""
+
+    progress: float = 0.0
+    message: str = ""
+
+
+class Worker:
+    """Runs jobs of the queue, ``slots`` at a time.
+
+    With ``drain`` it ends when nothing is left to claim; otherwise it waits for
+    more until ``stop`` is called, which hands running jobs back.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        settings: Settings,
+        *,
+        slots: int = 1,
+        drain: bool = False,
+        listener: Listener = lambda *_: None,
+    ) -> None:
+        self._sessions = sessions
+        self._settings = settings
+        self._slots = slots
+        self._drain = drain
+        self._tell = listener
+        self._number = secrets.randbelow(2**31)
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._running: set[asyncio.Task[None]] = set()
+        self._heard: dict[UUID, Heard] = {}
+        context = multiprocessing.get_context("spawn")
+        self._reports = context.Queue()
+        self._context = context
+        self._executor: Executor = self._new_executor()
+
+    def _new_executor(self) -> Executor:
+        return ProcessPoolExecutor(
+            self._slots,
+            mp_context=self._context,
+            initializer=set_up,
+            initargs=(self._reports.put, os.getpid()),
+        )
+
+    def stop(self) -> None:
+        """Claim nothing more, hand running jobs back, and end."""
+        self._stopping = True
+        for task in self._running:
+            task.cancel()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until drained or stopped."""
+        try:
+            async with self._alive():
+                while not self._stopping:
+                    await self._fill()
+                    if self._drain and not self._running:
+                        break
+                    await self._wait()
+                await asyncio.gather(*self._running)
+        finally:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            for child in psutil.Process().children(recursive=True):
+                child.kill()
+
+    @contextlib.asynccontextmanager
+    async def _alive(self) -> AsyncIterator[None]:
+        """Hold the worker's lock and listen for submissions on one session, kept throughout."""
+        async with self._sessions() as session:
+            connection = await session.connection(
+                execution_options={"isolation_level": "AUTOCOMMIT"}
+            )
+            await connection.execute(
+                text("SELECT pg_advisory_lock(:lock_class, :number)"),
+                {"lock_class": queue.WORKER_LOCK_CLASS, "number": self._number},
+            )
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            await driver.add_listener(QUEUE_CHANNEL, self._notified)
+            try:
+                yield
+            finally:
+                await connection.invalidate()  # the session ends, and its lock with it
+
+    def _notified(self, *_: object) -> None:
+        self._wake.set()
+
+    async def _fill(self) -> None:
+        free = self._slots - len(self._running)
+        if not free:
+            return
+        async with self._sessions.begin() as session:
+            await queue.recover(session, self._settings.max_attempts)
+            claims = await queue.claim(
+                session,
+                worker=f"{platform.node()}:{os.getpid()}",
+                worker_number=self._number,
+                limit=free,
+                lease_s=self._settings.lease_s,
+            )
+        for claim in claims:
+            self._tell("claimed", claim, "")
+            task = asyncio.create_task(self._attempt(claim))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._wake.set()
+
+    async def _wait(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), self._settings.poll_s)
+        self._wake.clear()
+
+    async def _attempt(self, claim: Claim) -> None:
+        try:
+            await self._carry_out(claim)
+        except LostLease as error:
+            self._tell("lost", claim, str(error))
+        except asyncio.CancelledError:
+            async with self._sessions.begin() as session:
+                await queue.hand_back(session, claim)
+            self._tell("handed back", claim, "")
+        finally:
+            self._heard.pop(claim.job_id, None)
+
+    async def _carry_out(self, claim: Claim) -> None:
+        task = Task(claim.job_id, claim.workflow, claim.engine, claim.parameters, claim.structure)
+        self._heard[claim.job_id] = Heard()
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._executor, perform, task)
+            await self._heartbeat_until(future, claim)
+            run = future.result()
+        except BrokenProcessPool:
+            self._executor = self._new_executor()
+            await self._fail(claim, EngineError("The engine's process ended without an answer."))
+            return
+        except NanoError as error:
+            if isinstance(error, LostLease):
+                raise
+            await self._fail(claim, error)
+            return
+        async with self._sessions.begin() as session:
+            await results.store_(session, claim, run)
+        self._tell("succeeded", claim, self._heard[claim.job_id].message)
+
+    async def _fail(self, claim: Claim, error: Exception) -> None:
+        async with self._sessions.begin() as session:
+            await queue.fail(session, claim, error)
+        self._tell("failed", claim, str(error))
+
+    async def _heartbeat_until(self, future: asyncio.Future[Any], claim: Claim) -> None:
+        """Wait for the future; meanwhile store progress when it changed, and keep the lease."""
+        stored, beat = Heard(), time.monotonic()
+        while not (await asyncio.wait({future}, timeout=PROGRESS_POLL_S))[0]:
+            self._hear()
+            heard = self._heard[claim.job_id]
+            if heard == stored and time.monotonic() - beat < self._settings.lease_s / 3:
+                continue
+            async with self._sessions.begin() as session:
+                await queue.heartbeat(
+                    session,
+                    claim,
+                    progress=heard.progress,
+                    message=heard.message,
+                    lease_s=self._settings.lease_s,
+                )
+            stored, beat = Heard(heard.progress, heard.message), time.monotonic()
+        self._hear()
+
+    def _hear(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                job_id, progress, message = self._reports.get_nowait()
+                if job_id in self._heard:
+                    self._heard[job_id] = Heard(progress, message)

@@ -1,0 +1,110 @@
+"""What happens in an engine's process: one job, from its input to its outcome.
+
+Nothing here touches the database; a task goes in and a Run comes out, both
+picklable, so that any ``concurrent.futures.Executor`` can carry it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+from uuid import UUID
+
+from api.services.results import Run
+from api.settings import PROJECT_ROOT
+from nanoos import plugins
+from nanoos.structures import Structure
+from nanoos.workflows import read_parameters
+
+PACKAGES = ("nano-os", "ase", "numpy", "scipy")
+
+Report = Callable[[tuple[UUID, float, str]], None]
+_report: Report | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one attempt needs to run."""
+
+    job_id: UUID
+    workflow: str
+    engine: str
+    parameters: dict[str, Any]
+    structure: Structure
+
+
+def set_up(report: Report, parent_pid: int) -> None:
+    """Prepare a fresh process: report progress through ``report``, end with the worker."""
+    global _report  # noqa: PLW0603 - the executor gives a process nothing else to keep it in
+    _report = report
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to handle
+    threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
+
+
+def _end_with(parent_pid: int) -> None:
+    while os.getppid() == parent_pid:
+        time.sleep(1)
+    os._exit(1)
+
+
+def perform(task: Task) -> Run:
+    """Run the task's workflow with its engine. Raises a NanoError where that fails."""
+    workflow = plugins.get("nanoos.workflows", task.workflow)()
+    engine = plugins.get("nanoos.engines", task.engine)()
+    parameters = read_parameters(workflow, task.parameters)
+
+    def progress(done: float, message: str) -> None:
+        if _report is not None:
+            _report((task.job_id, done, message))
+
+    started_at, started = datetime.now(UTC), time.perf_counter()
+    outcome = workflow.run(task.structure, parameters, engine, progress)
+    return Run(
+        outcome=outcome,
+        method=engine.method(),
+        provenance={
+            "workflow": workflow.name,
+            "workflow_version": workflow.version,
+            "engine": engine.name,
+            "engine_version": engine.version,
+            "parameters": task.parameters,
+            "packages": _versions(),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "host": platform.node(),
+            "code_revision": _code_revision(),
+            "started_at": started_at.isoformat(),
+            "finished_at": datetime.now(UTC).isoformat(),
+        },
+        wall_time_s=time.perf_counter() - started,
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _code_revision() -> str | None:
+    """Return the commit of the checkout we run from; None outside one."""
+    answer = subprocess.run(
+        ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--abbrev=40"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return answer.stdout.strip() or None
