@@ -48,3 +48,11 @@ class PoolerInTheWay(EnvironmentFault):
 
 class ClusterError(EnvironmentFault):
     """A PostgreSQL cluster could not be created, started or stopped."""
+
+
+class RevisionFailed(PgSteadyError):
+    """A revision could not be applied."""
+
+
+class LockTimeout(RevisionFailed):
+    """Another transaction held a lock that the revision needs."""

@@ -1,0 +1,126 @@
+"""Connections of schema change, and its failures in words that name the next step."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from pgsteady.errors import (
+    AuthenticationFailed,
+    DatabaseMissing,
+    EnvironmentFault,
+    ExtensionMissing,
+    LockTimeout,
+    PgSteadyError,
+    RevisionFailed,
+    ServerUnreachable,
+)
+from pgsteady.url import DatabaseUrl
+
+CONNECT_TIMEOUT_S = 10
+
+INSUFFICIENT_PRIVILEGE = "42501"
+UNDEFINED_OBJECT = "42704"
+LOCK_NOT_AVAILABLE = "55P03"
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+
+
+@contextmanager
+def connect(database: DatabaseUrl) -> Iterator[Connection]:
+    """Open one connection of its own, and close it afterwards.
+
+    Raises:
+        EnvironmentFault: the server, the database or the password is not as needed.
+    """
+    arguments = {"connect_timeout": CONNECT_TIMEOUT_S} | dict(database.url.query)
+    engine = create_engine(
+        database.psycopg2("pgsteady"),
+        poolclass=NullPool,
+        connect_args={"connect_timeout": arguments["connect_timeout"]},
+    )
+    try:
+        connection = engine.connect()
+    except OperationalError as error:
+        raise _not_connected(error, database) from error
+    with connection:
+        yield connection
+
+
+def _not_connected(error: OperationalError, database: DatabaseUrl) -> EnvironmentFault:
+    url, where = database.url, f"at {database.address}"
+    cause = _cause(error)
+    if re.search(r'database "[^"]*" does not exist', cause):
+        return DatabaseMissing(
+            f'The server {where} has no database "{url.database}".',
+            hint=f'An administrator creates it: CREATE DATABASE "{url.database}" '
+            f'OWNER "{url.username}";  (the URL comes from {database.source})',
+        )
+    if re.search(r"authentication|no password supplied|role .* does not exist|pg_hba", cause):
+        return AuthenticationFailed(
+            f'The server {where} refused the user "{url.username}": {cause}.',
+            hint=f"Correct the user name or password in {database.source}; "
+            "% @ / : ? and # in a password are safest percent-encoded.",
+        )
+    return ServerUnreachable(
+        f"No PostgreSQL server answers {where}: {cause}.",
+        hint=f"Start the server, or correct the address in {database.source}.",
+    )
+
+
+def revision_failure(error: DBAPIError, database: DatabaseUrl | None) -> PgSteadyError:
+    """Say what stopped a revision: cause, place in the revision's file, next step."""
+    cause, code = _cause(error), getattr(error.orig, "pgcode", None)
+    name = database.url.database if database else None
+    if found := re.search(r'extension "(\w+)"', cause):
+        extension = found[1]
+        if code == INSUFFICIENT_PRIVILEGE:
+            return _extension_missing(f"This role may not create it: {cause}.", extension, name)
+        return ExtensionMissing(
+            f'The extension "{extension}" is not installed on the server: {cause}.',
+            hint="An administrator installs its package there (for vector: "
+            "postgresql-<major>-pgvector); then run the command again.",
+        )
+    if code == UNDEFINED_OBJECT and re.search(r'type "(vector|halfvec|sparsevec)"', cause):
+        return _extension_missing(f"{cause}.", "vector", name)
+    where = _place(error)
+    if code == LOCK_NOT_AVAILABLE:
+        return LockTimeout(
+            f"{where}: another transaction holds a lock that this revision needs ({cause}).",
+            hint="It was rolled back. Run the command again when the database is quieter.",
+        )
+    return RevisionFailed(
+        f"{where}: {cause}.",
+        hint="It was rolled back, except for what it ran in an autocommit block; "
+        "`alembic --raiseerr …` shows the whole traceback.",
+    )
+
+
+def _extension_missing(reason: str, extension: str, database: str | None) -> ExtensionMissing:
+    return ExtensionMissing(
+        f'The database has no extension "{extension}". {reason}',
+        hint=f'An administrator runs once, in database "{database}": '
+        f"CREATE EXTENSION IF NOT EXISTS {extension};",
+    )
+
+
+def _cause(error: DBAPIError) -> str:
+    """Cut libpq's and SQLAlchemy's text down to the server's own words."""
+    lines = [line for line in str(error.orig).strip().splitlines() if line.strip()]
+    primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+    last = primary or (lines[0] if lines else type(error.orig).__name__)
+    return re.split(r"failed: |FATAL: +", last)[-1].strip().rstrip(".")
+
+
+def _place(error: DBAPIError) -> str:
+    """Name the revision and the line of its file in which ``error`` arose."""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = frame.f_globals
+        if "down_revision" in module and "revision" in module:
+            return f"{module['revision']} failed ({module['__file__']}, line {line})"
+    return "The command failed"
