@@ -73,7 +73,7 @@ class Emt:
 
         if reason := self.refuses(structure):
             raise UnsupportedByEngine(reason)
-        atoms = structure.to_ase()
+        atoms: Any = structure.to_ase()
         atoms.calc = EMT(asap_cutoff=False)  # type: ignore[no-untyped-call]
         with np.errstate(all="ignore"):
             energy = float(atoms.get_potential_energy())

@@ -60,6 +60,7 @@ class _Scan:
     """
 
     structure: Structure
+    given_a3: float
     parameters: EquationOfStateParameters
     engine: Engine
     progress: Progress
@@ -71,7 +72,7 @@ class _Scan:
         return float((1 + self.parameters.volume_range) ** (k / self.parameters.points_per_side))
 
     def volume_a3(self, k: int) -> float:
-        return self.structure.volume_a3 * self.scale(k)
+        return self.given_a3 * self.scale(k)
 
     def window(self) -> list[int]:
         """Evaluate until the lowest energy has its points on both sides; return these."""
@@ -157,14 +158,15 @@ class EquationOfState:
         WorkflowError
             If there is no minimum within a factor of two of the given volume.
         """
-        if reason := refusal(self, structure, engine):
+        reason, given_a3 = refusal(self, structure, engine), structure.volume_a3
+        if reason is not None or given_a3 is None:
             raise UnsupportedByEngine(reason)
-        scan = _Scan(structure, parameters, engine, progress)
+        scan = _Scan(structure, given_a3, parameters, engine, progress)
         window = scan.window()
         volumes = [scan.volume_a3(k) for k in window]
         energies = [scan.energies_ev[k] for k in window]
         fit = fit_birch_murnaghan(volumes, energies)
-        equilibrium = scaled(structure, fit.volume_a3 / structure.volume_a3)
+        equilibrium = scaled(structure, fit.volume_a3 / given_a3)
         there = engine.calculate(equilibrium)
         progress(1.0, f"V0 = {fit.volume_a3:.3f} Å3, B0 = {fit.bulk_modulus_gpa:.1f} GPa")
 
