@@ -31,6 +31,7 @@ class EquationOfStateParameters(BaseModel):
 
     ±6 % and seven points (K. Lejaeghere et al., Science 351, aad3000 (2016)): with EMT and each
     of its metals, V0 is then within 0.02 % and B0 within 1 % of their limit for narrow scans.
+    B0' is softer: where the grid falls can move it by a few tenths (Al, Ni).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
