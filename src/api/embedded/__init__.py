@@ -5,6 +5,7 @@ ends, which stops the server when it was the last. Whatever is killed at whateve
 moment, the next process to join finds a working server and all committed data.
 """
 
-from api.embedded.sharing import join, leave, stop
+from api.embedded.sharing import join, keep, leave, stop
+from api.embedded.upgrade import ServerUpgrade, upgrade_server
 
-__all__ = ["join", "leave", "stop"]
+__all__ = ["ServerUpgrade", "join", "keep", "leave", "stop", "upgrade_server"]

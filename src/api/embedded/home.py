@@ -3,6 +3,7 @@
 ===============  =============================================================
 ``start.lock``   held while a server is made, started, stopped or upgraded
 ``use.lock``     shared by every process that uses the database
+``kept``         exists while the server is to outlive its users
 ``password``     of the application's role, readable by its owner only
 ``location``     where the clusters lie, when they cannot lie here
 ``postgres-18``  a cluster (see :class:`pgsteady.server.Cluster`), named by major
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -92,11 +94,26 @@ class Home:
         return f"postgresql://{ROLE}:{password}@/{DATABASE}?host={host}&port={cluster.port}"
 
     def current(self) -> Cluster | None:
-        """Return the cluster in use, or None when none has been completed."""
+        """Return the cluster in use, or None when none has been completed.
+
+        What a killed upgrade left unfinished is removed, its processes too.
+        """
         location = self._location()
+        for unfinished in location.glob("*.partial"):
+            wipe(unfinished)
         if not (location / "current").exists():
             return None
         return cluster_in(location / (location / "current").read_text())
+
+    def switch_to(self, folder: Path) -> None:
+        """Make the cluster in ``folder``, which is complete, the one in use."""
+        write_atomically(folder.parent / "current", folder.name)
+
+    def unused_folder(self, major: int) -> Path:
+        """Return a folder for another cluster: ``postgres-18``, ``postgres-18-2`` …"""
+        names = [f"postgres-{major}", *(f"postgres-{major}-{n}" for n in range(2, 100))]
+        location = self._location()
+        return next(location / name for name in names if not (location / name).exists())
 
     def choose_location(self) -> Path:
         """Return the folder that holds the clusters, chosen when first asked for.
@@ -137,8 +154,11 @@ class Home:
 
 
 def cluster_in(folder: Path) -> Cluster:
-    """Return the cluster in a folder named ``postgres-<major>``."""
-    return Cluster(folder, bundled(int(folder.name.rsplit("-", 1)[1])))
+    """Return the cluster in a folder whose name begins with ``postgres-<major>``."""
+    found = re.match(r"postgres-(\d+)", folder.name)
+    if not found:
+        raise ClusterError(f"{folder} is not named after a version of PostgreSQL.")
+    return Cluster(folder, bundled(int(found[1])))
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -157,7 +177,7 @@ def write_atomically(path: Path, text: str) -> None:
 def wipe(folder: Path) -> None:
     """Remove what a killed process left unfinished, and its processes."""
     if folder.exists():
-        Cluster(folder, bundled()).evict()
+        cluster_in(folder).evict()
         shutil.rmtree(folder)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.embedded.home import DATABASE, ROLE, Home, cluster_in, wipe, write_atomically
+from api.embedded.home import DATABASE, ROLE, Home, cluster_in, wipe
 from pgsteady.errors import ClusterError
 from pgsteady.server import Cluster
 
@@ -32,7 +32,7 @@ def prepare(home: Home, major: int) -> Cluster:
     try:
         cluster.start(SETTINGS)
         _equip(cluster, home.password)
-        write_atomically(location / "current", folder.name)
+        home.switch_to(folder)
     except BaseException:
         cluster.stop()
         raise

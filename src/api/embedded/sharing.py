@@ -49,14 +49,25 @@ def leave() -> None:
         if share.process == os.getpid() and folder.exists():
             place = Home(folder)
             with place.exclusive():
-                if not place.in_use:
+                if not place.in_use and not (folder / "kept").exists():
                     _stop(place)
+
+
+def keep() -> bool:
+    """Let the server outlive its users, until :func:`stop`; return whether we use it at all.
+
+    For whoever hands its address to programs that do not join.
+    """
+    for folder in _shares:
+        (folder / "kept").touch()
+    return bool(_shares)
 
 
 def stop(home: Path | None = None) -> bool:
     """Stop the server, whoever uses it; return whether it ran."""
     place = _home(home)
     with place.exclusive():
+        (place.folder / "kept").unlink(missing_ok=True)
         return _stop(place)
 
 

