@@ -10,7 +10,13 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import event, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
 
 from api import embedded
 from api.errors import SchemaNotReady
@@ -71,10 +77,10 @@ async def connect() -> AsyncIterator[Sessions]:
 
 async def schema_revision(engine: AsyncEngine) -> str | None:
     """Return the revision the database is at; None where no migration ever ran."""
-    async with _connection(engine) as connection:
-        if not await connection.scalar(text("SELECT to_regclass('alembic_version')")):
+    async with connection(engine) as open_:
+        if not await open_.scalar(text("SELECT to_regclass('alembic_version')")):
             return None
-        revision: str | None = await connection.scalar(
+        revision: str | None = await open_.scalar(
             text("SELECT max(version_num) FROM alembic_version")
         )
         return revision
@@ -88,12 +94,13 @@ async def _require_schema(engine: AsyncEngine) -> None:
 
 
 @asynccontextmanager
-async def _connection(engine: AsyncEngine) -> AsyncIterator[Any]:
+async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection; raises ServerUnreachable, AuthenticationFailed or DatabaseMissing."""
     where = database_url()
     address = f"{where.url.render_as_string(hide_password=True)} (from {where.source})"
     try:
-        async with engine.connect() as connection:
-            yield connection
+        async with engine.connect() as open_:
+            yield open_
     except asyncpg.InvalidPasswordError as error:
         raise AuthenticationFailed(
             f"{address} refused the user or password.", hint="Check DATABASE_URL."

@@ -10,8 +10,10 @@ import sys
 
 import typer
 
-from api.cli import db
+from api.cli import db, embed, jobs, results, structures, users, workflows
 from api.cli.output import fail
+from api.cli.serve import serve
+from api.cli.worker import worker
 
 app = typer.Typer(
     name="nano-os",
@@ -20,6 +22,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.add_typer(structures.app, name="structures")
+app.add_typer(workflows.app, name="workflows")
+app.add_typer(jobs.app, name="jobs")
+app.command()(worker)
+app.add_typer(results.app, name="results")
+app.add_typer(embed.app, name="embed")
+app.command()(serve)
+app.add_typer(users.app, name="users")
 app.add_typer(db.app, name="db")
 
 

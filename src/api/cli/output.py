@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
 
 out = Console(highlight=False, soft_wrap=True)
+if not out.is_terminal:
+    out.width = 200  # what reads a pipe does not want lines broken at 80
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -27,3 +40,45 @@ def fail(error: Exception) -> int:
     err.print("[bold red]Error:[/] ", end="")
     err.print(str(error), markup=False)
     return outcome(error).exit_code
+
+
+def show_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows as a table; None is shown as nothing, numbers stand at the right."""
+    rows = [list(row) for row in rows]
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for place, column in enumerate(columns):
+        numeric = any(isinstance(row[place], int | float) for row in rows)
+        table.add_column(
+            column,
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=column == "id",
+        )
+    for row in rows:
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+    out.print(table)
+
+
+def show_fields(fields: Mapping[str, Any]) -> None:
+    """Print names and values in two columns; what is nested is printed as JSON."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        nested = isinstance(value, dict | list)
+        shown = json.dumps(value, default=str, ensure_ascii=False) if nested else str(value)
+        table.add_row(name, "" if value is None else escape(shown))
+    out.print(table)
+
+
+def progress() -> Progress:
+    """Return a progress display on stderr with rate and time left; silent where no one looks."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )

@@ -6,7 +6,7 @@ SELECT, so any number of imports may run at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,24 +78,26 @@ async def import_(
     """
     await session.execute(text(_CREATE_INCOMING))
     await session.execute(text("TRUNCATE incoming"))
-    records = [_record(place, candidate) for place, candidate in enumerate(candidates)]
+    records = [
+        (place, owner.id, visibility, *_values(candidate))
+        for place, candidate in enumerate(candidates)
+    ]
     raw = await (await session.connection()).get_raw_connection()
     connection = raw.driver_connection
     assert isinstance(connection, asyncpg.Connection)  # noqa: S101 - api.db's only driver
     await connection.copy_records_to_table("incoming", records=records, columns=list(_INCOMING))
-    scope = {"owner_id": owner.id, "visibility": visibility}
-    await session.execute(text(_INSERT_MATERIALS), scope)
-    await session.execute(text(_INSERT_STRUCTURES), scope)
-    rows = await session.execute(text(_SELECT_IMPORTED), scope)
+    await session.execute(text(_INSERT_MATERIALS))
+    await session.execute(text(_INSERT_STRUCTURES))
+    rows = await session.execute(text(_SELECT_IMPORTED))
     return [Imported(row.id, row.is_new) for row in rows]
 
 
-def _record(place: int, candidate: Candidate) -> tuple[Any, ...]:
+def _values(candidate: Candidate) -> Iterator[Any]:
+    """Yield what a candidate brings, in the order of the columns after place, owner and visibility."""
     structure, analysis = candidate.structure, candidate.analysis
     strict, loose = analysis.space_group_strict, analysis.space_group_loose
     extra = candidate.extra or {}
     values = {
-        "place": place,
         "id": uuid7(),
         "material_id": uuid7(),
         "reduced_formula": analysis.reduced_formula,
@@ -131,7 +133,7 @@ def _record(place: int, candidate: Candidate) -> tuple[Any, ...]:
         "source_sha256": candidate.source_sha256,
         "extra": canonical_json(extra),
     }
-    return tuple(values[column] for column in _INCOMING)
+    return (values[column] for column in _MATERIAL_COLUMNS | _STRUCTURE_COLUMNS)
 
 
 def _species(species: Any) -> dict[str, Any]:
@@ -175,8 +177,7 @@ _STRUCTURE_COLUMNS = {
     "source_sha256": "text",
     "extra": "jsonb",
 }
-_INCOMING = {
-    "place": "int",
+_MATERIAL_COLUMNS = {
     "material_id": "uuid",
     "material_name": "text",
     "reduced_formula": "text",
@@ -186,15 +187,20 @@ _INCOMING = {
     "elements": "text[]",
     "source": "text",
     "external_id": "text",
-} | _STRUCTURE_COLUMNS
+}
+_INCOMING = (
+    {"place": "int", "owner_id": "uuid", "visibility": "text"}
+    | _MATERIAL_COLUMNS
+    | _STRUCTURE_COLUMNS
+)
 
 _CREATE_INCOMING = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
-    {", ".join(f"{name} {type_}" for name, type_ in _INCOMING.items())}
+    {", ".join(f"{name} {type_}" for name, type_ in _INCOMING.items())},
+    scope_key text GENERATED ALWAYS AS (
+        CASE WHEN visibility = 'public' THEN 'public' ELSE owner_id::text END) STORED
 ) ON COMMIT DROP
 """
-
-_SCOPE_KEY = "CASE WHEN :visibility = 'public' THEN 'public' ELSE CAST(:owner_id AS text) END"
 
 _INSERT_MATERIALS = """
 INSERT INTO materials (id, name, reduced_formula, anonymous_formula, hill_formula,
@@ -203,7 +209,7 @@ INSERT INTO materials (id, name, reduced_formula, anonymous_formula, hill_formul
 SELECT DISTINCT ON (hill_formula, space_group_number_at_0_1)
        material_id, material_name, reduced_formula, anonymous_formula, hill_formula,
        chemical_system, elements, space_group_number_at_0_1, source, external_id,
-       :owner_id, :visibility
+       owner_id, visibility
 FROM incoming
 ORDER BY hill_formula, space_group_number_at_0_1, place
 ON CONFLICT (scope_key, hill_formula, space_group_number) DO NOTHING
@@ -212,19 +218,19 @@ ON CONFLICT (scope_key, hill_formula, space_group_number) DO NOTHING
 _INSERT_STRUCTURES = f"""
 INSERT INTO structures (material_id, owner_id, visibility, {", ".join(_STRUCTURE_COLUMNS)})
 SELECT DISTINCT ON (i.fingerprint)
-       m.id, :owner_id, :visibility, {", ".join(f"i.{name}" for name in _STRUCTURE_COLUMNS)}
+       m.id, i.owner_id, i.visibility, {", ".join(f"i.{name}" for name in _STRUCTURE_COLUMNS)}
 FROM incoming i
 JOIN materials m
-  ON m.scope_key = {_SCOPE_KEY}
+  ON m.scope_key = i.scope_key
  AND m.hill_formula = i.hill_formula
  AND m.space_group_number IS NOT DISTINCT FROM i.space_group_number_at_0_1
 ORDER BY i.fingerprint, i.place
 ON CONFLICT (scope_key, fingerprint) DO NOTHING
 """  # noqa: S608 - only our own column names are put in
 
-_SELECT_IMPORTED = f"""
+_SELECT_IMPORTED = """
 SELECT s.id, s.id = i.id AS is_new
 FROM incoming i
-JOIN structures s ON s.scope_key = {_SCOPE_KEY} AND s.fingerprint = i.fingerprint
+JOIN structures s ON s.scope_key = i.scope_key AND s.fingerprint = i.fingerprint
 ORDER BY i.place
-"""  # noqa: S608
+"""

@@ -21,7 +21,6 @@ from queue import Empty
 from typing import Any, Literal
 from uuid import UUID
 
-import psutil
 from sqlalchemy import text
 
 from api.db import Sessions
@@ -105,7 +104,7 @@ class Worker:
                 await asyncio.gather(*self._running)
         finally:
             self._executor.shutdown(wait=False, cancel_futures=True)
-            for child in psutil.Process().children(recursive=True):
+            for child in multiprocessing.active_children():
                 child.kill()
 
     @contextlib.asynccontextmanager

@@ -1,0 +1,36 @@
+"""Is it up, and on which schema?"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from api.db import code_version, schema_revision
+from pgsteady.errors import EnvironmentFault
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """Whether requests can be served, and by what."""
+
+    status: str
+    version: str
+    schema_revision: str | None
+    detail: str | None = None
+
+
+@router.get("/health")
+async def health(request: Request, response: Response) -> Health:
+    """Answer 200 if the database answers and has its tables, else 503 with the cause."""
+    revision, detail = None, None
+    try:
+        revision = await schema_revision(request.app.state.engine)
+        if revision is None:
+            detail = "The database has no tables yet: run `alembic upgrade head`."
+    except EnvironmentFault as fault:
+        detail = type(fault).__doc__
+    if detail is not None:
+        response.status_code = 503
+    status = "ok" if detail is None else "unavailable"
+    return Health(status=status, version=code_version(), schema_revision=revision, detail=detail)
