@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import moyopy
 
 from nanoos.errors import SymmetryError
 from nanoos.structures.structure import Structure
+
+# It warns of operators that a supercell does not share; only the space-group type is used here.
+logging.getLogger("moyo").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""What a CIF says about a structure besides its atoms: names, citation, database code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gemmi.cif import Block, as_string, is_null
+
+_NAMES = ("_chemical_name_mineral", "_chemical_name_common", "_chemical_name_systematic")
+_CITATION = {
+    "title": ("_publ_section_title", "_citation_title"),
+    "journal": ("_journal_name_full", "_citation_journal_full", "_citation_journal_abbrev"),
+    "volume": ("_journal_volume", "_citation_journal_volume"),
+    "page_first": ("_journal_page_first", "_citation_page_first"),
+    "page_last": ("_journal_page_last", "_citation_page_last"),
+    "year": ("_journal_year", "_citation_year"),
+    "doi": ("_journal_paper_doi", "_citation_doi"),
+}
+_AUTHORS = ("_publ_author_name", "_citation_author_name")
+_DATABASE_CODES = {
+    "AMCSD": ("_database_code_amcsd",),
+    "COD": ("_cod_database_code", "_database_code_cod"),
+    "ICSD": ("_database_code_icsd",),
+    "CSD": ("_database_code_csd", "_database_code_depnum_ccdc_archive"),
+}
+_STATED = {
+    "mineral": ("_chemical_name_mineral",),
+    "stated_formula": ("_chemical_formula_sum",),
+    "stated_space_group": ("_space_group_name_H-M_alt", "_symmetry_space_group_name_H-M"),
+}
+
+
+def metadata(block: Block, general: list[Block]) -> tuple[str, dict[str, Any]]:
+    """Return the name and the ``extra`` of `Parsed`.
+
+    A citation that the block lacks is taken from the blocks without atoms (``data_global``).
+    """
+    extra: dict[str, Any] = _values([block], _STATED)
+    citation: dict[str, Any] = _values([block, *general], _CITATION)
+    authors = _all([block, *general], _AUTHORS)
+    if authors:
+        citation["authors"] = authors
+    if citation.get("year", "").isdecimal():
+        citation["year"] = int(citation["year"])
+    if citation:
+        extra["citation"] = citation
+    for database, code in _values([block], _DATABASE_CODES).items():
+        extra |= {"database": database, "database_code": code}
+        break
+    return next(iter(_all([block], _NAMES)), ""), extra
+
+
+def _values(blocks: list[Block], wanted: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    found = {key: _all(blocks, tags) for key, tags in wanted.items()}
+    return {key: values[0] for key, values in found.items() if values}
+
+
+def _all(blocks: list[Block], tags: tuple[str, ...]) -> list[str]:
+    """Return the values of the first tag that has any, in one line each."""
+    for block in blocks:
+        for tag in tags:
+            texts = [
+                " ".join(as_string(v).split()) for v in block.find_values(tag) if not is_null(v)
+            ]
+            if any(texts):
+                return [text for text in texts if text]
+    return []
