@@ -1,13 +1,14 @@
-"""From structures to files: CIF, POSCAR and extended XYZ, with 17 significant digits.
+"""From structures to files: CIF, POSCAR and extended XYZ.
 
-What is written reads back as the same structure (the same fingerprint). ``extra`` is that of
+Numbers have as many digits as it takes to read back the same float (at most 17). What is
+written reads back as the same structure (the same fingerprint). ``extra`` is that of
 `nanoos.parsers.Parsed`; what the format has a place for is written with the structure.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,12 +66,27 @@ def _poscar(structure: Structure, extra: Extra) -> str:
     lattice, symbols = _lattice(structure), structure.symbols
     order = sorted(range(len(symbols)), key=symbols.__getitem__)
     elements = list(structure.elements)
-    comment = extra.get("comment") or formula.reduced(structure.composition)
-    lines = [" ".join(str(comment).split()), "1.0"]
+    lines = [_comment(structure, extra), "1.0"]
     lines += [_numbers(vector) for vector in lattice]
     lines += [" ".join(elements), " ".join(str(symbols.count(e)) for e in elements), "Direct"]
     lines += [_numbers(structure.fractional[i]) for i in order]
     return "\n".join(lines) + "\n"
+
+
+def _comment(structure: Structure, extra: Extra) -> str:
+    """Return one line: the file's own comment, else name; database code; citation."""
+    citation = extra.get("citation", {})
+    reference = [", ".join(citation.get("authors", []))]
+    reference += [str(citation.get(key, "")) for key in ("journal", "volume")]
+    reference.append(f"({citation['year']})" if "year" in citation else "")
+    reference.append(str(citation.get("page_first", "")))
+    parts = [
+        extra.get("mineral") or formula.reduced(structure.composition),
+        f"{extra.get('database', '')} {extra.get('database_code', '')}",
+        " ".join(part for part in reference if part),
+    ]
+    comment = extra.get("comment") or "; ".join(part for part in parts if part.strip())
+    return " ".join(str(comment).split())
 
 
 def _extxyz(structure: Structure, extra: Extra) -> str:
@@ -90,8 +106,7 @@ def _extxyz(structure: Structure, extra: Extra) -> str:
 
 def _xyz_value(value: Any) -> str:
     """Return a value so that ASE reads it back with its type: as JSON."""
-    text = json.dumps(value if isinstance(value, (dict, list)) else value)
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = json.dumps(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"_JSON {escaped}"'
 
 
@@ -102,16 +117,16 @@ def _cif(structure: Structure, extra: Extra, number: int) -> str:
     cosines = [unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]]
     angles = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
     lines = [f"data_{number}", *_cif_extra(extra)]
-    lines += [f"_cell_length_{k} {x:.17g}" for k, x in zip("abc", lengths, strict=True)]
+    lines += [f"_cell_length_{k} {_numbers([x])}" for k, x in zip("abc", lengths, strict=True)]
     names = ("alpha", "beta", "gamma")
-    lines += [f"_cell_angle_{k} {x:.17g}" for k, x in zip(names, angles, strict=True)]
+    lines += [f"_cell_angle_{k} {_numbers([x])}" for k, x in zip(names, angles, strict=True)]
     lines += ["_symmetry_space_group_name_H-M 'P 1'", "loop_", "_symmetry_equiv_pos_as_xyz"]
     lines += ["'x,y,z'", "loop_", "_atom_site_label", "_atom_site_type_symbol"]
     lines += [f"_atom_site_fract_{k}" for k in "xyz"] + ["_atom_site_occupancy"]
     sites = zip(structure.site_species, structure.fractional, strict=True)
     for i, (species, where) in enumerate(sites, start=1):
         for symbol, share in species.occupancy.items():
-            lines.append(f"{symbol}{i} {symbol} {_numbers(where)} {share:.17g}")
+            lines.append(f"{symbol}{i} {symbol} {_numbers([*where, share])}")
     return "\n".join(lines) + "\n"
 
 
@@ -122,11 +137,17 @@ def _cif_extra(extra: Extra) -> list[str]:
     items |= {tag: citation.get(key) for key, tag in _CITATION_TAGS.items()}
     if extra.get("database") in _CODE_TAGS:
         items[_CODE_TAGS[extra["database"]]] = extra.get("database_code")
-    lines = [f"{tag} {quote(str(value))}" for tag, value in items.items() if value is not None]
+    lines = [f"{tag} {_cif_value(value)}" for tag, value in items.items() if value is not None]
     authors = citation.get("authors", [])
     if authors:
-        lines += ["loop_", "_publ_author_name", *(quote(str(author)) for author in authors)]
+        lines += ["loop_", "_publ_author_name", *map(_cif_value, authors)]
     return lines
+
+
+def _cif_value(value: Any) -> str:
+    """Return the value in one line, quoted as CIF needs it; a text field begins its line."""
+    quoted = str(quote(" ".join(str(value).split())))
+    return f"\n{quoted}" if quoted.startswith(";") else quoted
 
 
 def _lattice(structure: Structure) -> Array:
@@ -135,5 +156,5 @@ def _lattice(structure: Structure) -> Array:
     return structure.lattice_a
 
 
-def _numbers(values: Array) -> str:
-    return " ".join(f"{value:.17g}" for value in values)
+def _numbers(values: Iterable[float]) -> str:
+    return " ".join(repr(float(value) + 0.0) for value in values)  # + 0.0: no negative zero

@@ -81,12 +81,12 @@ def _atoms(frame: list[str], line: int) -> Atoms:
     from ase.io.extxyz import XYZError, read_xyz
 
     try:
-        (atoms,) = read_xyz(StringIO("\n".join(frame) + "\n"), slice(None))
+        frames: list[Atoms] = list(read_xyz(StringIO("\n".join(frame) + "\n"), slice(None)))
     except (XYZError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise ParseError(f"The frame is not valid extended XYZ: {error}.", line=line) from error
     except KeyError as error:
         raise ParseError(f"The frame has an unknown element: {error}.", line=line) from error
-    return atoms
+    return frames[0]
 
 
 def _without_comment(frame: list[str], line: int) -> list[str]:
@@ -101,7 +101,7 @@ def _without_comment(frame: list[str], line: int) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Return the value as JSON can hold it: arrays as lists, numbers that are not finite as None."""
+    """Return the value as JSON can hold it; a number that is not finite becomes None."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
