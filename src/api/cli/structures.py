@@ -166,15 +166,25 @@ def export(
     ids: Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every structure.")] = False,
     format_: Annotated[str, typer.Option("--format", help="cif, extxyz or poscar.")] = "cif",
+    json: Json = False,
 ) -> None:
-    """Write structures to PATH: one file, or one each where PATH is a folder or the format asks."""
+    """Write structures to PATH: a file, or a folder for one file each.
+
+    With --all those the format has no place for (such as mixed sites in POSCAR)
+    are skipped and named; structures named by id are written all or not at all.
+    """
     from api.cli.export import export_structures
     from api.errors import WrongUsage
 
     if bool(ids) == all_:
         raise WrongUsage("Name the structures to export, or say --all.")
-    written = export_structures(None if all_ else list(ids or []), format_, output)
-    err.print(f"[green]{written} written[/] to {output}")
+    report = export_structures(None if all_ else list(ids or []), format_, output)
+    if json:
+        print_json(vars(report))
+        return
+    err.print(f"[green]{report.written} written[/] to {output}, {len(report.skipped)} skipped")
+    for skipped in report.skipped:
+        err.print(f"  {skipped['id']}: {skipped['reason']}", markup=False)
 
 
 @app.command()
