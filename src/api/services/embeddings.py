@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from pgvector.sqlalchemy import VECTOR
-from sqlalchemy import Double, cast, exists, func, select, text
+from sqlalchemy import ColumnElement, Double, cast, exists, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -200,8 +200,8 @@ async def nearest(
             " (a model may not take every structure)."
         )
     type_ = VECTOR(where.dimension)
-    near = cast(VectorEmbedding.embedding, type_).op(where.operator, return_type=Double())
-    distance = near(cast(own, type_))
+    operator = cast(VectorEmbedding.embedding, type_).op(where.operator, return_type=Double())
+    distance: ColumnElement[float] = operator(cast(own, type_))
     rows = await session.execute(
         select(
             Structure.id,

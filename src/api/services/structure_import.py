@@ -93,7 +93,7 @@ async def import_(
 
 
 def _values(candidate: Candidate) -> Iterator[Any]:
-    """Yield what a candidate brings, in the order of the columns after place, owner and visibility."""
+    """Yield what a candidate brings, in the order of the columns."""
     structure, analysis = candidate.structure, candidate.analysis
     strict, loose = analysis.space_group_strict, analysis.space_group_loose
     extra = candidate.extra or {}

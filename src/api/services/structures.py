@@ -17,8 +17,8 @@ from nanoos.structures import Species
 from nanoos.structures import Structure as Atoms
 
 
-def to_atoms(row: Structure) -> Atoms:
-    """Return the row as the science's structure, exactly as stored."""
+def to_atoms(row: Structure | StructureDetail) -> Atoms:
+    """Return a row, or its document, as the science's structure, exactly as stored."""
     return Atoms(
         lattice_a=None if row.lattice_a is None else np.array(row.lattice_a),
         positions_a=np.array(row.positions_a),
@@ -67,6 +67,12 @@ async def count(session: AsyncSession) -> int:
 async def show(session: AsyncSession, id_: UUID) -> StructureDetail:
     """Return one structure in full, or raise NotFound."""
     return StructureDetail.model_validate(_summary((await get(session, [id_]))[0]))
+
+
+async def details(session: AsyncSession) -> list[StructureDetail]:
+    """Return all structures in view in full, by formula."""
+    rows = await session.scalars(_query().order_by(Material.reduced_formula, Structure.id))
+    return [StructureDetail.model_validate(_summary(row)) for row in rows]
 
 
 async def get(session: AsyncSession, ids: Sequence[UUID]) -> list[Structure]:
