@@ -122,7 +122,9 @@ class Cluster:
             return
         try:
             account = self.account
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            # Nothing of the server lives. PostgreSQL would go by the process numbers in these.
+            for stale in (self.data / "postmaster.pid", *self.socket_folder.glob(".s.PGSQL.*")):
+                stale.unlink(missing_ok=True)
             self._spawn(account, lock, settings or {}, port)
         finally:
             os.close(lock)
