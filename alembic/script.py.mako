@@ -23,11 +23,13 @@ depends_on: str | Sequence[str] | None = ${quoted(depends_on)}
 
 
 def upgrade() -> None:
-    """Move the schema forward.
-
-    Change data with op.execute(sa.text("UPDATE …")); a bare string is refused by connections.
-    """
-    ${upgrades if upgrades else "pass"}
+    """Move the schema forward."""
+% if upgrades:
+    ${upgrades}
+% else:
+    # Change data with op.execute(sa.text("UPDATE …")); a bare string is no statement.
+    pass
+% endif
 
 
 def downgrade() -> None:

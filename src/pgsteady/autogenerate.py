@@ -3,6 +3,7 @@
 - It renders the types of other packages without importing them.
 - It emits no CREATE EXTENSION for the types of pgvector.
 - It lets ENUM types come and go with their first table, and leaves them behind on downgrade.
+- It drops several tables in any order, whatever their foreign keys.
 - It accepts ``func.lower("email")``, an index over a constant.
 - It would drop what is not the models' business: tables of extensions, and indexes
   that the running application makes.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, TypeGuard, cast
 
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
@@ -20,7 +21,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy import Column, ColumnClause, Connection, MetaData, TextClause, inspect, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.postgresql.base import PGDialect, PGInspector
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.types import Enum, TypeEngine
@@ -32,6 +33,7 @@ _EXTENSION_TABLES = text(
     "WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e'"
 )
 
+PLUGINS = ("alembic.autogenerate.*", "alembic.ext.checkconstraint_byname")
 CREATE_VECTOR = "CREATE EXTENSION IF NOT EXISTS vector"
 
 
@@ -55,6 +57,7 @@ class Autogenerate:
     def options(self) -> dict[str, Any]:
         """Return the arguments of ``context.configure`` that install the hooks."""
         return {
+            "autogenerate_plugins": PLUGINS,
             "compare_type": True,
             "include_schemas": len(self._schemas) > 1,
             "include_name": self.include_name,
@@ -95,6 +98,8 @@ class Autogenerate:
             up, down = script.upgrade_ops, script.downgrade_ops
             if up is None or down is None or up.is_empty():
                 continue
+            self._order_drops(up)
+            up.reverse_into(down)
             self._add_enums(up, down)
             if self._first_vector(up):
                 up.ops.insert(0, ops.ExecuteSQLOp(CREATE_VECTOR))
@@ -113,6 +118,18 @@ class Autogenerate:
                             'write func.lower(text("email")), not func.lower("email").'
                         )
 
+    def _order_drops(self, up: ops.UpgradeOps) -> None:
+        """Drop tables before those that their foreign keys refer to."""
+        tables = _inspector(self._connection).sort_tables_on_foreign_key_dependency(self._schemas)
+        place = {table or (None, ""): -number for number, (table, _) in enumerate(tables)}
+        drops = {
+            _table(operation) for operation in up.ops if isinstance(operation, ops.DropTableOp)
+        }
+        about_dropped = [operation for operation in up.ops if _table(operation) in drops]
+        about_dropped.sort(key=lambda operation: place[_table(operation)])
+        ordered = iter(about_dropped)
+        up.ops = [next(ordered) if _table(op) in drops else op for op in up.ops]
+
     def _first_vector(self, up: ops.UpgradeOps) -> bool:
         """Tell whether ``up`` adds every pgvector column that the models have."""
         added = sum(_is_pgvector(column.type) for column in _added_columns(up))
@@ -120,10 +137,9 @@ class Autogenerate:
         return 0 < added == sum(_is_pgvector(column.type) for column in columns)
 
     def _add_enums(self, up: ops.UpgradeOps, down: ops.DowngradeOps) -> None:
-        inspector: Any = inspect(self._connection)
         live = {
             (None if enum["visible"] else enum["schema"], enum["name"])
-            for enum in inspector.get_enums(schema="*")
+            for enum in _inspector(self._connection).get_enums(schema="*")
         }
         columns = (c for table in self._metadata.tables.values() for c in table.columns)
         modelled = _enums(column.type for column in columns)
@@ -140,6 +156,14 @@ class Autogenerate:
 def _names_a_column(expression: Any) -> bool:
     parts = visitors.iterate(expression)
     return any(isinstance(part, ColumnClause | TextClause) for part in parts)
+
+
+def _inspector(connection: Connection) -> PGInspector:
+    return cast("PGInspector", inspect(connection))
+
+
+def _table(operation: Any) -> tuple[str | None, str]:
+    return getattr(operation, "schema", None), getattr(operation, "table_name", "")
 
 
 def _operations(container: ops.OpContainer) -> Iterator[ops.MigrateOperation]:
