@@ -1,6 +1,8 @@
 """The equation of state finds each metal's minimum, from near and from far."""
 
 import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -16,7 +18,11 @@ from nanoos.workflows import read_parameters, refusal
 from nanoos.workflows.equation_of_state import EquationOfState, EquationOfStateParameters
 
 
-def run(structure, engine=None, progress=lambda share, doing: None, **parameters):
+def silent(share, doing):
+    pass
+
+
+def run(structure, engine=None, progress=silent, **parameters):
     return EquationOfState().run(
         structure, EquationOfStateParameters(**parameters), engine or Emt(), progress
     )
@@ -100,6 +106,14 @@ def test_it_runs_the_same_bit_for_bit_and_its_data_is_json():
     assert first.quantities == second.quantities
     assert json.dumps(first.data) == json.dumps(second.data)
     assert json.loads(json.dumps(first.convergence, allow_nan=False)) == first.convergence
+
+
+def test_it_runs_in_another_process():
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        there = pool.submit(
+            EquationOfState().run, crystal("Cu"), EquationOfStateParameters(), Emt(), silent
+        ).result()
+    assert there.quantities == run(crystal("Cu")).quantities
 
 
 def test_progress_rises_to_one_with_every_evaluation():
