@@ -177,6 +177,10 @@ def parse(text: str, source: str) -> DatabaseUrl:
     return DatabaseUrl(url, source)
 
 
+EMBEDDED = "the embedded database"
+"""The source of a URL that nobody named."""
+
+
 def resolve(ini: Path, fallback: Callable[[], str] | None = None) -> DatabaseUrl:
     """Find the database URL for the project whose ``alembic.ini`` is ``ini``.
 
@@ -194,7 +198,7 @@ def resolve(ini: Path, fallback: Callable[[], str] | None = None) -> DatabaseUrl
             return parse(value, source)
     if fallback is None:
         raise UrlError("No database is named.", hint=f"Set DATABASE_URL={_FORM}")
-    return parse(fallback(), "the embedded database")
+    return parse(fallback(), EMBEDDED)
 
 
 def resolve_direct(ini: Path) -> DatabaseUrl | None:

@@ -11,6 +11,7 @@ import sys
 import typer
 
 from api.cli import db, embed, jobs, results, structures, users, workflows
+from api.cli.demo import demo
 from api.cli.output import fail
 from api.cli.serve import serve
 from api.cli.worker import worker
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command()(demo)
 app.add_typer(structures.app, name="structures")
 app.add_typer(workflows.app, name="workflows")
 app.add_typer(jobs.app, name="jobs")

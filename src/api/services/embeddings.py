@@ -200,8 +200,9 @@ async def nearest(
             " (a model may not take every structure)."
         )
     type_ = VECTOR(where.dimension)
-    operator = cast(VectorEmbedding.embedding, type_).op(where.operator, return_type=Double())
-    distance: ColumnElement[float] = operator(cast(own, type_))
+    distance: ColumnElement[float] = cast(VectorEmbedding.embedding, type_).op(
+        where.operator, return_type=Double()
+    )(cast(own, type_))
     rows = await session.execute(
         select(
             Structure.id,

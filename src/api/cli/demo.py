@@ -1,0 +1,217 @@
+"""``nano-os demo``: real crystals through the whole platform, by the commands anyone would type."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli.database import in_transaction
+from api.cli.embed import embed_all
+from api.cli.output import err, show_table
+from api.cli.structures import find_files, import_files, print_report
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from api.models import User
+    from api.schemas.simulation import SubmitReport
+    from api.schemas.structure import StructureDetail
+    from api.web.report import Compared, Neighbourhood
+
+WORKFLOW = "equation_of_state"
+FCC = 225
+"""Space group Fm-3m."""
+LOOKED_AT = ("Halite", "Calcite", "Diamond")
+"""Minerals whose neighbours are shown: a rock salt, a carbonate, a semiconductor."""
+NEIGHBOURS_SHOWN = 5
+
+
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the report.")] = Path(
+        "demo"
+    ),
+    here: Annotated[
+        bool, typer.Option("--here", help="Also on a database that is not the embedded one.")
+    ] = False,
+) -> None:
+    """Take the example crystals through the whole platform, and write a report.
+
+    Migrate, import, compute equations of state, compare with references, embed,
+    report. What is done already is not done again, so it may be interrupted and
+    run as often as you like.
+    """
+    from api.settings import PROJECT_ROOT
+
+    started = time.perf_counter()
+    _check_place(here)
+    with _step(1, "Migrate the database"):
+        _run("alembic", "-c", str(PROJECT_ROOT / "alembic.ini"), "upgrade", "head")
+    with _step(2, "Import the example crystals"):
+        files = list(find_files([PROJECT_ROOT / "examples" / "crystals"], recursive=True))
+        print_report(import_files(files))
+    with _step(3, "Equations of state of the fcc metals, by a worker"):
+        report = in_transaction(_submit)
+        err.print(f"{len(report.submitted)} submitted, {len(report.existing)} asked for before")
+        _run("api.cli", "worker", "--drain", "--slots", "2")
+    with _step(4, "Compare with all-electron references"):
+        compared = in_transaction(_compare)
+        _print_comparison(compared)
+    with _step(5, "Embed all structures and find neighbours"):
+        embedded = embed_all()
+        err.print(f"{embedded.embedded} embedded, {embedded.pairs} pairs of neighbours stored")
+        neighbourhoods = in_transaction(_neighbourhoods)
+        for place in neighbourhoods:
+            _print_neighbours(place)
+    with _step(6, "Write the report"):
+        path = _write_report(output, compared, neighbourhoods)
+        err.print(f"{path}", markup=False)
+    err.print(f"\n[bold green]Done[/] in {time.perf_counter() - started:.0f} s. Try next:")
+    for command in _next_steps(compared):
+        err.print(f"  {command}", markup=False)
+
+
+def _check_place(here: bool) -> None:
+    """Refuse to put example crystals into a database somebody named, unless told to."""
+    from api.db import database_url
+    from api.errors import WrongUsage
+    from pgsteady.url import EMBEDDED
+
+    where = database_url()
+    if where.source != EMBEDDED and not here:
+        raise WrongUsage(
+            f"The demo would write into {where.url.render_as_string(hide_password=True)}"
+            f" (from {where.source}). Unset it to use the embedded database, or say --here."
+        )
+
+
+@contextmanager
+def _step(number: int, title: str) -> Iterator[None]:
+    err.print(f"\n[bold]{number}. {title}[/]")
+    started = time.perf_counter()
+    yield
+    err.print(f"[dim]{time.perf_counter() - started:.1f} s[/]")
+
+
+def _run(module: str, *arguments: str) -> None:
+    """Run a program of ours as its own process; its failure is ours."""
+    ended = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
+    if ended.returncode:
+        raise typer.Exit(ended.returncode)
+
+
+async def _submit(session: AsyncSession, owner: User) -> SubmitReport:
+    from api.services import simulations, structures
+    from nanoos import plugins
+
+    elements = plugins.get("nanoos.engines", "emt").elements
+    metals = [
+        row.id
+        for row in await structures.details(session)
+        if row.origin == "upload"
+        and row.reduced_formula in elements
+        and row.space_group_number == FCC
+    ]
+    return await simulations.submit(session, WORKFLOW, metals, owner=owner)
+
+
+async def _compare(session: AsyncSession, _: User) -> list[Compared]:
+    from api.services import results
+    from api.web.report import Compared
+    from nanoos.reference import compare
+
+    compared = []
+    for result in await results.of_workflow(session, WORKFLOW):
+        volume = result.quantities["volume_a3_per_atom"]
+        modulus = result.quantities["bulk_modulus_gpa"]
+        if result.reduced_formula is None or volume is None or modulus is None:
+            continue
+        comparison = compare(result.reduced_formula, volume, modulus)
+        if comparison is not None:
+            compared.append(Compared(result.reduced_formula, result, comparison))
+    return compared
+
+
+def _print_comparison(compared: list[Compared]) -> None:
+    show_table(
+        None,
+        ["metal", "V0 (Å³/atom)", "reference", "error", "B0 (GPa)", "reference", "error", "B0'"],
+        [
+            (
+                row.element,
+                f"{row.result.quantities['volume_a3_per_atom']:.3f}",
+                f"{row.comparison.reference.volume_a3_per_atom:.3f}",
+                f"{row.comparison.volume_error_percent:+.1f} %",
+                f"{row.result.quantities['bulk_modulus_gpa']:.1f}",
+                f"{row.comparison.reference.bulk_modulus_gpa:.1f}",
+                f"{row.comparison.bulk_modulus_error_percent:+.1f} %",
+                f"{row.result.quantities['bulk_modulus_derivative']:.2f}",
+            )
+            for row in compared
+        ],
+    )
+    err.print("Reference: WIEN2k, PBE (ase.collections.dcdft). The errors are the potential's.")
+
+
+async def _neighbourhoods(session: AsyncSession, _: User) -> list[Neighbourhood]:
+    from api.services import embeddings, structures
+    from api.web.report import Neighbourhood
+
+    space = embeddings.space(embeddings.embedder())
+    found = {row.name: row for row in await structures.details(session) if row.origin == "upload"}
+    return [
+        Neighbourhood(
+            found[name],
+            await embeddings.nearest(session, found[name].id, space, NEIGHBOURS_SHOWN),
+        )
+        for name in LOOKED_AT
+        if name in found
+    ]
+
+
+def _print_neighbours(place: Neighbourhood) -> None:
+    structure = place.structure
+    show_table(
+        f"Nearest to {structure.name} ({structure.reduced_formula},"
+        f" {structure.space_group_symbol})",
+        ["name", "formula", "space group", "distance"],
+        [
+            (near.name, near.reduced_formula, near.space_group_symbol, f"{near.distance:.4f}")
+            for near in place.neighbours
+        ],
+    )
+
+
+def _write_report(
+    output: Path, compared: list[Compared], neighbourhoods: list[Neighbourhood]
+) -> Path:
+    from api.services import structures
+    from api.web.report import render
+
+    async def uploads(session: AsyncSession, _: User) -> list[StructureDetail]:
+        return [row for row in await structures.details(session) if row.origin == "upload"]
+
+    html = render(in_transaction(uploads), compared, neighbourhoods)
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / "report.html"
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(html, encoding="utf-8")
+    return unfinished.replace(path).absolute()
+
+
+def _next_steps(compared: list[Compared]) -> list[str]:
+    steps = ["nano-os structures list"]
+    if compared:
+        steps.append(f"nano-os results show {compared[0].result.id}")
+    return [
+        *steps,
+        "nano-os structures import PATH/TO/YOUR/FILES --recursive",
+        "nano-os jobs submit equation_of_state --all && nano-os worker --drain",
+        "nano-os db shell",
+    ]
