@@ -1,0 +1,68 @@
+# What a developer types. Everything runs in .venv, which is made and filled when first needed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup check format test test-slow test-all migration clean
+
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: .venv/runtime ## Take real crystals through the whole platform; writes demo/report.html
+	@$(BIN)/nano-os demo
+
+setup: .venv/development ## Install the project with everything that development needs
+
+check: .venv/development ## Lint, formatting, types and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/development ## Format the code and repair what lint can repair
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+test: .venv/development ## The fast tests, under five minutes on two cores
+	$(BIN)/pytest -n 2
+
+test-slow: .venv/development ## The tests that install the project or break it on purpose
+	$(BIN)/pytest -n 2 -m slow
+
+test-all: .venv/development ## Both, as in CI
+	$(BIN)/pytest -n 2 -m ''
+
+migration: .venv/development ## Write a revision from changed models: make migration m="add x to y"
+	@test -n "$$m" || { echo 'Say what it does: make migration m="add x to y"' >&2; exit 2; }
+	$(BIN)/alembic revision --autogenerate -m "$$m"
+
+clean: ## Remove .venv, caches and the demo's report; databases stay
+	rm -rf .venv build demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# An environment in which pip was interrupted may lack files of packages that pip takes for
+# installed, so it is made anew.
+define install
+	@test -x $(BIN)/pip -a ! -e .venv/unfinished || $(MAKE) --no-print-directory new-environment
+	@touch .venv/unfinished
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable $(1)
+	@rm .venv/unfinished
+	@touch $@
+endef
+
+.venv/runtime: requirements.txt pyproject.toml
+	$(call install,.)
+
+.venv/development: requirements.txt pyproject.toml
+	$(call install,'.[dev]')
+	@touch .venv/runtime
+
+.PHONY: new-environment
+new-environment:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo >&2 \
+	  "NANO-OS needs Python 3.11 or newer as $(PYTHON); another is named by PYTHON=python3.12."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 \
+	  "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into .venv; this takes about a minute, once."
+	@$(PYTHON) -m venv --clear .venv
