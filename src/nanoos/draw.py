@@ -20,8 +20,8 @@ from nanoos.workflows.birch_murnaghan import BirchMurnaghan
 Array = NDArray[np.float64]
 
 SIZE_PX, MARGIN_PX, LEGEND_PX = 300, 12, 30
-MIN_SHOWN_A = 3.0
-"""A lattice vector shorter than this is shown repeated."""
+FEWEST_ATOMS = 8
+"""A crystal that shows fewer in its cell is shown repeated along its shortest vectors."""
 FACE_A = 0.05
 """An atom this close to a face of the cell is shown on the opposite face, too."""
 ATOM_SIZE = 0.46
@@ -32,8 +32,8 @@ SHELL = 1.2
 """… and up to this times the nearest neighbour of at least one of the two."""
 MOST_ATOMS_WITH_BONDS = 100
 EDGE_PIECES = 5
-AZIMUTH, ELEVATION = np.radians(24), np.radians(13)
-"""From where a structure is seen: in front of the a-c plane, a little from right and above."""
+AZIMUTH, ELEVATION = np.radians(-20), np.radians(13)
+"""From where a structure is seen: in front of the a-c plane, a little from left and above."""
 FADED = 0.45
 """How far the farthest atom fades into the white."""
 BOND_SHADE = 0.8
@@ -47,9 +47,9 @@ def structure_svg(structure: Structure) -> str:
     """Draw the cell with its atoms, those on its faces on all of them, bonds and a legend.
 
     Colours are Jmol's, radii covalent ones (both from ASE); a mixed site has the mean colour of
-    its elements, vacancies white. Short lattice vectors are shown repeated, the cell outlined.
+    its elements, vacancies white. A small cell is shown repeated, itself outlined.
     A bond joins unlike atoms in touch, and like ones where each has at most four of them.
-    Crystals are seen from the front, a little from right and above; molecules flat.
+    Crystals are seen from the front, a little from left and above; molecules flat.
     """
     scene = _Scene.of(structure)
     cell = _cell_edges(structure)
@@ -92,15 +92,18 @@ def _images(structure: Structure) -> tuple[Array, NDArray[np.int_]]:
         return structure.positions_a, np.arange(structure.n_sites)
     periodic = np.array(structure.periodic)
     lengths = np.linalg.norm(lattice, axis=1)
-    repeats = np.where(periodic, np.ceil(MIN_SHOWN_A / lengths), 1)
     margin = np.where(periodic, FACE_A / lengths, np.inf)
     fractional = structure.fractional
     home = np.where(periodic, (fractional + margin) % 1 - margin, fractional)
-    shifts = np.array(list(product(*(range(int(n)) for n in repeats + periodic))))
-    images = (home[None] + shifts[:, None]).reshape(-1, 3)
-    sites = np.tile(np.arange(structure.n_sites), len(shifts))
-    shown = (images <= repeats + margin).all(axis=1)
-    return images[shown] @ lattice, sites[shown]
+    repeats = np.ones(3, dtype=int)
+    while True:
+        shifts = np.array(list(product(*(range(n) for n in repeats + periodic))))
+        images = (home[None] + shifts[:, None]).reshape(-1, 3)
+        shown = (images <= repeats + margin).all(axis=1)
+        if shown.sum() >= FEWEST_ATOMS or not periodic.any():
+            return images[shown] @ lattice, np.tile(np.arange(len(home)), len(shifts))[shown]
+        spans = np.where(periodic, repeats * lengths, np.inf)
+        repeats[spans < 1.2 * spans.min()] += 1
 
 
 def _bonded(

@@ -1,5 +1,7 @@
 """SOAP vectors: what must not change them, and whom they find near."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -11,7 +13,10 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from nanoos.embedders.soap import Soap
+from nanoos.parsers import read
 from nanoos.structures import Species, Structure
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "crystals"
 
 
 def cubic(symbols, basis, spacegroup, a):
@@ -122,6 +127,32 @@ def test_each_prototype_finds_its_own_kind_first(prototype):
         order = np.argsort(np.linalg.norm(vectors - vectors[i], axis=1))
         kin = names.count(prototype)
         assert {names[j] for j in order[:kin]} == {prototype}
+
+
+FAMILIES = {
+    "rock salt": "altaite bunsenite chlorargyrite galena griceite halite kbr lime manganosite "
+    "periclase sro sylvite villiaumite",
+    "fluorite": "cerianite-ce fluorite frankdicksonite uraninite",
+    "zinc blende": "cdte gaas inas sic sphalerite",
+    "wurtzite": "greenockite wurtzite-2h zincite",
+    "rutile": "cassiterite rutile sellaite stishovite",
+    "corundum": "corundum eskolaite hematite",
+    "aragonite": "aragonite cerussite witherite",
+    "olivine": "fayalite forsterite",
+    "diamond": "diamond germanium silicon",
+}
+"""Minerals of one structure type among the example crystals."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_real_minerals_find_their_structure_type(family):
+    files = sorted(p for p in EXAMPLES.iterdir() if p.suffix in {".cif", ".poscar", ".extxyz"})
+    names = [path.stem.rsplit("_", 1)[0] for path in files]
+    vectors = Soap().embed([read(path)[0].structure for path in files]).vectors
+    kin = set(FAMILIES[family].split())
+    for i in (names.index(name) for name in kin):
+        order = np.argsort(np.linalg.norm(vectors - vectors[i], axis=1))
+        assert {names[j] for j in order[: len(kin)]} == kin
 
 
 def test_orderings_of_one_lattice_are_told_apart():
