@@ -21,6 +21,8 @@ class SiteElements:
     """
 
     def __init__(self, block: Block) -> None:
+        loop = block.find_loop_item("_atom_site_label")
+        self._line = loop.line_number if loop else None
         text = block.find_value(_FORMULA)
         self._stated = set() if text is None or is_null(text) else _elements_in(as_string(text))
 
@@ -31,7 +33,10 @@ class SiteElements:
             candidates = [c for c in candidates if c in self._stated]
         if not candidates:
             reason = f" of the formula that the CIF states ({_FORMULA})" if self._stated else ""
-            raise ParseError(f"Atom site {label}: {type_symbol or label!r} is no element{reason}.")
+            raise ParseError(
+                f"Atom site {label}: {type_symbol or label!r} is no element{reason}.",
+                line=self._line,
+            )
         return candidates[0]
 
     def check_complete(self, elements: set[str]) -> None:
@@ -40,7 +45,8 @@ class SiteElements:
         if missing:
             raise ParseError(
                 f"The CIF states a formula with {', '.join(sorted(missing))}, which has no atom "
-                "site: the model is incomplete or the file cut short."
+                "site: the model is incomplete or the file cut short.",
+                line=self._line,
             )
 
 

@@ -94,7 +94,10 @@ def _group(texts: list[str], line: int | None) -> list[gemmi.Op]:
         operators[operator.triplet()] = operator
     others = [op for triplet, op in operators.items() if triplet != "x,y,z"]
     whole = gemmi.GroupOps([gemmi.Op(), *others])
-    whole.add_missing_elements()
+    try:
+        whole.add_missing_elements()
+    except RuntimeError as error:
+        raise ParseError("The symmetry operators generate no space group.", line=line) from error
     if len(whole) != len(operators):
         raise ParseError(
             f"The list of {len(operators)} symmetry operators is incomplete: they generate "

@@ -67,6 +67,10 @@ class _Lines:
         self.number += 1
         return self._lines[self.number - 1]
 
+    @property
+    def left(self) -> int:
+        return len(self._lines) - self.number
+
     def peek(self) -> str:
         return self._lines[self.number] if self.number < len(self._lines) else ""
 
@@ -124,6 +128,10 @@ def _counts(lines: _Lines) -> list[int]:
     counts = [int(word) for word in words if word.isdecimal()]
     if len(counts) < len(words) or sum(counts) == 0:
         raise ParseError("Expected the number of atoms of each element.", line=lines.number)
+    if sum(counts) > lines.left:
+        raise ParseError(
+            f"The POSCAR should have {sum(counts)} atoms but is cut short.", line=lines.number
+        )
     return counts
 
 

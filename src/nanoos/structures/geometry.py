@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,14 +68,17 @@ def _with_images(
     lattice_a: Array, positions_a: Array, periodic: tuple[bool, bool, bool], cutoff_a: float
 ) -> tuple[Array, NDArray[np.int64]]:
     """Return the sites, wrapped, then their images within ``cutoff_a`` of the cell."""
-    fractional = wrapped(positions_a @ np.linalg.inv(lattice_a), periodic)
-    margin = np.where(periodic, cutoff_a / cell_heights(lattice_a), np.inf)
-    reach = [int(np.ceil(m)) if p else 0 for m, p in zip(margin, periodic, strict=True)]
-    shifts = np.array(
-        [s for s in product(*(range(-r, r + 1) for r in reach)) if any(s)], dtype=np.float64
-    ).reshape(-1, 3)
-    images = fractional[None, :, :] + shifts[:, None, :]
-    near = np.all((images > -margin) & (images < 1 + margin), axis=2)
-    owners = np.broadcast_to(np.arange(len(fractional)), near.shape)[near]
-    points = np.concatenate([fractional, images[near]]) @ lattice_a
-    return points, np.concatenate([np.arange(len(fractional)), owners])
+    points = wrapped(positions_a @ np.linalg.inv(lattice_a), periodic)
+    owners = np.arange(len(points))
+    margins = cutoff_a / cell_heights(lattice_a)
+    for axis in np.flatnonzero(periodic):
+        margin = margins[axis]
+        reach = int(np.ceil(margin))
+        sets = [(points, owners)]
+        for step in (k for k in range(-reach, reach + 1) if k):
+            along = points[:, axis] + step
+            near = (along > -margin) & (along < 1 + margin)
+            sets.append((points[near] + step * np.eye(3)[axis], owners[near]))
+        points = np.concatenate([images for images, _ in sets])
+        owners = np.concatenate([names for _, names in sets])
+    return points @ lattice_a, owners

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from ase.build import bulk, fcc111, molecule
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nanoos.errors import StructureError
@@ -120,13 +120,15 @@ def test_distances_agree_with_ase(cell, where):
     from nanoos.structures.geometry import cell_heights, closest_pair
 
     lattice = np.array(cell).reshape(3, 3)
-    if cell_heights(lattice).min() < 0.2:
-        return
+    assume(cell_heights(lattice).min() > 0.2)
     positions = np.array(where).reshape(3, 3)
     pair = closest_pair(lattice, positions, (True, True, True), 0.5)
-    found = neighbor_list("d", Atoms("Cu3", positions, cell=lattice, pbc=True), 0.5)
-    if len(found) == 0:
+    nearest = min(
+        [*neighbor_list("d", Atoms("Cu3", positions, cell=lattice, pbc=True), 0.6), np.inf]
+    )
+    assume(abs(nearest - 0.5) > 1e-9)  # at the limit itself the last bit decides
+    if nearest > 0.5:
         assert pair is None
     else:
         assert pair is not None
-        assert pair.distance_a == pytest.approx(found.min(), abs=1e-9)
+        assert pair.distance_a == pytest.approx(nearest, abs=1e-9)
