@@ -252,6 +252,22 @@ def test_the_callers_environment_changes_nothing(
         assert set(cursor.fetchall()) == {("C", "UTF8")}
 
 
+def test_parallel_work_does_without_a_large_shared_memory(
+    make: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "ROOMY_BYTES", 2**60)
+    cluster = make()
+    cluster.start(THROWAWAY | {"maintenance_work_mem": "512MB"})
+    with cluster.session() as cursor:
+        cursor.execute("SHOW dynamic_shared_memory_type")
+        assert cursor.fetchone() == ("mmap",)
+        cursor.execute(
+            "CREATE EXTENSION vector; CREATE TABLE v AS SELECT '[1,2]'::vector(2) AS e "
+            "FROM generate_series(1, 500); ALTER TABLE v SET (parallel_workers = 2); "
+            "CREATE INDEX ON v USING hnsw (e vector_l2_ops)"
+        )
+
+
 def test_the_log_is_kept_short(make: Callable[..., Cluster]) -> None:
     cluster = make()
     cluster.log.write_text("x" * 2_000_000)

@@ -28,6 +28,8 @@ PATIENCE_S = 60.0
 """Longest wait for a server to come up (crash recovery included) or to go down."""
 ORPHANS_S = 5.0
 """Time that the backends of a killed server are given to notice."""
+ROOMY_BYTES = 2**30
+"""Size of ``/dev/shm`` from which PostgreSQL can be left to use it."""
 _POLL_S = 0.005
 _LOG_BYTES = 1_000_000
 _SOCKET_PATH_BYTES = 107
@@ -203,17 +205,20 @@ class Cluster:
         """Connect as superuser, in autocommit, for as long as the block lasts.
 
         Raises:
-            psycopg2.OperationalError: the server does not serve.
+            ClusterError: the server does not let the superuser in.
         """
         import psycopg2
 
-        connection = psycopg2.connect(
-            host=str(self.socket_folder),
-            port=self.port,
-            user=SUPERUSER,
-            password=self.password,
-            dbname=database,
-        )
+        try:
+            connection = psycopg2.connect(
+                host=str(self.socket_folder),
+                port=self.port,
+                user=SUPERUSER,
+                password=self.password,
+                dbname=database,
+            )
+        except psycopg2.OperationalError as error:
+            raise ClusterError(f"No way into {self.folder}: {error}") from error
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -297,6 +302,7 @@ class Cluster:
             "unix_socket_permissions": "0700",
             "listen_addresses": "" if port is None else "127.0.0.1",
             "port": str(port or DEFAULT_PORT),
+            **_shared_memory(),
             **settings,
         }
         command = [str(self.programs(account).program("postgres")), "-D", str(self.data)]
@@ -362,6 +368,17 @@ class Cluster:
             except OSError:
                 return False
         return True
+
+
+def _shared_memory() -> dict[str, str]:
+    """Return what keeps parallel work going where ``/dev/shm`` is small, as in most containers.
+
+    A parallel HNSW build asks for all of maintenance_work_mem there at once.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - only measured
+    if memory.is_dir() and shutil.disk_usage(memory).total < ROOMY_BYTES:
+        return {"dynamic_shared_memory_type": "mmap"}
+    return {}
 
 
 def _locale(major: int) -> list[str]:

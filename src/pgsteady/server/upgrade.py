@@ -75,7 +75,9 @@ def _pg_upgrade(old: Cluster, new: Cluster) -> None:
                 keep_open=[old_lock, new_lock],
             )
         if run.returncode != 0:
-            raise ClusterError(f"pg_upgrade failed:\n{tail(run.stdout, lines=20)}")
+            reports = (new.data / "pg_upgrade_output.d").rglob("*.txt")  # lists what is in the way
+            said = [tail(run.stdout, lines=20), *(tail(file.read_text()) for file in reports)]
+            raise ClusterError("\n".join(["pg_upgrade failed:", *said]))
     finally:
         shutil.rmtree(workplace)
 
