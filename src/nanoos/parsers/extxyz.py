@@ -13,6 +13,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from nanoos.errors import ParseError
 from nanoos.parsers.parser import Parsed
@@ -82,7 +83,7 @@ def _atoms(frame: list[str], line: int) -> Atoms:
 
     try:
         frames: list[Atoms] = list(read_xyz(StringIO("\n".join(frame) + "\n"), slice(None)))
-    except (XYZError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (XYZError, ValueError, TypeError, IndexError) as error:
         raise ParseError(f"The frame is not valid extended XYZ: {error}.", line=line) from error
     except KeyError as error:
         raise ParseError(f"The frame has an unknown element: {error}.", line=line) from error
@@ -94,10 +95,18 @@ def _without_comment(frame: list[str], line: int) -> list[str]:
     atoms = []
     for number, text in enumerate(frame[2:], start=line + 2):
         words = text.split()
-        if len(words) < 4 or not (words[0] in ELEMENTS or words[0].isdecimal()):
+        symbol = _symbol(words[0]) if len(words) > 3 else None
+        if symbol is None:
             raise ParseError("Expected an element and its x, y and z in Å.", line=number)
-        atoms.append(" ".join(words[:4]))
+        atoms.append(" ".join([symbol, *words[1:4]]))
     return [frame[0], "", *atoms]
+
+
+def _symbol(word: str) -> str | None:
+    """Return the element of a symbol or an atomic number."""
+    if word.isdecimal() and 0 < int(word) < len(chemical_symbols):
+        word = chemical_symbols[int(word)]
+    return word if word in ELEMENTS else None
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,263 @@
+import re
+from pathlib import Path
+
+import ase.io
+import gemmi
+import numpy as np
+import pytest
+from ase import Atoms
+
+from nanoos.errors import ParseError, StructureError
+from nanoos.parsers.cif import Cif
+from nanoos.structures import fingerprint, space_group
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "crystals"
+CELL = "_cell_length_a 4.0\n_cell_length_b 4.0\n_cell_length_c 6.0\n"
+ANGLES = "_cell_angle_alpha 90\n_cell_angle_beta 90\n_cell_angle_gamma {gamma}\n"
+SITES = "loop_\n_atom_site_label\n_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n"
+
+
+def cif(
+    sites,
+    symmetry="_symmetry_space_group_name_H-M 'P 1'\n",
+    gamma=90,
+    columns="",
+    cell=CELL,
+    more="",
+):
+    return f"data_x\n{more}{cell}{ANGLES.format(gamma=gamma)}{symmetry}{SITES}{columns}{sites}\n"
+
+
+def one(text):
+    (parsed,) = Cif().parse(text)
+    return parsed.structure
+
+
+def example(name):
+    return (EXAMPLES / name).read_text()
+
+
+def operators(tag, *texts):
+    return f"loop_\n{tag}\n" + "\n".join(f"'{t}'" for t in texts) + "\n"
+
+
+INVERSION = ("x, y, z", "-x, -y, -z")
+
+
+@pytest.mark.parametrize(
+    "symmetry",
+    [
+        operators("_symmetry_equiv_pos_as_xyz", *INVERSION),
+        operators("_space_group_symop_operation_xyz", *INVERSION),
+        "_symmetry_space_group_name_H-M 'P -1'\n",
+        "_space_group_name_H-M_alt 'P -1'\n",
+        "_space_group_name_Hall '-P 1'\n",
+        "_space_group_IT_number 2\n",
+        "_symmetry_Int_Tables_number 2\n",
+    ],
+)
+def test_symmetry_may_be_stated_in_any_way(symmetry):
+    structure = one(cif("Cu1 0.1 0.2 0.3", symmetry))
+    assert structure.n_sites == 2
+    np.testing.assert_allclose(structure.fractional, [[0.1, 0.2, 0.3], [0.9, 0.8, 0.7]])
+
+
+def test_listed_operators_outweigh_the_name():
+    symmetry = operators("_symmetry_equiv_pos_as_xyz", "x,y,z")
+    stale = "_symmetry_space_group_name_H-M 'F m -3 m'\n"
+    assert one(cif("Cu1 0.1 0.2 0.3", symmetry + stale)).n_sites == 1
+
+
+@pytest.mark.parametrize(
+    ("symmetry", "message"),
+    [
+        ("_symmetry_space_group_name_H-M 'F d -3 m'\n", "two origin choices"),
+        ("_space_group_IT_number 227\n", "two origin choices"),
+        ("_space_group_IT_number 231\n", "unknown"),
+        ("_symmetry_space_group_name_H-M 'Q 7'\n", "unknown"),
+        ("_space_group_name_Hall 'nonsense'\n", "not a Hall symbol"),
+        (operators("_symmetry_equiv_pos_as_xyz", "x,y,z", "x+1/5,y,z"), "not a symmetry operator"),
+        (operators("_symmetry_equiv_pos_as_xyz", "-x,y,z"), "incomplete"),
+        (operators("_symmetry_equiv_pos_as_xyz", "x,y,z", "-y,x,z"), "generate a group of 4"),
+    ],
+)
+def test_symmetry_that_is_not_certain_is_refused(symmetry, message):
+    with pytest.raises(ParseError, match=message):
+        one(cif("Cu1 0.1 0.2 0.3", symmetry))
+
+
+def test_origin_choice_in_the_symbol_is_used():
+    cubic = "_cell_length_a 3.567\n_cell_length_b 3.567\n_cell_length_c 3.567\n"
+    for choice, x in ((1, 0), (2, 0.125)):
+        symmetry = f"_symmetry_space_group_name_H-M 'F d -3 m:{choice}'\n"
+        assert one(cif(f"C1 {x} {x} {x}", symmetry, cell=cubic)).n_sites == 8
+
+
+def test_rhombohedral_cell_selects_the_rhombohedral_axes():
+    cell = "_cell_length_a 4.7459\n_cell_length_b 4.7459\n_cell_length_c 4.7459\n"
+    angle = 57.24
+    text = cif("Bi 0.23 0.23 0.23", "_symmetry_space_group_name_H-M 'R -3 m'\n", cell=cell)
+    for key in ("alpha", "beta"):
+        text = text.replace(f"_cell_angle_{key} 90", f"_cell_angle_{key} {angle}")
+    text = text.replace("_cell_angle_gamma 90", f"_cell_angle_gamma {angle}")
+    assert one(text).n_sites == 2
+
+
+@pytest.mark.parametrize("third", ["0.33", "0.333", "0.3333", "0.333333", "0.33333333333333"])
+def test_rounded_special_position_has_the_right_multiplicity(third):
+    """1/3, 2/3 in P6_3/mmc: two sites, on the special position whatever the digits."""
+    twice = f"{2 * float(third):.14f}"
+    symmetry = "_symmetry_space_group_name_H-M 'P 63/m m c'\n"
+    structure = one(cif(f"Mg {third} {twice} 0.25", symmetry, gamma=120))
+    assert structure.n_sites == 2
+    assert space_group(structure, 1e-4).number == 194
+    np.testing.assert_allclose(structure.fractional[0], [1 / 3, 2 / 3, 1 / 4], atol=1e-12)
+
+
+def test_site_off_its_special_position_is_called_disorder():
+    symmetry = operators("_symmetry_equiv_pos_as_xyz", "x,y,z", "-x,y,z")
+    columns = "_atom_site_occupancy\n"
+    assert one(cif("Na 0.01 0 0 0.5", symmetry, columns=columns)).n_sites == 1  # 0.08 Å apart
+    with pytest.raises(StructureError, match=r"disordered.*0\.240 Å"):
+        one(cif("Na 0.03 0 0 0.5", symmetry, columns=columns))
+    assert one(cif("Na 0.08 0 0 0.5", symmetry, columns=columns)).n_sites == 2
+
+
+def test_uncertainties_unknowns_and_default_angles():
+    cell = "_cell_length_a 4.000(3)\n_cell_length_b 5.00(12)\n_cell_length_c 6.0(1)\n"
+    text = cif("Cu1 0.100(2) 0.2000(10) .3 ?", columns="_atom_site_occupancy\n", cell=cell)
+    structure = one(text.replace(ANGLES.format(gamma=90), ""))
+    np.testing.assert_allclose(structure.lattice_a, np.diag([4, 5, 6]), atol=1e-12)
+    np.testing.assert_allclose(structure.positions_a, [[0.4, 1.0, 1.8]])
+    assert structure.is_ordered
+
+
+def test_shared_site_becomes_one_species_and_the_rest_vacancy():
+    rows = "Mg1 0 0 0 0.7\nFe1 0 0 0 0.2\nO1 0.5 0.5 0.5 1"
+    structure = one(cif(rows, columns="_atom_site_occupancy\n"))
+    assert structure.n_sites == 2
+    (shared,) = (s for s in structure.species if not s.is_ordered)
+    assert dict(zip(shared.chemical_symbols, shared.concentration, strict=True)) == pytest.approx(
+        {"Fe": 0.2, "Mg": 0.7, "vacancy": 0.1}
+    )
+    assert not structure.is_ordered
+
+
+def test_shared_site_is_recognised_at_an_image():
+    symmetry = operators("_symmetry_equiv_pos_as_xyz", *INVERSION)
+    rows = "Mg1 0.1 0.2 0.3 0.5\nFe1 0.9 -0.2 1.7 0.5"
+    structure = one(cif(rows, symmetry, columns="_atom_site_occupancy\n"))
+    assert structure.species_at_sites == ("Fe0.5Mg0.5", "Fe0.5Mg0.5")
+
+
+def test_occupancies_rounded_in_print_may_add_up_to_slightly_more():
+    rows = "Mg1 0 0 0 0.34\nFe1 0 0 0 0.34\nMn1 0 0 0 0.33"
+    assert one(cif(rows, columns="_atom_site_occupancy\n")).n_sites == 1
+
+
+def test_unoccupied_and_dummy_sites_are_left_out():
+    columns = "_atom_site_occupancy\n_atom_site_calc_flag\n"
+    rows = "Cu1 0 0 0 1 d\nCu2 0.5 0.5 0.5 0 d\nX1 0.2 0.2 0.2 1 dum"
+    assert one(cif(rows, columns=columns)).n_sites == 1
+
+
+@pytest.mark.parametrize(
+    ("label", "formula", "element"),
+    [
+        ("Fe1A", None, "Fe"),
+        ("SiT1", None, "Si"),
+        ("O(3)", None, "O"),
+        ("Ob1", None, "O"),
+        ("OH1", None, "O"),
+        ("D1", None, "H"),
+        ("CL1", "Na Cl", "Cl"),
+        ("CO1", "Ca C O3", "C"),
+        ("CO1", "Co O", "Co"),
+        ("Cd1", "C6 H6", "C"),
+        ("NH4", "(N H4) Cl", "N"),
+    ],
+)
+def test_element_of_a_label(label, formula, element):
+    text = cif(f"{label} 0 0 0", more=f"_chemical_formula_sum '{formula}'\n" if formula else "")
+    # every element of the formula must have a site
+    rest = set(re.findall(r"[A-Z][a-z]?", formula or "")) - {element, "H"}
+    text += "".join(f"{e}9 0.5 0.5 {0.3 * k}\n" for k, e in enumerate(sorted(rest), start=1))
+    assert one(text).symbols[0] == element
+
+
+def test_type_symbol_outweighs_the_label():
+    text = cif("Ca1 0 0 0 C4+", columns="_atom_site_type_symbol\n")
+    assert one(text).symbols == ["C"]
+
+
+def test_several_blocks_and_a_citation_for_all():
+    citation = "data_global\n_journal_year 1999\nloop_\n_publ_author_name\n'A. Bee'\n'C. Dee'\n"
+    first = cif("Cu1 0 0 0").replace("data_x", "data_first\n_chemical_name_mineral Copper")
+    second = cif("Au1 0 0 0").replace("data_x", "data_second\n_cod_database_code 123")
+    a, b = Cif().parse(citation + first + second)
+    assert (a.name, b.name) == ("Copper", "second")
+    assert (
+        a.extra["citation"]
+        == b.extra["citation"]
+        == {"year": 1999, "authors": ["A. Bee", "C. Dee"]}
+    )
+    assert (b.extra["database"], b.extra["database_code"]) == ("COD", "123")
+
+
+def test_example_carries_its_provenance():
+    (parsed,) = Cif().parse(example("quartz_0006362.cif"))
+    assert parsed.name == parsed.extra["mineral"] == "Quartz"
+    assert (parsed.extra["database"], parsed.extra["database_code"]) == ("AMCSD", "0006362")
+    citation = parsed.extra["citation"]
+    assert citation["authors"] == ["Kihara K"]
+    assert (citation["journal"], citation["year"]) == ("European Journal of Mineralogy", 1990)
+    assert parsed.extra["stated_space_group"] == "P 32 2 1"
+
+
+ORDERED = [p for p in sorted(EXAMPLES.glob("*.cif")) if "_atom_site_occupancy" not in p.read_text()]
+
+
+@pytest.mark.parametrize("path", ORDERED, ids=lambda p: p.stem)
+def test_expansion_agrees_with_gemmi(path):
+    """gemmi's own expansion of the same file puts the same elements at the same places."""
+    ours = one(path.read_text()).to_ase()
+    theirs = gemmi.read_small_structure(str(path))
+    sites = theirs.get_all_unit_cell_sites()
+    expected = Atoms(
+        [site.element.name for site in sites],
+        scaled_positions=[site.fract.tolist() for site in sites],
+        cell=theirs.cell.parameters,
+        pbc=True,
+    )
+    assert_same_atoms(ours, expected)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("calcite_0000984", "quartz_0006362", "rutile_0011762", "hematite_0000143"),
+        *("wurtzite-2h_0011556", "gaas_0011523", "zircon_0006906", "brookite_0005160"),
+        *("dolomite_0000584", "beryl_0001040", "chalcopyrite_0009476", "ilmenite_0000925"),
+    ],
+)
+def test_expansion_agrees_with_ase(name):
+    """ASE knows the settings of these; so does its own CIF reader."""
+    path = EXAMPLES / f"{name}.cif"
+    assert_same_atoms(one(path.read_text()).to_ase(), ase.io.read(path, format="cif"))
+
+
+def assert_same_atoms(ours, expected):
+    assert ours.get_chemical_formula() == expected.get_chemical_formula()
+    np.testing.assert_allclose(ours.cell.cellpar(), expected.cell.cellpar(), atol=1e-9)
+    both = ours + expected
+    n = len(ours)
+    apart = both.get_all_distances(mic=True)[:n, n:]
+    nearest = apart.argmin(axis=1)
+    assert sorted(nearest) == list(range(n))
+    assert apart.min(axis=1).max() < 2e-3  # special positions are printed with 4 digits or more
+    assert all(a == expected[j].symbol for a, j in zip(ours.symbols, nearest, strict=True))
+
+
+def test_reading_twice_gives_the_same_fingerprint():
+    text = example("orthoclase_0007928.cif")
+    assert fingerprint(one(text)) == fingerprint(one(text))
