@@ -23,6 +23,7 @@ VACANCY = "vacancy"
 ELEMENTS = frozenset(atomic_numbers) - {"X"}
 MIN_DISTANCE_A = 0.5  # no two atoms come this close; the shortest bond, H–H, is 0.74 Å
 MIN_CELL_HEIGHT_A = 0.1  # flatter than any real cell: the vectors are linearly dependent
+MAX_COORDINATE_A = 1e6  # farther out a float no longer resolves what a fingerprint does
 OCCUPANCY_TOLERANCE = 0.02  # published occupancies of one site are rounded one by one
 AMU_PER_A3_IN_G_PER_CM3 = atomic_mass / gram * (centi / angstrom) ** 3  # CODATA, by scipy
 
@@ -278,8 +279,8 @@ def _read_only(values: ArrayLike, what: str, shape: tuple[int, int]) -> Array:
         raise StructureError("A structure needs at least one site.")
     if array.shape != shape:
         raise StructureError(f"The {what} have shape {array.shape}, not {shape}.")
-    if not np.isfinite(array).all():
-        raise StructureError(f"The {what} contain a number that is not finite.")
+    if not np.isfinite(array).all() or np.abs(array).max() > MAX_COORDINATE_A:
+        raise StructureError(f"The {what} contain a number that is not finite, or beyond 1e6 Å.")
     array.setflags(write=False)
     return array
 

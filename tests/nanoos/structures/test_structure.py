@@ -56,6 +56,7 @@ def test_left_handed_cell_keeps_its_atoms_and_lattice():
         (lambda: Structure.of(CUBE, [[0, 0]], ["Cu"]), "shape"),
         (lambda: Structure.of(CUBE, [[0, 0, 0]], ["Cu", "Cu"]), "shape"),
         (lambda: Structure.of(CUBE, [[0, 0, np.inf]], ["Cu"]), "not finite"),
+        (lambda: Structure.of(CUBE, [[0, 0, 1e9]], ["Cu"]), "beyond 1e6"),
         (lambda: Structure.of(CUBE * np.nan, [[0, 0, 0]], ["Cu"]), "not finite"),
         (lambda: Structure.of(np.ones((3, 3)), [[0, 0, 0]], ["Cu"]), "flat"),
         (lambda: Structure.of(CUBE, [[0, 0, 0]], ["Xx"]), "no known element"),
