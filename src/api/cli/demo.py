@@ -47,19 +47,27 @@ def demo(
     report. What is done already is not done again, so it may be interrupted and
     run as often as you like.
     """
+    _check_place(here)
+    try:
+        _take_all_steps(output)
+    except KeyboardInterrupt:
+        err.print("\nInterrupted. Run it again: what is done stays done.")
+        raise
+
+
+def _take_all_steps(output: Path) -> None:
     from api.settings import PROJECT_ROOT
 
     started = time.perf_counter()
-    _check_place(here)
     with _step(1, "Migrate the database"):
-        _run("alembic", "-c", str(PROJECT_ROOT / "alembic.ini"), "upgrade", "head")
+        _migrate()
     with _step(2, "Import the example crystals"):
         files = list(find_files([PROJECT_ROOT / "examples" / "crystals"], recursive=True))
         print_report(import_files(files))
     with _step(3, "Equations of state of the fcc metals, by a worker"):
         report = in_transaction(_submit)
         err.print(f"{len(report.submitted)} submitted, {len(report.existing)} asked for before")
-        _run("api.cli", "worker", "--drain", "--slots", "2")
+        _run_worker()
     with _step(4, "Compare with all-electron references"):
         compared = in_transaction(_compare)
         _print_comparison(compared)
@@ -99,11 +107,31 @@ def _step(number: int, title: str) -> Iterator[None]:
     err.print(f"[dim]{time.perf_counter() - started:.1f} s[/]")
 
 
-def _run(module: str, *arguments: str) -> None:
-    """Run a program of ours as its own process; its failure is ours."""
-    ended = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
-    if ended.returncode:
-        raise typer.Exit(ended.returncode)
+def _migrate() -> None:
+    """Do what `alembic upgrade head` does in the project's folder."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    from api.settings import PROJECT_ROOT
+
+    config = Config(PROJECT_ROOT / "alembic.ini")
+    command.upgrade(config, "head")
+    err.print(f"at {ScriptDirectory.from_config(config).get_current_head()}")
+
+
+def _run_worker() -> None:
+    """Run `nano-os worker --drain` to its end; Ctrl-C lets it hand its jobs back first."""
+    command = [sys.executable, "-m", "api.cli", "worker", "--drain", "--slots", "2"]
+    with subprocess.Popen(command, start_new_session=True) as worker:
+        try:
+            code = worker.wait()
+        except KeyboardInterrupt:
+            worker.terminate()
+            worker.wait()
+            raise
+    if code:
+        raise typer.Exit(code)
 
 
 async def _submit(session: AsyncSession, owner: User) -> SubmitReport:

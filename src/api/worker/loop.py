@@ -12,8 +12,9 @@ import multiprocessing
 import os
 import platform
 import secrets
+import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -44,6 +45,16 @@ class Heard:
 
     progress: float = 0.0
     message: str = ""
+
+
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Block SIGINT for the processes started inside: Ctrl-C is the worker's to handle."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 class Worker:
@@ -172,7 +183,8 @@ class Worker:
         task = Task(claim.job_id, claim.workflow, claim.engine, claim.parameters, claim.structure)
         self._heard[claim.job_id] = Heard()
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._executor, perform, task)
+            with _without_ctrl_c():
+                future = asyncio.get_running_loop().run_in_executor(self._executor, perform, task)
             await self._heartbeat_until(future, claim)
             run = future.result()
         except BrokenProcessPool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import subprocess
 import threading
 import time
@@ -46,7 +45,6 @@ def set_up(report: Report, parent_pid: int) -> None:
     """Prepare a fresh process: report progress through ``report``, end with the worker."""
     global _report  # noqa: PLW0603 - the executor gives a process nothing else to keep it in
     _report = report
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to handle
     threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
 
 
