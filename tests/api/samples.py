@@ -1,0 +1,66 @@
+"""Small structures and records for tests; sizes are arbitrary, nothing here is a reference."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from ase import Atoms
+from ase.build import bulk, molecule
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.models import User
+from api.services import simulations
+from api.services.structure_import import Candidate, import_
+from nanoos.structures import Species, Structure, analyse
+
+
+def metal(symbol: str = "Cu", cells: int = 1, a: float | None = None) -> Structure:
+    """A metal in the crystal structure that ASE knows for it, ``cells``³ primitive cells."""
+    return Structure.from_ase(bulk(symbol, a=a).repeat(cells))
+
+
+def compound(formula: str = "NaCl", crystal: str = "rocksalt", a: float = 5.6) -> Structure:
+    return Structure.from_ase(bulk(formula, crystal, a=a))
+
+
+def gas(name: str = "H2O") -> Structure:
+    return Structure.from_ase(molecule(name))
+
+
+def chain(symbol: str = "Cu") -> Structure:
+    """A wire: atoms in a row that repeats in one direction."""
+    return Structure.from_ase(Atoms(symbol, cell=[10.0, 10.0, 2.5], pbc=[False, False, True]))
+
+
+def solid_solution(a: float = 3.9) -> Structure:
+    """A crystal whose one site is held by two elements."""
+    mixed = Species("metal", ("Au", "Cu"), (0.25, 0.75))
+    lattice = bulk("Cu", a=a).cell.array
+    return Structure(lattice, [[0.0, 0.0, 0.0]], (mixed,), ("metal",))
+
+
+def candidate(structure: Structure, **known: Any) -> Candidate:
+    return Candidate(structure=structure, analysis=analyse(structure), **known)
+
+
+async def stored(
+    session: AsyncSession, owner: User, *structures: Structure, visibility: str = "private"
+) -> list[UUID]:
+    """Import the structures and return their ids."""
+    batch = [candidate(one, name=f"sample {n}") for n, one in enumerate(structures)]
+    return [row.id for row in await import_(session, batch, owner=owner, visibility=visibility)]
+
+
+async def submitted(session: AsyncSession, owner: User, *ids: UUID, **how: Any) -> list[UUID]:
+    """Submit equations of state and return the new jobs."""
+    report = await simulations.submit(session, "equation_of_state", ids, owner=owner, **how)
+    return report.submitted
+
+
+async def person(session: AsyncSession, name: str) -> User:
+    """Another user, who cannot log in."""
+    user = User(email=f"{name}@example.org", username=name)
+    session.add(user)
+    await session.flush()
+    return user
