@@ -96,7 +96,7 @@ async def succeed(session: AsyncSession, claim_: Claim) -> None:
     await _guarded(session, _SUCCEED, claim_, {})
 
 
-async def fail(session: AsyncSession, claim_: Claim, error: Exception) -> None:
+async def fail(session: AsyncSession, claim_: Claim, error: BaseException) -> None:
     """End the job with its error; LostLease where it is no longer ours."""
     await _guarded(
         session, _FAIL, claim_, {"error": str(error), "error_type": type(error).__name__}

@@ -31,7 +31,7 @@ from api.services.queue import Claim
 from api.services.simulations import QUEUE_CHANNEL
 from api.settings import Settings
 from api.worker.perform import Task, perform, set_up
-from nanoos.errors import EngineError, NanoError
+from nanoos.errors import EngineError
 
 PROGRESS_POLL_S = 0.5
 
@@ -86,11 +86,13 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._reports = context.Queue()
         self._context = context
-        self._executor: Executor = self._new_executor()
+        self._free = [self._new_executor() for _ in range(slots)]
+        self._fault: BaseException | None = None
 
     def _new_executor(self) -> Executor:
+        """Return an executor for one slot; a crash in one slot does not touch the others."""
         return ProcessPoolExecutor(
-            self._slots,
+            1,
             mp_context=self._context,
             initializer=set_up,
             initargs=(self._reports.put, os.getpid()),
@@ -104,7 +106,7 @@ class Worker:
         self._wake.set()
 
     async def run(self) -> None:
-        """Work until drained or stopped."""
+        """Work until drained or stopped; raises what kept it from going on."""
         try:
             async with self._alive():
                 while not self._stopping:
@@ -112,11 +114,15 @@ class Worker:
                     if self._drain and not self._running:
                         break
                     await self._wait()
-                await asyncio.gather(*self._running)
+                if self._running:
+                    await asyncio.wait(self._running)
         finally:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+            for executor in self._free:
+                executor.shutdown(wait=False)
             for child in multiprocessing.active_children():
                 child.kill()
+        if self._fault is not None:
+            raise self._fault
 
     @contextlib.asynccontextmanager
     async def _alive(self) -> AsyncIterator[None]:
@@ -140,8 +146,7 @@ class Worker:
         self._wake.set()
 
     async def _fill(self) -> None:
-        free = self._slots - len(self._running)
-        if not free:
+        if not self._free:
             return
         async with self._sessions.begin() as session:
             await queue.recover(session, self._settings.max_attempts)
@@ -149,17 +154,24 @@ class Worker:
                 session,
                 worker=f"{platform.node()}:{os.getpid()}",
                 worker_number=self._number,
-                limit=free,
+                limit=len(self._free),
                 lease_s=self._settings.lease_s,
             )
+            if self._stopping:
+                await session.rollback()
+                return
         for claim in claims:
             self._tell("claimed", claim, "")
-            task = asyncio.create_task(self._attempt(claim))
+            task = asyncio.create_task(self._attempt(claim, self._free.pop()))
             self._running.add(task)
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # The database, most likely: no job can go on.
+            self._fault = task.exception()
+            self.stop()
         self._wake.set()
 
     async def _wait(self) -> None:
@@ -167,9 +179,10 @@ class Worker:
             await asyncio.wait_for(self._wake.wait(), self._settings.poll_s)
         self._wake.clear()
 
-    async def _attempt(self, claim: Claim) -> None:
+    async def _attempt(self, claim: Claim, executor: Executor) -> None:
+        self._heard[claim.job_id] = Heard()
         try:
-            await self._carry_out(claim)
+            executor = await self._carry_out(claim, executor)
         except LostLease as error:
             self._tell("lost", claim, str(error))
         except asyncio.CancelledError:
@@ -177,33 +190,28 @@ class Worker:
                 await queue.hand_back(session, claim)
             self._tell("handed back", claim, "")
         finally:
-            self._heard.pop(claim.job_id, None)
+            del self._heard[claim.job_id]
+            self._free.append(executor)
 
-    async def _carry_out(self, claim: Claim) -> None:
+    async def _carry_out(self, claim: Claim, executor: Executor) -> Executor:
+        """Run the job and store how it ended; return an executor for the next one."""
         task = Task(claim.job_id, claim.workflow, claim.engine, claim.parameters, claim.structure)
-        self._heard[claim.job_id] = Heard()
-        try:
-            with _without_ctrl_c():
-                future = asyncio.get_running_loop().run_in_executor(self._executor, perform, task)
-            await self._heartbeat_until(future, claim)
-            run = future.result()
-        except BrokenProcessPool:
-            self._executor = self._new_executor()
-            await self._fail(claim, EngineError("The engine's process ended without an answer."))
-            return
-        except NanoError as error:
-            if isinstance(error, LostLease):
-                raise
-            await self._fail(claim, error)
-            return
+        with _without_ctrl_c():
+            future = asyncio.get_running_loop().run_in_executor(executor, perform, task)
+        await self._heartbeat_until(future, claim)
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            executor = self._new_executor()
+            error = EngineError("The engine's process ended without an answer.")
+        if error is not None:
+            async with self._sessions.begin() as session:
+                await queue.fail(session, claim, error)
+            self._tell("failed", claim, str(error))
+            return executor
         async with self._sessions.begin() as session:
-            await results.store_(session, claim, run)
+            await results.store_(session, claim, future.result())
         self._tell("succeeded", claim, self._heard[claim.job_id].message)
-
-    async def _fail(self, claim: Claim, error: Exception) -> None:
-        async with self._sessions.begin() as session:
-            await queue.fail(session, claim, error)
-        self._tell("failed", claim, str(error))
+        return executor
 
     async def _heartbeat_until(self, future: asyncio.Future[Any], claim: Claim) -> None:
         """Wait for the future; meanwhile store progress when it changed, and keep the lease."""
