@@ -35,7 +35,7 @@ def make(server_folder: Path) -> Iterator[Callable[..., Cluster]]:
 
     yield cluster
     for one in made:
-        one.evict()
+        one.lock.evict()
         if one.socket_folder != one.folder:
             shutil.rmtree(one.socket_folder, ignore_errors=True)
 

@@ -177,7 +177,7 @@ def write_atomically(path: Path, text: str) -> None:
 def wipe(folder: Path) -> None:
     """Remove what a killed process left unfinished, and its processes."""
     if folder.exists():
-        cluster_in(folder).evict()
+        cluster_in(folder).lock.evict()
         shutil.rmtree(folder)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import secrets
@@ -10,7 +9,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pgsteady.errors import ClusterError
 from pgsteady.server.account import Account
 from pgsteady.server.binaries import Binaries
+from pgsteady.server.lock import POLL_S, ServerLock, wait_until
 
 if TYPE_CHECKING:
     import psycopg2.extensions
@@ -30,7 +30,6 @@ ORPHANS_S = 5.0
 """Time that the backends of a killed server are given to notice."""
 ROOMY_BYTES = 2**30
 """Size of ``/dev/shm`` from which PostgreSQL can be left to use it."""
-_POLL_S = 0.005
 _LOG_BYTES = 1_000_000
 _SOCKET_PATH_BYTES = 107
 """``sun_path`` of unix(7), less its closing zero."""
@@ -47,9 +46,8 @@ class _PidFile(NamedTuple):
 class Cluster:
     """One cluster: ``data``, the superuser's ``password``, ``server.log`` and the socket.
 
-    Whether the server runs is told by a lock on ``server.lock`` that every one of
-    its processes inherits, and never by a process number: those are reused.
-    Concurrent callers must be serialised by the caller.
+    Every PostgreSQL program at work here holds ``lock``. Calls from several
+    processes must be serialised by the caller.
     """
 
     def __init__(self, folder: Path, binaries: Binaries) -> None:
@@ -57,7 +55,7 @@ class Cluster:
         self.binaries = binaries
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
-        self._lock = self.folder / "server.lock"
+        self.lock = ServerLock(self.folder / "server.lock")
         self._password = self.folder / "password"
 
     @property
@@ -91,20 +89,21 @@ class Cluster:
             )
         unfinished = self.folder / "data.partial"
         if unfinished.exists():
+            self.lock.evict()
             shutil.rmtree(unfinished)
         self._write_password(account, password or secrets.token_urlsafe(24))
-        run = account.run(
-            [
-                self.programs(account).program("initdb"),
-                f"--pgdata={unfinished}",
-                f"--username={SUPERUSER}",
-                f"--pwfile={self._password}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--data-checksums",
-                *_locale(self.binaries.major),
-            ]
-        )
+        initdb = [
+            str(self.programs(account).program("initdb")),
+            f"--pgdata={unfinished}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={self._password}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--data-checksums",
+            *_locale(self.binaries.major),
+        ]
+        with self.lock.held() as lock:
+            run = account.run(initdb, keep_open=[lock])
         if run.returncode != 0:
             raise ClusterError(f"initdb failed in {self.folder}:\n{tail(run.stdout)}")
         unfinished.rename(self.data)
@@ -143,18 +142,15 @@ class Cluster:
         found = self._pid_file()
         if found and self._answers(found.port):
             os.kill(found.pid, signal.SIGINT)
-            self._wait(lambda: not self.running, PATIENCE_S)
-        if self.running:
-            self.evict()
+            wait_until(lambda: not self.running, PATIENCE_S)
+        self.lock.evict()
+        if self.socket_folder != self.folder:
+            shutil.rmtree(self.socket_folder, ignore_errors=True)
 
     @property
     def running(self) -> bool:
         """Whether any process of the server lives."""
-        lock = self._try_lock()
-        if lock is None:
-            return True
-        os.close(lock)
-        return False
+        return self.lock.taken
 
     @property
     def serving(self) -> bool:
@@ -186,21 +182,6 @@ class Cluster:
         return self._password.read_text()
 
     @contextmanager
-    def held(self) -> Iterator[int]:
-        """Keep the stopped cluster from being started; yields the lock, for child processes.
-
-        Raises:
-            ClusterError: it runs.
-        """
-        lock = self._try_lock()
-        if lock is None:
-            raise ClusterError(f"The server in {self.folder} runs.")
-        try:
-            yield lock
-        finally:
-            os.close(lock)
-
-    @contextmanager
     def session(self, database: str = "postgres") -> Iterator[psycopg2.extensions.cursor]:
         """Connect as superuser, in autocommit, for as long as the block lasts.
 
@@ -226,30 +207,6 @@ class Cluster:
         finally:
             connection.close()
 
-    def evict(self) -> None:
-        """Kill every process that still holds this cluster's lock.
-
-        For what a killed server or a killed upgrade left behind.
-
-        Raises:
-            ClusterError: one of them is out of our reach.
-        """
-        import psutil
-
-        for process in psutil.process_iter():
-            try:
-                if process.pid != os.getpid() and any(
-                    file.path == str(self._lock.resolve()) for file in process.open_files()
-                ):
-                    process.kill()
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        if not self._wait(lambda: not self.running, ORPHANS_S):
-            raise ClusterError(
-                f"Processes that cannot be ended from here use {self.folder}.",
-                hint="If a container shares this folder, end them there.",
-            )
-
     def programs(self, account: Account) -> Binaries:
         """Return binaries that ``account`` can run: the installed ones, or a copy of them."""
         if not account.identity or account.may_run(
@@ -265,20 +222,10 @@ class Cluster:
             stream.write(password)
         account.own(self._password)
 
-    def _try_lock(self) -> int | None:
-        """Return an open, locked ``server.lock``, or None while a server process holds it."""
-        file = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            return None
-        return file
-
     def _wait_for_lock(self, deadline: float) -> int | None:
         """Return the lock once nothing of an earlier server lives, or None if one serves."""
         silent_since = time.monotonic()
-        while (lock := self._try_lock()) is None:
+        while (lock := self.lock.acquire()) is None:
             if self.serving:
                 return None
             now = time.monotonic()
@@ -286,10 +233,10 @@ class Cluster:
             if found and self._answers(found.port):
                 silent_since = now  # it is starting, recovering or stopping
             elif now - silent_since > ORPHANS_S:
-                self.evict()
+                self.lock.evict()
             if now > deadline:
                 raise ClusterError(f"The server in {self.folder} neither serves nor stops.")
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
         return lock
 
     def _spawn(
@@ -342,16 +289,7 @@ class Cluster:
                     f"PostgreSQL in {self.folder} does not come up.",
                     hint=f"Its log is {self.log}; after a crash it may just need more time.",
                 )
-            time.sleep(_POLL_S)
-
-    @staticmethod
-    def _wait(condition: Callable[[], bool], patience_s: float) -> bool:
-        deadline = time.monotonic() + patience_s
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_POLL_S)
-        return True
+            time.sleep(POLL_S)
 
     def _pid_file(self) -> _PidFile | None:
         """Read ``postmaster.pid``: number, folder, time, port, socket, host, memory, status."""

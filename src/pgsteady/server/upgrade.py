@@ -35,7 +35,7 @@ def upgrade(old: Cluster, new: Cluster, settings: Mapping[str, str] | None = Non
     """Copy all that ``old`` holds into ``new``, which is made, and verify the copy.
 
     ``old`` is left as it is. Both are stopped afterwards. Every process at work
-    holds the lock of ``new``: :meth:`Cluster.evict` ends what a kill leaves behind.
+    holds the lock of ``new``, so that evicting it ends what a kill leaves behind.
 
     Raises:
         ClusterError: pg_upgrade refused, or the copy differs.
@@ -67,7 +67,7 @@ def _pg_upgrade(old: Cluster, new: Cluster) -> None:
             programs.symlink_to(cluster.programs(account).root)
             data.symlink_to(cluster.data)
             command += [f"--{name}-bindir={programs / 'bin'}", f"--{name}-datadir={data}"]
-        with old.held() as old_lock, new.held() as new_lock:
+        with old.lock.held() as old_lock, new.lock.held() as new_lock:
             run = account.run(
                 [*command, f"--socketdir={workplace}"],
                 environment={"PGPASSWORD": old.password},

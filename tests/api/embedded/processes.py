@@ -62,7 +62,7 @@ def clear(folder: Path) -> None:
         return
     embedded.leave()
     if cluster := Home(folder).current():
-        cluster.evict()
+        cluster.lock.evict()
     location = folder / "location"
     if location.exists():
         shutil.rmtree(location.read_text())

@@ -17,8 +17,8 @@ from processes import query, serves, wait_for
 from api import cli, embedded
 from api.db import database_url
 from api.settings import settings
-from pgsteady.server import bundled
-from servers import PASSWORD, ROLE
+from pgsteady.server import BUNDLED_MAJORS, bundled
+from servers import NEWEST, PASSWORD, ROLE
 
 NANO_OS = [sys.executable, "-c", "from api.cli import main; main()"]
 
@@ -45,6 +45,9 @@ SELECT (SELECT md5(string_agg(c::text, '|' ORDER BY id)) FROM crystals c),
        (SELECT count(*) FROM salts), pg_get_indexdef('near'::regclass),
        col_description('crystals'::regclass, 4)
 """
+
+
+on_each_major = pytest.mark.parametrize("external", BUNDLED_MAJORS, indirect=True)
 
 
 class Outcome(NamedTuple):
@@ -81,14 +84,14 @@ def embedded_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-@pytest.fixture(params=[16, 18])
+@pytest.fixture
 def external(
     request: pytest.FixtureRequest,
     fresh_database: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> str:
-    """Return the URL of an empty external database that the commands use."""
-    url = fresh_database(request.param)
+    """Return the URL of an empty external database, which the commands use."""
+    url = fresh_database(getattr(request, "param", NEWEST))
     monkeypatch.setenv("DATABASE_URL", url.replace("postgresql://", "postgresql+asyncpg://"))
     return url
 
@@ -117,6 +120,7 @@ def test_url_names_the_environment(run: Callable[..., Outcome], external: str) -
     assert query(shown.out.strip(), "SELECT current_user::text") == [(ROLE,)]
 
 
+@on_each_major
 def test_sql_prints_rows_in_three_ways(run: Callable[..., Outcome], external: str) -> None:
     statement = "SELECT 1 AS a, NULL AS b, true AS c, 'x [bold]y' AS d, '[1,2]'::vector AS e"
     assert run("sql", "-t", statement).out == "1\t\tt\tx [bold]y\t[1,2]\n"
@@ -171,6 +175,7 @@ def test_sql_says_that_it_only_reads(run: Callable[..., Outcome], external: str)
     assert "db shell" in refused.err
 
 
+@on_each_major
 @pytest.mark.parametrize("suffix", [".sql", ".dump"])
 def test_a_dump_loads_with_everything_in_it(
     run: Callable[..., Outcome],
@@ -205,6 +210,7 @@ def test_a_dump_loads_with_everything_in_it(
     assert query(embedded.join(embedded_home), CONTENT) == before
 
 
+@on_each_major
 def test_what_the_guides_pg_dump_wrote_loads(
     run: Callable[..., Outcome], external: str, tmp_path: Path
 ) -> None:

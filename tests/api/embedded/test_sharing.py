@@ -197,6 +197,6 @@ def test_a_home_removed_under_a_running_server_ends_quietly(
     assert one.url
     cluster = Home(home).current()
     assert cluster is not None
-    cluster.evict()
+    cluster.lock.evict()
     subprocess.run(["rm", "-rf", str(home)], check=True)
     one.leave()

@@ -143,7 +143,7 @@ def test_a_crashed_server_is_recovered_before_it_is_moved(old_home: Path) -> Non
     query(url, "INSERT INTO points SELECT 1600, '[1,1,1]'")
     cluster = Home(old_home).current()
     assert cluster is not None
-    cluster.evict()
+    cluster.lock.evict()
     embedded.leave()
     embedded.upgrade_server(old_home)
     assert query(embedded.join(old_home), "SELECT count(*) FROM points") == [(1601,)]
