@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, ObjectNotExecutableError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from pgsteady.errors import (
@@ -73,10 +73,17 @@ def _not_connected(error: OperationalError, database: DatabaseUrl) -> Environmen
     )
 
 
-def revision_failure(error: DBAPIError, database: DatabaseUrl | None) -> PgSteadyError:
+def revision_failure(
+    error: DBAPIError | ObjectNotExecutableError, database: DatabaseUrl
+) -> PgSteadyError:
     """Say what stopped a revision: cause, place in the revision's file, next step."""
+    if isinstance(error, ObjectNotExecutableError):
+        return RevisionFailed(
+            f"{_place(error)}: a connection executes no bare string.",
+            hint='Wrap the statement: connection.execute(sa.text("…")).',
+        )
     cause, code = _cause(error), getattr(error.orig, "pgcode", None)
-    name = database.url.database if database else None
+    name = database.url.database
     if found := re.search(r'extension "(\w+)"', cause):
         extension = found[1]
         if code == INSUFFICIENT_PRIVILEGE:
@@ -117,7 +124,7 @@ def _cause(error: DBAPIError) -> str:
     return re.split(r"failed: |FATAL: +", last)[-1].strip().rstrip(".")
 
 
-def _place(error: DBAPIError) -> str:
+def _place(error: Exception) -> str:
     """Name the revision and the line of its file in which ``error`` arose."""
     for frame, line in traceback.walk_tb(error.__traceback__):
         module = frame.f_globals

@@ -13,7 +13,7 @@ from alembic.ddl import postgresql
 from alembic.runtime.environment import EnvironmentContext
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, String, Table, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ObjectNotExecutableError
 
 from pgsteady.autogenerate import Autogenerate
 from pgsteady.connection import connect, revision_failure
@@ -116,7 +116,7 @@ def _online(
             )
             environment.configure(connection=connection, **settings, **autogenerate.options())
             _run(environment)
-        except DBAPIError as error:
+        except (DBAPIError, ObjectNotExecutableError) as error:
             raise revision_failure(error, database) from error
 
 
