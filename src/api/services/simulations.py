@@ -84,12 +84,18 @@ async def _chosen(session: AsyncSession, ids: Sequence[UUID] | None) -> AsyncIte
 async def _insert_jobs(
     session: AsyncSession, job: dict[str, Any], structure_ids: Sequence[UUID]
 ) -> tuple[list[UUID], list[UUID]]:
-    made = [uuid7() for _ in structure_ids]
-    values = job | {"ids": made, "structure_ids": list(structure_ids)}
-    await session.execute(_INSERT_JOBS, values)
+    """Return the jobs made and those there were, each in the structures' order."""
+    made: set[UUID] = set()
+    jobs: dict[UUID, UUID] = {}
+    # A job that stood in the way, and failed before it was read, is asked for anew.
+    while wanted := [id_ for id_ in structure_ids if id_ not in jobs]:
+        values = job | {"ids": [uuid7() for _ in wanted], "structure_ids": wanted}
+        made.update(await session.scalars(_INSERT_JOBS, values))
+        rows = await session.execute(_SELECT_JOBS, values)
+        jobs |= {row.structure_id: row.id for row in rows}
     await session.execute(select(func.pg_notify(QUEUE_CHANNEL, "")))
-    found = [row.id for row in await session.execute(_SELECT_JOBS, values)]
-    return [id_ for id_ in found if id_ in made], [id_ for id_ in found if id_ not in made]
+    ordered = [jobs[id_] for id_ in structure_ids]
+    return [id_ for id_ in ordered if id_ in made], [id_ for id_ in ordered if id_ not in made]
 
 
 _INSERT_JOBS = text("""
@@ -98,18 +104,19 @@ INSERT INTO simulation_jobs (id, structure_id, owner_id, workflow_template_id, e
 SELECT id, structure_id, :owner_id, :workflow_template_id, :engine,
        :parameters, :parameters_sha256, :priority, now() - :priority * interval '10 minutes'
 FROM unnest(CAST(:ids AS uuid[]), CAST(:structure_ids AS uuid[])) AS wanted (id, structure_id)
+ORDER BY structure_id -- whoever else submits these locks them in the same order
 ON CONFLICT (owner_id, structure_id, workflow_template_id, engine, parameters_sha256)
       WHERE origin = 'submitted' AND status NOT IN ('failed', 'cancelled')
 DO NOTHING
+RETURNING id
 """).bindparams(bindparam("parameters", type_=JSONB), bindparam("priority", type_=SmallInteger))
 
 _SELECT_JOBS = text("""
-SELECT id FROM simulation_jobs
+SELECT structure_id, id FROM simulation_jobs
 WHERE structure_id = ANY(CAST(:structure_ids AS uuid[])) AND owner_id = :owner_id
   AND workflow_template_id = :workflow_template_id AND engine = :engine
   AND parameters_sha256 = :parameters_sha256
   AND origin = 'submitted' AND status NOT IN ('failed', 'cancelled')
-ORDER BY submitted_at, id
 """)
 
 
@@ -151,7 +158,7 @@ async def count_by_status(session: AsyncSession) -> dict[str, int]:
     rows = await session.execute(
         select(SimulationJob.status, func.count()).group_by(SimulationJob.status)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 async def show(session: AsyncSession, id_: UUID) -> JobDetail:
