@@ -145,7 +145,7 @@ RETURNING id
 _CLAIM = text("""
 WITH due AS (
     SELECT id FROM simulation_jobs
-    WHERE status = 'queued'
+    WHERE status = 'queued' AND origin = 'submitted' -- an imported one may have no workflow
     ORDER BY due_at, id
     LIMIT :limit
     FOR UPDATE SKIP LOCKED)
