@@ -19,6 +19,7 @@ from pgsteady.url import DatabaseUrl
 
 FORMATS = {".sql": "plain", ".dump": "custom"}
 _PORTABLE = ("--no-owner", "--no-privileges")
+_WHERE = {"PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSERVICE"}
 _CUSTOM_MAGIC = b"PGDMP"
 _PLAIN_HEADER = b"-- PostgreSQL database dump"
 _PLAIN_TRAILER = b"-- PostgreSQL database dump complete"
@@ -140,8 +141,8 @@ def load(database: DatabaseUrl, file: Path, *, replace: bool = False) -> None:
 
 
 def environment(database: DatabaseUrl) -> dict[str, str]:
-    """Return our environment, but with ``database`` as the only one that libpq sees."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    """Return our environment, in which libpq finds ``database`` and no other."""
+    kept = {name: value for name, value in os.environ.items() if name not in _WHERE}
     return kept | database.libpq_env()
 
 

