@@ -1,0 +1,1 @@
+"""The science: structures, parsers, engines, workflows and embedders, without a database."""

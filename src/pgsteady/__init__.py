@@ -1,0 +1,1 @@
+"""Schema change done right, for any project on Alembic and PostgreSQL."""

@@ -6,6 +6,7 @@ top: services, SQLAlchemy and engines are imported inside the commands.
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -37,6 +38,7 @@ app.add_typer(db.app, name="db")
 
 def main() -> None:
     """Run ``nano-os``; an error of ours is one clear message and its exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the database is left tidily
     try:
         app()
     except KeyboardInterrupt:

@@ -138,15 +138,12 @@ async def _read(statement: str) -> tuple[list[str], Sequence[Sequence[Any]]]:
     from asyncpg import PostgresSyntaxError, ReadOnlySQLTransactionError
     from sqlalchemy.exc import DBAPIError
 
-    from api.db import database_url, make_engine
+    from api.db import connection, make_engine
     from api.errors import PlatformError, WrongUsage
-    from pgsteady.connection import connect
 
-    with connect(database_url()):
-        pass  # says plainly what is wrong, should the database not be there
     engine = make_engine()
     try:
-        async with engine.connect() as reading:
+        async with connection(engine) as reading:
             await reading.execution_options(postgresql_readonly=True)
             await reading.exec_driver_sql("SELECT 1")
             result = await reading.exec_driver_sql(statement)
