@@ -25,10 +25,8 @@ from pgsteady.url import DatabaseUrl
 
 CONNECT_TIMEOUT_S = 10
 
-INSUFFICIENT_PRIVILEGE = "42501"
-UNDEFINED_OBJECT = "42704"
 LOCK_NOT_AVAILABLE = "55P03"
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 
 @contextmanager
@@ -68,7 +66,7 @@ def _not_connected(error: OperationalError, database: DatabaseUrl) -> Environmen
             "% @ / : ? and # in a password are safest percent-encoded.",
         )
     return ServerUnreachable(
-        f"No PostgreSQL server answers {where}: {cause}.",
+        f"PostgreSQL cannot be reached {where}: {cause}.",
         hint=f"Start the server, or correct the address in {database.source}.",
     )
 
@@ -82,21 +80,19 @@ def revision_failure(
             f"{_place(error)}: a connection executes no bare string.",
             hint='Wrap the statement: connection.execute(sa.text("…")).',
         )
-    cause, code = _cause(error), getattr(error.orig, "pgcode", None)
-    name = database.url.database
-    if found := re.search(r'extension "(\w+)"', cause):
-        extension = found[1]
-        if code == INSUFFICIENT_PRIVILEGE:
-            return _extension_missing(f"This role may not create it: {cause}.", extension, name)
+    cause, name = _cause(error), database.url.database
+    if found := re.search(r'permission denied to create extension "(\w+)"', cause):
+        return _extension_missing("This role may not create it.", found[1], name)
+    if re.search(r'type "(vector|halfvec|sparsevec)" does not exist', cause):
+        return _extension_missing(f"{_place(error)}: {cause}.", "vector", name)
+    if found := re.search(r'extension "(\w+)" is not available', cause):
         return ExtensionMissing(
-            f'The extension "{extension}" is not installed on the server: {cause}.',
+            f'The extension "{found[1]}" is not installed on the server.',
             hint="An administrator installs its package there (for vector: "
             "postgresql-<major>-pgvector); then run the command again.",
         )
-    if code == UNDEFINED_OBJECT and re.search(r'type "(vector|halfvec|sparsevec)"', cause):
-        return _extension_missing(f"{cause}.", "vector", name)
     where = _place(error)
-    if code == LOCK_NOT_AVAILABLE:
+    if getattr(error.orig, "pgcode", None) == LOCK_NOT_AVAILABLE:
         return LockTimeout(
             f"{where}: another transaction holds a lock that this revision needs ({cause}).",
             hint="It was rolled back. Run the command again when the database is quieter.",
@@ -118,10 +114,11 @@ def _extension_missing(reason: str, extension: str, database: str | None) -> Ext
 
 def _cause(error: DBAPIError) -> str:
     """Cut libpq's and SQLAlchemy's text down to the server's own words."""
-    lines = [line for line in str(error.orig).strip().splitlines() if line.strip()]
-    primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
-    last = primary or (lines[0] if lines else type(error.orig).__name__)
-    return re.split(r"failed: |FATAL: +", last)[-1].strip().rstrip(".")
+    if primary := getattr(getattr(error.orig, "diag", None), "message_primary", None):
+        return str(primary)
+    # A connection's failure: one line for each address tried, and advice on further lines.
+    tried = re.findall(r"(?:failed: |FATAL: )(?:FATAL: )? *(.*)", str(error.orig))
+    return (tried or str(error.orig).strip().splitlines() or ["no reason given"])[-1].rstrip(".")
 
 
 def _place(error: Exception) -> str:

@@ -64,9 +64,12 @@ def run(
     alone. ``lock_timeout_s`` bounds the wait for each lock in a revision's transaction,
     not in an ``autocommit_block``, where giving up would leave an invalid index.
 
+    ``revision_environment = true`` in ``alembic.ini`` gives empty revisions their ids too.
+
     Raises:
         CommandError: it could not be done; the message names the cause and the next step.
     """
+    # The module hands on the methods of this object, but not the options of the command.
     environment: EnvironmentContext = getattr(context, "_proxy", context)
     config = environment.config
     if config.cmd_opts is not None and config.config_file_name is not None:

@@ -361,7 +361,7 @@ def test_of_five_migrators_at_once_one_works(place: Place, project: Project) -> 
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("PGPORT", "1", "No PostgreSQL server answers at 127.0.0.1:1: Connection refused."),
+        ("PGPORT", "1", "PostgreSQL cannot be reached at 127.0.0.1:1: Connection refused."),
         ("PGPASSWORD", "wrong", 'refused the user "orion": password authentication failed'),
     ],
 )

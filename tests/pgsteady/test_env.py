@@ -57,6 +57,21 @@ def test_each_revision_is_its_own_transaction(project: Project, database: str, s
     assert sql("SELECT to_regclass('a')::text, to_regclass('b')::text") == [("a", None)]
 
 
+def test_a_connection_that_breaks_leaves_nothing_half_done(
+    project: Project, database: str, sql: Sql
+) -> None:
+    project.revision(
+        "001_first",
+        'op.execute("CREATE TABLE a (id int)")\n'
+        '    op.execute("SELECT pg_terminate_backend(pg_backend_pid())")',
+    )
+    with pytest.raises(CommandError, match="001_first failed") as caught:
+        project.run("upgrade", "head")
+    assert len(str(caught.value).splitlines()) == 2
+    assert sql("SELECT to_regclass('a')") == [(None,)]
+    assert project.run("current") == ""
+
+
 def test_a_revision_may_hold_several_statements_in_one_execute(
     project: Project, database: str, sql: Sql
 ) -> None:
@@ -138,7 +153,7 @@ def test_a_lock_that_is_not_to_be_had_ends_the_revision_with_the_reason(
     [
         (
             ("127.0.0.1", "127.0.0.2"),
-            r"No PostgreSQL server answers at 127\.0\.0\.2:\d+: .*refused",
+            r"PostgreSQL cannot be reached at 127\.0\.0\.2:\d+: Connection refused",
         ),
         (("orion:", "orion:x"), r'refused the user "orion": password authentication failed'),
         (("orion:", "nobody:"), r'refused the user "nobody"'),

@@ -62,7 +62,17 @@ def test_the_models_are_what_the_revisions_make(empty: str) -> None:
     assert catalog(empty, "models") == catalog(empty)
 
 
-def test_the_initial_schema_is_one_line_of_revisions_with_ids_that_read() -> None:
+def test_an_index_that_a_model_in_use_brought_is_no_difference(empty: str) -> None:
+    alembic.command.upgrade(CONFIG, "head")
+    with closing(psycopg2.connect(empty)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE INDEX ix_vector_embeddings_hnsw__soap__1 ON vector_embeddings "
+            "USING hnsw ((embedding::vector(3)) vector_l2_ops) WHERE model = 'soap'"
+        )
+    alembic.command.check(CONFIG)
+
+
+def test_the_revisions_are_one_line_and_their_ids_name_their_files() -> None:
     assert len(SCRIPTS.get_heads()) == 1
     assert REVISIONS[0] == "001_initial_schema"
     for script in SCRIPTS.walk_revisions():
