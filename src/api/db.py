@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
@@ -22,7 +23,7 @@ from api import embedded
 from api.errors import SchemaNotReady
 from api.settings import PROJECT_ROOT, settings
 from pgsteady import url
-from pgsteady.errors import AuthenticationFailed, DatabaseMissing, ServerUnreachable
+from pgsteady.connection import not_connected
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -96,19 +97,10 @@ async def _require_schema(engine: AsyncEngine) -> None:
 @asynccontextmanager
 async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Yield a connection; raises ServerUnreachable, AuthenticationFailed or DatabaseMissing."""
-    where = database_url()
-    address = f"{where.url.render_as_string(hide_password=True)} (from {where.source})"
     try:
-        async with engine.connect() as open_:
-            yield open_
-    except asyncpg.InvalidPasswordError as error:
-        raise AuthenticationFailed(
-            f"{address} refused the user or password.", hint="Check DATABASE_URL."
-        ) from error
-    except asyncpg.InvalidCatalogNameError as error:
-        raise DatabaseMissing(f"{address}: {error}", hint="Create it, or name another.") from error
-    except OSError as error:
-        raise ServerUnreachable(
-            f"No PostgreSQL server answers at {address}: {error}",
-            hint="Start it, or correct DATABASE_URL (`nano-os db url` shows its source).",
-        ) from error
+        open_ = await engine.connect()
+    except (DBAPIError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise not_connected(str(cause), database_url()) from error
+    async with open_:
+        yield open_

@@ -45,14 +45,14 @@ def connect(database: DatabaseUrl) -> Iterator[Connection]:
     try:
         connection = engine.connect()
     except OperationalError as error:
-        raise _not_connected(error, database) from error
+        raise not_connected(_cause(error), database) from error
     with connection:
         yield connection
 
 
-def _not_connected(error: OperationalError, database: DatabaseUrl) -> EnvironmentFault:
+def not_connected(cause: str, database: DatabaseUrl) -> EnvironmentFault:
+    """Say why ``database`` cannot be reached, from any driver's words, and the next step."""
     url, where = database.url, f"at {database.address}"
-    cause = _cause(error)
     if re.search(r'database "[^"]*" does not exist', cause):
         return DatabaseMissing(
             f'The server {where} has no database "{url.database}".',

@@ -329,7 +329,7 @@ def test_shell_serves_the_embedded_database_while_it_is_open(
     [
         ("/test_", "/absent_", "no database"),
         ("p%25a", "wrong", "refused the user"),
-        ("@127.0.0.1", "@127.0.0.2", "No PostgreSQL server answers"),
+        ("@127.0.0.1", "@127.0.0.2", "cannot be reached"),
     ],
     ids=["database", "password", "server"],
 )
