@@ -102,5 +102,7 @@ async def connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     except (DBAPIError, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         raise not_connected(str(cause), database_url()) from error
-    async with open_:
+    try:
         yield open_
+    finally:
+        await open_.close()
