@@ -1,0 +1,92 @@
+"""The docs are followed from top to bottom, and speak of all commands and of no others."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pages import NOT_TYPED, PAGES, blocks, copy_project, script, typed_lines
+from typer.core import TyperGroup
+
+from api import embedded
+from api.cli import app
+from pgsteady.server import bundled
+
+COMMANDS_PAGE = next(page for page in PAGES if page.name == "commands.md")
+WITH_COMMANDS = [p for p in PAGES if any(block.language == "bash" for block in blocks(p))]
+
+
+MAKE = 'make() { command make BIN="$BIN" -o .venv/runtime -o .venv/development "$@"; }'
+"""make as in the shell, on the environment there is: it neither makes nor fills one."""
+
+
+@pytest.fixture
+def environment(server_folder: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What the reader's shell knows: the project's copy, its programs, a database of its own.
+
+    The server is held, so that not every command starts it anew.
+    """
+    copy_project(tmp_path)
+    embedded.join(server_folder)
+    programs = [Path(sys.executable).parent, bundled().root / "bin", "/usr/bin", "/bin"]
+    kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+    yield kept | {
+        "PATH": ":".join(map(str, programs)),
+        "PYTHONPATH": str(tmp_path / "src"),
+        "NANO_OS_HOME": str(server_folder),
+        "NANO_OS_PASSWORD": "what somebody would type",
+        "BIN": str(Path(sys.executable).parent),
+    }
+    embedded.stop(server_folder)
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
+def test_reader_can_follow(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"{MAKE}\n{script(page, NOT_TYPED)}"],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("line", NOT_TYPED)
+def test_what_is_not_typed_is_shown_to_readers(line: str) -> None:
+    assert any(line in typed_lines(page) for page in PAGES)
+
+
+def names(command: Any, path: tuple[str, ...] = ("nano-os",)) -> Iterator[str]:
+    """Yield every command that does something, as it is typed."""
+    if isinstance(command, TyperGroup):
+        for name, child in command.commands.items():
+            yield from names(child, (*path, name))
+    else:
+        yield " ".join(path)
+
+
+EVERY_COMMAND = set(names(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("command", sorted(EVERY_COMMAND))
+def test_command_has_an_example(command: str) -> None:
+    assert f"{command} " in COMMANDS_PAGE.read_text().replace("\n", " ").replace("`", " ")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_names_no_command_that_is_not_there(page: Path) -> None:
+    groups = {command.split()[1] for command in EVERY_COMMAND if command.count(" ") == 2}
+    for first, second in re.findall(r"nano-os ([a-z][\w-]*)(?: ([a-z][\w-]*))?", page.read_text()):
+        spoken = f"nano-os {first} {second}" if first in groups and second else f"nano-os {first}"
+        assert spoken in EVERY_COMMAND or (first in groups and not second), spoken
