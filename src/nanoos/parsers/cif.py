@@ -17,7 +17,7 @@ import gemmi
 import numpy as np
 from gemmi.cif import Block, as_number, as_string, is_null
 
-from nanoos.errors import ParseError
+from nanoos.errors import ParseError, StructureError
 from nanoos.parsers.cif_elements import SiteElements
 from nanoos.parsers.cif_metadata import metadata
 from nanoos.parsers.cif_symmetry import Operators, orbit, symmetry_operators
@@ -50,7 +50,9 @@ class Cif:
                 "The CIF has no atom sites with fractional coordinates (_atom_site_fract_x)."
             )
         general = [b for b in blocks if b not in with_atoms]
-        return [_parsed(block, general) for block in with_atoms]
+        if len(with_atoms) == 1:
+            return [_parsed(with_atoms[0], general)]
+        return [_parsed_of_several(block, general) for block in with_atoms]
 
 
 def _blocks(text: str) -> list[Block]:
@@ -61,6 +63,15 @@ def _blocks(text: str) -> list[Block]:
         where = re.match(r"string:(\d+):\d+\s*\(\d+\):\s*(.*)", message)
         line, cause = (int(where[1]), where[2]) if where else (None, message)
         raise ParseError(f"The CIF syntax is broken: {cause}.", line=line) from error
+
+
+def _parsed_of_several(block: Block, general: list[Block]) -> Parsed:
+    """Return one of several blocks; an error names it."""
+    try:
+        return _parsed(block, general)
+    except (ParseError, StructureError) as error:
+        line = error.line if isinstance(error, ParseError) else None
+        raise ParseError(f"Block {block.name}: {error}", line=line) from error
 
 
 def _parsed(block: Block, general: list[Block]) -> Parsed:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from nanoos.errors import ParseError
+from nanoos.errors import ParseError, StructureError
 from nanoos.parsers.parser import Parsed
 from nanoos.structures import Structure
 from nanoos.structures.structure import ELEMENTS
@@ -69,13 +69,16 @@ def _frames(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
 def _parsed(frame: list[str], line: int) -> Parsed:
     """Return one frame; ``line`` is the number of its first line."""
     if _KEY.search(frame[1]) is None:
-        comment = frame[1].strip()
-        structure = Structure.from_ase(_atoms(_without_comment(frame, line), line))
-        return Parsed(structure, "", {"comment": comment} if comment else {})
-    atoms = _atoms(frame, line)
-    extra = {key: _plain(value) for key, value in atoms.info.items()}
-    name = str(extra.get("name") or extra.get("mineral") or "")
-    return Parsed(Structure.from_ase(atoms), name, extra)
+        atoms = _atoms(_without_comment(frame, line), line)
+        extra = {"comment": frame[1].strip()} if frame[1].strip() else {}
+    else:
+        atoms = _atoms(frame, line)
+        extra = {key: _plain(value) for key, value in atoms.info.items()}
+    try:
+        structure = Structure.from_ase(atoms)
+    except StructureError as error:
+        raise ParseError(str(error), line=line) from error
+    return Parsed(structure, str(extra.get("name") or extra.get("mineral") or ""), extra)
 
 
 def _atoms(frame: list[str], line: int) -> Atoms:

@@ -39,7 +39,7 @@ class Poscar:
         """Return the one structure of the file; its name is the comment up to a semicolon."""
         lines = _Lines(text)
         comment = lines.take("the comment").strip()
-        lattice, scale = _lattice(lines)
+        lattice, scales = _lattice(lines)
         symbols = _symbols(lines, comment)
         mode = lines.take("the coordinate mode")
         if mode.strip()[:1].lower() == "s":  # selective dynamics
@@ -49,7 +49,7 @@ class Poscar:
         )
         cartesian = mode.strip()[:1].lower() in ("c", "k")
         structure = Structure.of(
-            lattice, positions * scale if cartesian else positions @ lattice, symbols
+            lattice, positions * scales if cartesian else positions @ lattice, symbols
         )
         return [Parsed(structure, comment.split(";")[0].strip(), {"comment": comment})]
 
@@ -78,11 +78,14 @@ class _Lines:
         line = self.take(what)
         if _VECTOR.fullmatch(line) is None:
             raise ParseError(f"Expected three numbers for {what}.", line=self.number)
-        return np.array([_float(word) for word in line.split()[:3]])
+        vector = np.array([_float(word) for word in line.split()[:3]])
+        if not np.isfinite(vector).all():
+            raise ParseError(f"A number of {what} is too large.", line=self.number)
+        return vector
 
 
-def _lattice(lines: _Lines) -> tuple[Array, float | Array]:
-    """Return the lattice in Å and the scale of Cartesian positions.
+def _lattice(lines: _Lines) -> tuple[Array, Array]:
+    """Return the lattice in Å and the scale of Cartesian positions: one number, or three.
 
     One negative scale is the volume of the cell in Å3; three scales are for x, y and z.
     """
@@ -91,18 +94,16 @@ def _lattice(lines: _Lines) -> tuple[Array, float | Array]:
         raise ParseError("Expected the scale: one number, or three.", line=lines.number)
     words = re.split(r"[!#]", line)[0].split()
     scales = np.array([_float(word) for word in words])
+    least = scales.min()
+    if not np.isfinite(scales).all() or least == 0 or (len(scales) == 3 and least < 0):
+        raise ParseError("The scale must be finite and not zero; of three none negative.", line=2)
     vectors = np.array([lines.vector(f"lattice vector {k}") for k in (1, 2, 3)])
-    if len(scales) == 3 and scales.min() > 0:
-        return vectors * scales, scales
-    if len(scales) == 3 or scales[0] == 0:
-        raise ParseError("The scale must not be zero, nor one of three negative.", line=2)
-    scale = float(scales[0])
-    if scale < 0:
-        volume = abs(float(np.linalg.det(vectors)))
+    if least < 0:
+        volume = abs(np.linalg.det(vectors))
         if volume == 0:
             raise ParseError("The lattice vectors are linearly dependent.", line=3)
-        scale = float(np.cbrt(-scale / volume))
-    return vectors * scale, scale
+        scales = np.cbrt(-scales / volume)
+    return vectors * scales, scales
 
 
 def _symbols(lines: _Lines, comment: str) -> list[str]:

@@ -32,7 +32,7 @@ REPORTS = {
     "not_a_structure.txt": (None, "no known structure format (known: cif, poscar, extxyz)"),
     "occupancy_over_one.cif": (222, "occupancy 1.3"),
     "overlapping_atoms.cif": (None, "overlap: they are 0.113 Å apart"),
-    "overlapping_molecule.xyz": (None, "O (site 1) and H (site 2) overlap"),
+    "overlapping_molecule.xyz": (1, "O (site 1) and H (site 2) overlap"),
     "second_frame_truncated.extxyz": (14, "8 atoms but the file ends after 2"),
     "table.csv": (None, "no known structure format"),
     "truncated.extxyz": (6, "8 atoms but the file ends after 4"),

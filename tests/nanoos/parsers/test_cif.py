@@ -204,6 +204,12 @@ def test_several_blocks_and_a_citation_for_all():
     assert (b.extra["database"], b.extra["database_code"]) == ("COD", "123")
 
 
+def test_error_names_its_block_where_there_are_several():
+    good, bad = cif("Cu1 0 0 0"), cif("Cu1 0 0 0\nAu1 0 0 0").replace("data_x", "data_bad")
+    with pytest.raises(ParseError, match="Block bad: Atom sites Cu1 and Au1 overlap"):
+        Cif().parse(good + bad)
+
+
 def test_example_carries_its_provenance():
     (parsed,) = Cif().parse(example("quartz_0006362.cif"))
     assert parsed.name == parsed.extra["mineral"] == "Quartz"

@@ -54,6 +54,7 @@ def test_lattice_without_pbc_repeats_everywhere():
         ("1\n\nCu 0 0 zero\n", 1, "not valid extended XYZ"),
         ("1\nLattice=\"3 0 0 0 3 0 0 0 3\"\nXx 0 0 0\n", 1, "unknown element"),
         ("1\nProperties=species:S:1:pos:Q:3\nCu 0 0 0\n", 1, "not valid extended XYZ"),
+        ("1\n\nCu 0 0 0\n2\n\nH 0 0 0\nH 0 0 0\n", 4, "overlap"),
         ("999999999999\n\nCu 0 0 0\n", 3, "cut short"),
     ],
 )  # fmt: skip

@@ -92,8 +92,10 @@ def test_comment_gives_name_and_is_kept():
     ("old", "new", "line", "message"),
     [
         ("1.0\n", "big\n", 2, "Expected the scale"),
-        ("1.0\n", "0.0\n", 2, "must not be zero"),
-        ("1.0\n", "1.0 -1.0 1.0\n", 2, "nor one of three negative"),
+        ("1.0\n", "0.0\n", 2, "must be finite and not zero"),
+        ("1.0\n", "1e999\n", 2, "must be finite and not zero"),
+        (" 0.5 0.5 0.5\n", " 0.5 1e999 0.5\n", 10, "position of atom 2 is too large"),
+        ("1.0\n", "1.0 -1.0 1.0\n", 2, "of three none negative"),
         (" 0.1 4.6 0.0\n", " 0.1 4.6\n", 4, "lattice vector 2"),
         (" Ti O\n", " Ti Qq\n", 6, "Expected 2 element symbols"),
         (" Ti O\n", " Ti\n", 6, "Expected 2 element symbols"),
