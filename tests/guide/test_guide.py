@@ -381,13 +381,15 @@ def test_one_clear_message_when_the_connection_fails(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @follows("1. Install Required Packages")
-def test_requirements_are_all_that_is_needed(block: Block, tmp_path: Path) -> None:
+def test_requirements_are_all_that_is_needed(
+    block: Block, tmp_path: Path, server_folder: Path
+) -> None:
     """An empty environment, in which the project is not installed."""
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     environment = os.environ | {
         "PATH": f"{venv}/bin:/usr/bin:/bin",
-        "NANO_OS_HOME": str(tmp_path / "home"),
+        "NANO_OS_HOME": str(server_folder),
         "DATABASE_URL": "",
     }
     project = Project(tmp_path / "project", environment)
