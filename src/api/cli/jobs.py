@@ -82,7 +82,7 @@ def _parameter(text: str) -> tuple[str, Any]:
 @app.command("list")
 def list_(
     status: Annotated[str | None, typer.Option(help="Only those in this status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     json: Json = False,
 ) -> None:
     """List the jobs, the newest first."""

@@ -27,7 +27,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 @app.command("import")
 def import_(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders.")],
-    recursive: Annotated[bool, typer.Option(help="Also look into folders of folders.")] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Also look into folders of folders.")
+    ] = False,
     public: Annotated[bool, typer.Option("--public", help="Everyone may read them.")] = False,
     json: Json = False,
 ) -> None:
@@ -117,7 +119,7 @@ def print_report(report: ImportReport) -> None:
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     json: Json = False,
 ) -> None:
     """List the structures by formula."""
