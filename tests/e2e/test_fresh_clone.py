@@ -80,7 +80,7 @@ def test_readme_on_a_fresh_clone(clone: Path, environment: dict[str, str], type_
     old = type_("make demo PYTHON=false", exits=2)
     assert "Python 3.11 or newer" in old.stderr
     kill_while_installing(clone, environment)
-    assert not (clone / ".venv" / "runtime").exists()
+    assert (clone / ".venv" / "unfinished").exists()
 
     type_(PAGES["script"](clone / "README.md", NOT_TYPED))
     assert "<svg" in (clone / "demo" / "report.html").read_text()
