@@ -20,9 +20,10 @@ from api.models import (
 )
 from api.schemas.simulation import ResultDetail
 from api.services import queue
-from api.services.canonical import sha256
+from api.services.canonical import canonical_json, sha256
 from api.services.queue import Claim
 from api.services.structure_import import Candidate, import_
+from nanoos.errors import WorkflowError
 from nanoos.structures import analyse
 from nanoos.workflows import Outcome
 
@@ -41,12 +42,27 @@ QUANTITIES = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One finished calculation: its outcome, and how it came about."""
+    """One finished calculation: its outcome, and how it came about.
+
+    Raises WorkflowError where it holds what the database cannot: a number that is
+    not finite, an array, a zero character.
+    """
 
     outcome: Outcome
     method: dict[str, Any]
     provenance: dict[str, Any]
     wall_time_s: float
+
+    def __post_init__(self) -> None:
+        found = self.outcome
+        try:
+            text = canonical_json(
+                [found.quantities, found.data, found.convergence, self.method, self.provenance]
+            )
+        except (TypeError, ValueError) as error:
+            raise WorkflowError(f"The outcome cannot be stored: {error}.") from error
+        if r"\u0000" in text:
+            raise WorkflowError("The outcome cannot be stored: a text holds a zero character.")
 
 
 async def store_(session: AsyncSession, claim: Claim, run: Run) -> UUID:

@@ -6,6 +6,7 @@ picklable, so that any ``concurrent.futures.Executor`` can carry it.
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import subprocess
@@ -14,15 +15,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
+from api.services.queue import Claim
 from api.services.results import Run
 from api.settings import PROJECT_ROOT
 from nanoos import plugins
+from nanoos.errors import EngineError, NanoError, WorkflowError
 from nanoos.structures import Structure
 from nanoos.workflows import read_parameters
+
+_log = logging.getLogger(__name__)
 
 PACKAGES = ("nano-os", "ase", "numpy", "scipy")
 
@@ -36,9 +42,22 @@ class Task:
 
     job_id: UUID
     workflow: str
+    workflow_version: int
     engine: str
     parameters: dict[str, Any]
     structure: Structure
+
+    @classmethod
+    def of(cls, claim: Claim) -> Self:
+        """Return what the claimed job needs to run."""
+        return cls(
+            job_id=claim.job_id,
+            workflow=claim.workflow,
+            workflow_version=claim.workflow_version,
+            engine=claim.engine,
+            parameters=claim.parameters,
+            structure=claim.structure,
+        )
 
 
 def set_up(report: Report, parent_pid: int) -> None:
@@ -55,8 +74,17 @@ def _end_with(parent_pid: int) -> None:
 
 
 def perform(task: Task) -> Run:
-    """Run the task's workflow with its engine. Raises a NanoError where that fails."""
+    """Run the task's workflow with its engine.
+
+    Raises a NanoError where that fails, whatever the plug-ins raise; WorkflowError
+    also where another version of the workflow is installed than the task asks for.
+    """
     workflow = plugins.get("nanoos.workflows", task.workflow)()
+    if int(workflow.version) != task.workflow_version:
+        raise WorkflowError(
+            f"The job asks for version {task.workflow_version} of {workflow.name}; version"
+            f" {workflow.version} is installed here. Submit it again."
+        )
     engine = plugins.get("nanoos.engines", task.engine)()
     parameters = read_parameters(workflow, task.parameters)
 
@@ -65,7 +93,13 @@ def perform(task: Task) -> Run:
             _report((task.job_id, done, message))
 
     started_at, started = datetime.now(UTC), time.perf_counter()
-    outcome = workflow.run(task.structure, parameters, engine, progress)
+    try:
+        outcome = workflow.run(task.structure, parameters, engine, progress)
+    except NanoError:
+        raise
+    except Exception as error:  # plug-ins may raise anything, even what cannot be pickled
+        _log.exception("Job %s: %s with %s failed", task.job_id, workflow.name, engine.name)
+        raise EngineError(f"{type(error).__name__}: {error}") from error
     return Run(
         outcome=outcome,
         method=engine.method(),
@@ -97,12 +131,14 @@ def _versions() -> dict[str, str]:
     return found
 
 
+@cache
 def _code_revision() -> str | None:
-    """Return the commit of the checkout we run from; None outside one."""
-    answer = subprocess.run(
-        ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--abbrev=40"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Return the commit of the checkout we run from; None outside one, or without git."""
+    if not (PROJECT_ROOT / ".git").exists():
+        return None
+    command = ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
     return answer.stdout.strip() or None

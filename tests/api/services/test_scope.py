@@ -41,7 +41,7 @@ async def world(session: AsyncSession) -> World:
     claims = await queue.claim(session, worker="here", worker_number=1, limit=9, lease_s=60)
     jobs, found = {}, {}
     for claim in claims:
-        task = Task(claim.job_id, claim.workflow, claim.engine, claim.parameters, claim.structure)
+        task = Task.of(claim)
         jobs[claim.structure_id] = claim.job_id
         found[claim.structure_id] = await results.store_(session, claim, perform(task))
     model = embeddings.embedder()
