@@ -74,10 +74,13 @@ Start = Callable[..., Started]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start ``nano-os`` in the background; what still runs at the test's end is killed."""
+    """Start ``nano-os`` in the background; what still runs at the test's end is killed.
+
+    With ``session`` it leads a process group, as in a terminal of its own.
+    """
     started: list[Started] = []
 
-    def run(*arguments: object, **variables: str) -> Started:
+    def run(*arguments: object, session: bool = False, **variables: str) -> Started:
         log = tmp_path / f"log-{len(started)}"
         with log.open("w") as stream:
             process = Started(
@@ -86,6 +89,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
+                start_new_session=session,
             )
         process.log = log
         started.append(process)

@@ -28,10 +28,12 @@ from api.db import Sessions
 from api.errors import LostLease
 from api.services import queue, results
 from api.services.queue import Claim
+from api.services.results import Run
 from api.services.simulations import QUEUE_CHANNEL
 from api.settings import Settings
 from api.worker.perform import Task, perform, set_up
-from nanoos.errors import EngineError
+from nanoos.errors import EngineError, NanoError
+from pgsteady.errors import ServerUnreachable
 
 PROGRESS_POLL_S = 0.5
 
@@ -101,8 +103,6 @@ class Worker:
     def stop(self) -> None:
         """Claim nothing more, hand running jobs back, and end."""
         self._stopping = True
-        for task in self._running:
-            task.cancel()
         self._wake.set()
 
     async def run(self) -> None:
@@ -114,8 +114,7 @@ class Worker:
                     if self._drain and not self._running:
                         break
                     await self._wait()
-                if self._running:
-                    await asyncio.wait(self._running)
+                await self._hand_all_back()
         finally:
             for executor in self._free:
                 executor.shutdown(wait=False)
@@ -137,13 +136,29 @@ class Worker:
             )
             driver: Any = (await connection.get_raw_connection()).driver_connection
             await driver.add_listener(QUEUE_CHANNEL, self._notified)
+            driver.add_termination_listener(self._cut_off)
             try:
                 yield
             finally:
+                driver.remove_termination_listener(self._cut_off)
                 await connection.invalidate()  # the session ends, and its lock with it
 
     def _notified(self, *_: object) -> None:
         self._wake.set()
+
+    def _cut_off(self, *_: object) -> None:
+        """End: without its lock, others take this worker for dead and its jobs for theirs."""
+        self._fault = ServerUnreachable(
+            "The database ended the worker's session.", hint="Start the worker again."
+        )
+        self.stop()
+
+    async def _hand_all_back(self) -> None:
+        await asyncio.sleep(0)  # a task that has not begun could not hand its job back
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
 
     async def _fill(self) -> None:
         if not self._free:
@@ -170,7 +185,7 @@ class Worker:
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
             # The database, most likely: no job can go on.
-            self._fault = task.exception()
+            self._fault = self._fault or task.exception()
             self.stop()
         self._wake.set()
 
@@ -182,36 +197,49 @@ class Worker:
     async def _attempt(self, claim: Claim, executor: Executor) -> None:
         self._heard[claim.job_id] = Heard()
         try:
-            executor = await self._carry_out(claim, executor)
+            await self._carry_out(claim, executor)
         except LostLease as error:
             self._tell("lost", claim, str(error))
         except asyncio.CancelledError:
-            async with self._sessions.begin() as session:
-                await queue.hand_back(session, claim)
-            self._tell("handed back", claim, "")
+            with contextlib.suppress(LostLease):  # it ended a moment before
+                async with self._sessions.begin() as session:
+                    await queue.hand_back(session, claim)
+                self._tell("handed back", claim, "")
         finally:
             del self._heard[claim.job_id]
-            self._free.append(executor)
 
-    async def _carry_out(self, claim: Claim, executor: Executor) -> Executor:
-        """Run the job and store how it ended; return an executor for the next one."""
-        task = Task(claim.job_id, claim.workflow, claim.engine, claim.parameters, claim.structure)
-        with _without_ctrl_c():
-            future = asyncio.get_running_loop().run_in_executor(executor, perform, task)
-        await self._heartbeat_until(future, claim)
-        error = future.exception()
-        if isinstance(error, BrokenProcessPool):
-            executor = self._new_executor()
-            error = EngineError("The engine's process ended without an answer.")
-        if error is not None:
+    async def _carry_out(self, claim: Claim, executor: Executor) -> None:
+        """Run the job, and store what came of it."""
+        try:
+            run = await self._run(claim, executor)
+            async with self._sessions.begin() as session:
+                await results.store_(session, claim, run)
+        except LostLease:
+            raise
+        except NanoError as error:
             async with self._sessions.begin() as session:
                 await queue.fail(session, claim, error)
             self._tell("failed", claim, str(error))
-            return executor
-        async with self._sessions.begin() as session:
-            await results.store_(session, claim, future.result())
-        self._tell("succeeded", claim, self._heard[claim.job_id].message)
-        return executor
+        else:
+            self._tell("succeeded", claim, self._heard[claim.job_id].message)
+
+    async def _run(self, claim: Claim, executor: Executor) -> Run:
+        """Run the job in the executor, which is free again afterwards, or replaced."""
+        try:
+            with _without_ctrl_c():
+                future = asyncio.get_running_loop().run_in_executor(
+                    executor, perform, Task.of(claim)
+                )
+            await self._heartbeat_until(future, claim)
+            return future.result()
+        except (BrokenProcessPool, LostLease, asyncio.CancelledError) as error:
+            executor.shutdown(wait=False)  # its process is dead, or at a job no longer ours
+            executor = self._new_executor()
+            if isinstance(error, BrokenProcessPool):
+                raise EngineError("The engine's process ended without an answer.") from error
+            raise
+        finally:
+            self._free.append(executor)
 
     async def _heartbeat_until(self, future: asyncio.Future[Any], claim: Claim) -> None:
         """Wait for the future; meanwhile store progress when it changed, and keep the lease."""
