@@ -74,6 +74,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     steady.PgSteadyError: Outcome(500, FAILURE),
     steady.UrlError: Outcome(500, ENVIRONMENT),
     steady.EnvironmentFault: Outcome(503, ENVIRONMENT),
+    steady.ProjectUnreadable: Outcome(500, ENVIRONMENT),
     steady.ServerUnreachable: Outcome(503, ENVIRONMENT, retry=True),
     steady.AuthenticationFailed: Outcome(503, ENVIRONMENT),
     steady.DatabaseMissing: Outcome(503, ENVIRONMENT),

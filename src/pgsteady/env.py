@@ -79,6 +79,7 @@ def run(
         "target_metadata": target_metadata,
         "transaction_per_migration": True,
         "lock_timeout_s": lock_timeout_s,
+        "foreign_index_prefixes": foreign_index_prefixes,
     }
     if environment.is_offline_mode():
         environment.configure(

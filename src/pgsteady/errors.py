@@ -26,6 +26,10 @@ class EnvironmentFault(PgSteadyError):
     """The database or its surroundings are not as needed."""
 
 
+class ProjectUnreadable(EnvironmentFault):
+    """The Alembic project cannot be read."""
+
+
 class ServerUnreachable(EnvironmentFault):
     """No PostgreSQL server answers at that address."""
 

@@ -1,0 +1,5 @@
+"""``python -m pgsteady``."""
+
+from pgsteady.cli import main
+
+main()

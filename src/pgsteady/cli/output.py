@@ -1,0 +1,51 @@
+"""How the commands speak: people read lines, programs one JSON document."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from pgsteady.finding import Finding, Severity
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document to stdout."""
+    json.dump(document, sys.stdout, indent=2, default=str, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def print_finding(finding: Finding) -> None:
+    """Print a finding for people: what, where, and below it what mends it."""
+    colour = COLOURS[finding.severity]
+    place = f" ({finding.file}{f':{finding.line}' if finding.line else ''})" if finding.file else ""
+    out.print(
+        f"[{colour}]{finding.severity:7}[/] [bold]{escape(finding.object)}[/]: "
+        f"{escape(finding.message)} [dim]\\[{finding.code}]{escape(place)}[/]"
+    )
+    if finding.cure:
+        out.print(f"        {finding.cure}", markup=False)
+    for line in finding.sql.splitlines():
+        out.print(f"        {line}", markup=False, style="green")
+
+
+def counted(findings: Sequence[Finding]) -> str:
+    """Say how many findings there are of each severity: ``2 errors, 1 warning``."""
+    numbers = dict.fromkeys(Severity, 0)
+    for finding in findings:
+        numbers[finding.severity] += 1
+    named = [
+        f"{number} {severity}{'' if number == 1 or severity == Severity.INFO else 's'}"
+        for severity, number in numbers.items()
+        if number
+    ]
+    return ", ".join(named) or "nothing"

@@ -1,0 +1,148 @@
+"""An Alembic project as its own, unmodified ``env.py`` describes it."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import MetaData, make_url
+
+from pgsteady.errors import ProjectUnreadable
+from pgsteady.url import DatabaseUrl, parse, resolve
+
+
+@dataclass(frozen=True)
+class Project:
+    """An Alembic project: its files, its models, and how it configures Alembic.
+
+    ``options`` are the arguments that its ``env.py`` gives to ``context.configure``.
+    """
+
+    ini: Path
+    config: Config
+    script: ScriptDirectory
+    options: Mapping[str, Any]
+    fallback_url: Callable[[], str] | None = None
+
+    @classmethod
+    def load(cls, ini: Path, fallback_url: Callable[[], str] | None = None) -> Project:
+        """Read the project whose ``alembic.ini`` is ``ini``, by running its ``env.py``.
+
+        It runs as for ``--sql``, and no revision runs. ``fallback_url`` is as in
+        :func:`pgsteady.url.resolve`.
+
+        Raises:
+            ProjectUnreadable: a file is missing, or ``env.py`` fails.
+        """
+        ini = ini.absolute()
+        if not ini.is_file():
+            raise ProjectUnreadable(
+                f"There is no file {ini}.",
+                hint="Run in the project's folder, or name the file: -c PATH/alembic.ini",
+            )
+        config = Config(
+            ini,
+            toml_file=ini.with_name("pyproject.toml"),
+            stdout=io.StringIO(),
+            output_buffer=io.StringIO(),
+        )
+        try:
+            script = ScriptDirectory.from_config(config)
+            options = _configured(config, script)
+        except CommandError as error:
+            raise ProjectUnreadable(f"{ini}: {error}") from error
+        return cls(ini, config, script, options, fallback_url)
+
+    @cached_property
+    def metadata(self) -> list[MetaData]:
+        """The models, empty where ``env.py`` names none."""
+        target = self.options.get("target_metadata")
+        if target is None:
+            return []
+        return [target] if isinstance(target, MetaData) else list(target)
+
+    def database(self) -> DatabaseUrl:
+        """Return the database that ``alembic upgrade`` would change.
+
+        It is the one that ``env.py`` configures; where that leaves it to pgsteady, the
+        one that :func:`pgsteady.url.resolve` finds.
+
+        Raises:
+            UrlError: none is named, or its URL cannot be read.
+        """
+        if connection := self.options.get("connection"):
+            named = connection.engine.url
+        elif url := self.options.get("url"):
+            named = make_url(url)
+        else:
+            return resolve(self.ini, self.fallback_url)
+        if named.get_backend_name() == "postgresql":
+            named = named.set(drivername="postgresql")
+        return parse(named.render_as_string(hide_password=False), self.script.env_py_location)
+
+    @property
+    def version_table(self) -> str:
+        """The name of Alembic's own table."""
+        return self.options.get("version_table") or "alembic_version"
+
+    @property
+    def version_table_schema(self) -> str | None:
+        """The schema of Alembic's own table, None for the default one."""
+        return self.options.get("version_table_schema")
+
+    @property
+    def foreign_index_prefixes(self) -> tuple[str, ...]:
+        """How the names of indexes begin that the running application makes."""
+        return tuple(self.options.get("foreign_index_prefixes", ()))
+
+
+def _configured(config: Config, script: ScriptDirectory) -> dict[str, Any]:
+    """Run ``env.py`` and return what it gives to ``context.configure``."""
+    environment = EnvironmentContext(
+        config, script, fn=lambda *_: [], as_sql=True, destination_rev="heads"
+    )
+    caught: dict[str, Any] = {}
+    configure = environment.configure
+
+    def catch(connection: Any = None, url: Any = None, **options: Any) -> None:
+        caught.update(connection=connection, url=url, **options)
+        configure(**options | {"dialect_name": "postgresql"})
+
+    # alembic.context hands each call on to this object.
+    environment.configure = catch  # type: ignore[method-assign,assignment]
+    environment.run_migrations = lambda **_: None  # type: ignore[method-assign]
+    environment.begin_transaction = nullcontext  # type: ignore[method-assign]
+    with environment, _silence():
+        try:
+            script.run_env()
+        except CommandError:
+            raise
+        except Exception as error:  # env.py is the user's: anything may come out of it
+            raise ProjectUnreadable(
+                f"{script.env_py_location} failed: {type(error).__name__}: {error}",
+                hint="It runs as for `alembic upgrade head --sql`; make that work first.",
+            ) from error
+    if not caught:
+        raise ProjectUnreadable(f"{script.env_py_location} never calls context.configure().")
+    return caught
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep env.py's chatter off the screen; it may set up logging itself."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(before)
