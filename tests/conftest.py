@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import alembic.command
+import hypothesis
 import pytest
 from alembic.config import Config
 from sqlalchemy import NullPool
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 pytest_plugins = ["servers"]
 
 ROOT = Path(__file__).parents[1]
+
+hypothesis.settings.register_profile("nano-os", deadline=None)  # no test depends on the clock
+hypothesis.settings.load_profile("nano-os")
 
 
 @pytest.fixture(scope="session")
