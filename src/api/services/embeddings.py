@@ -9,6 +9,7 @@ see that the partial expression index applies.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from uuid import UUID
 from pgvector.sqlalchemy import VECTOR
 from sqlalchemy import ColumnElement, Double, cast, exists, func, select, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from api.errors import NotFound, WrongUsage
 from api.models import Material, Structure, VectorEmbedding
@@ -32,8 +33,11 @@ NEIGHBOURS = 10
 """How many neighbours of each structure are kept in ``structure_similarities``."""
 EF_SEARCH = 100
 """pgvector's hnsw.ef_search: recall@10 above 0.99 on 100,000 vectors (docs/measured.md)."""
+POLL_S = 0.1
+"""Seconds between two looks whether another process has made an index."""
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,20}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,17}")
+"""So long that an index's name fits PostgreSQL's 63 bytes."""
 _OPERATORS = {"l2": ("<->", "vector_l2_ops"), "cosine": ("<=>", "vector_cosine_ops")}
 
 
@@ -127,6 +131,17 @@ async def create_index(session: AsyncSession, where: Space) -> None:
     transactions: ``session`` is switched to autocommit and is of no further use.
     """
     connection = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+    one_builder = func.hashtext(where.index)
+    # Polled: a build waits for whoever has a snapshot, which one that waits for a lock has.
+    while not await connection.scalar(select(func.pg_try_advisory_lock(one_builder))):
+        await asyncio.sleep(POLL_S)
+    try:
+        await _create_index(connection, where)
+    finally:
+        await connection.execute(select(func.pg_advisory_unlock(one_builder)))
+
+
+async def _create_index(connection: AsyncConnection, where: Space) -> None:
     valid = await connection.scalar(
         text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"),
         {"name": f'"{where.index}"'},
@@ -137,7 +152,7 @@ async def create_index(session: AsyncSession, where: Space) -> None:
         await connection.execute(text(f'DROP INDEX CONCURRENTLY "{where.index}"'))
     await connection.execute(
         text(
-            f'CREATE INDEX CONCURRENTLY IF NOT EXISTS "{where.index}"'
+            f'CREATE INDEX CONCURRENTLY "{where.index}"'
             f" ON vector_embeddings USING hnsw (({where.vector('vector_embeddings')})"
             f" {where.operator_class}) WHERE {where.where('vector_embeddings')}"
         )
@@ -151,6 +166,8 @@ async def renew_similarities(session: AsyncSession, where: Space) -> int:
     another's structure.
     """
     await _search_widely(session)
+    # One at a time: none sees, and all would insert, the pairs of the others.
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"pairs {where}"))))
     await session.execute(text(f"DELETE FROM structure_similarities AS s WHERE {where.where('s')}"))
     result = await session.execute(
         text(f"""
