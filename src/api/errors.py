@@ -81,7 +81,10 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     steady.ExtensionMissing: Outcome(503, ENVIRONMENT),
     steady.PoolerInTheWay: Outcome(503, ENVIRONMENT),
     steady.ClusterError: Outcome(503, ENVIRONMENT),
+    steady.StateUnavailable: Outcome(503, ENVIRONMENT),
     steady.RevisionFailed: Outcome(500, FAILURE),
+    steady.ModelsFailed: Outcome(500, FAILURE),
+    steady.ReplayFailed: Outcome(500, FAILURE),
     steady.LockTimeout: Outcome(503, FAILURE, retry=True),
 }
 

@@ -19,6 +19,7 @@ from pgsteady.autogenerate import Autogenerate
 from pgsteady.connection import connect, revision_failure
 from pgsteady.errors import PgSteadyError
 from pgsteady.lock import direct, migration_lock
+from pgsteady.recorder import Recorder
 from pgsteady.revisions import next_id
 from pgsteady.url import resolve
 
@@ -110,15 +111,21 @@ def _online(
     if changes:
         database = direct(database, ini)
     # Alembic reads the current heads in run_migrations, so after the lock is held.
-    with migration_lock(database) if changes else nullcontext(), connect(database) as connection:
+    with (
+        migration_lock(database) if changes else nullcontext(),
+        Recorder(environment, database, ini.parent) as recorder,
+        connect(database) as connection,
+    ):
         _limit_lock_waits(connection, settings["lock_timeout_s"])
         try:
             if changes:
                 _widen_version_table(environment, connection)
-            autogenerate = Autogenerate(
+            hooks = Autogenerate(
                 settings["target_metadata"], connection, foreign_index_prefixes
-            )
-            environment.configure(connection=connection, **settings, **autogenerate.options())
+            ).options()
+            if changes:
+                hooks |= recorder.watch(connection)
+            environment.configure(connection=connection, **settings, **hooks)
             _run(environment)
         except (DBAPIError, ObjectNotExecutableError) as error:
             raise revision_failure(error, database) from error

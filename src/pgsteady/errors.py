@@ -54,8 +54,20 @@ class ClusterError(EnvironmentFault):
     """A PostgreSQL cluster could not be created, started or stopped."""
 
 
+class StateUnavailable(EnvironmentFault):
+    """This role cannot keep pgsteady's own records in the database."""
+
+
 class RevisionFailed(PgSteadyError):
     """A revision could not be applied."""
+
+
+class ModelsFailed(PgSteadyError):
+    """The models could not be built for comparison."""
+
+
+class ReplayFailed(PgSteadyError):
+    """The revisions could not be replayed on an empty database."""
 
 
 class LockTimeout(RevisionFailed):
