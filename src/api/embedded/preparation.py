@@ -34,7 +34,7 @@ def prepare(home: Home, major: int) -> Cluster:
         _equip(cluster, home.password)
         home.switch_to(folder)
     except BaseException:
-        cluster.stop()
+        cluster.lock.evict()  # nothing in it is of worth; its log stays
         raise
     return cluster
 
