@@ -40,9 +40,6 @@ pytest_plugins = ["servers"]
 
 ROOT = Path(__file__).parents[1]
 
-hypothesis.settings.register_profile("nano-os", deadline=None)  # no test depends on wall-clock time
-hypothesis.settings.load_profile("nano-os")
-
 hypothesis.settings.register_profile("nano-os", deadline=None)  # no test depends on the clock
 hypothesis.settings.load_profile("nano-os")
 
