@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import typer
-from pages import NOT_TYPED, PAGES, blocks, copy_project, script, typed_lines
+from pages import NOT_TYPED, PAGES, README, blocks, copy_project, script, typed_lines
 from typer.core import TyperGroup
 
 from api import embedded
@@ -84,7 +84,7 @@ def test_command_has_an_example(command: str) -> None:
     assert f"{command} " in COMMANDS_PAGE.read_text().replace("\n", " ").replace("`", " ")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
 def test_page_names_no_command_that_is_not_there(page: Path) -> None:
     groups = {command.split()[1] for command in EVERY_COMMAND if command.count(" ") == 2}
     for first, second in re.findall(r"nano-os ([a-z][\w-]*)(?: ([a-z][\w-]*))?", page.read_text()):
