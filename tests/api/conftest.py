@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -41,9 +42,12 @@ def invoke(
     """Run ``nano-os`` in this process, by the function its script calls: faster than ``cli``."""
 
     def run(*arguments: object, exits: int = 0) -> Answer:
+        capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["nano-os", *map(str, arguments)])
+        handler = signal.getsignal(signal.SIGTERM)
         with pytest.raises(SystemExit) as end:
             main()
+        signal.signal(signal.SIGTERM, handler)
         answer = Answer(*capsys.readouterr())
         assert (end.value.code or 0) == exits, answer.stdout + answer.stderr
         assert "Traceback" not in answer.stderr

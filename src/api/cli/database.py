@@ -38,11 +38,23 @@ def in_transaction(work: Callable[[AsyncSession, User], Awaitable[T]]) -> T:
 
 
 def with_database(work: Callable[[Sessions], Awaitable[T]]) -> T:
-    """Do ``work``, which opens its own transactions, on the database in force."""
-    from api.db import connect
+    """Do ``work``, which opens its own transactions, on the database in force.
+
+    Raises ServerUnreachable also where the connection is lost in the middle.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    from api.db import connect, database_url
+    from pgsteady.connection import not_connected
 
     async def run() -> T:
-        async with connect() as sessions:
-            return await work(sessions)
+        try:
+            async with connect() as sessions:
+                return await work(sessions)
+        except (DBAPIError, ConnectionError) as error:
+            if isinstance(error, DBAPIError) and not error.connection_invalidated:
+                raise
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise not_connected(str(cause), database_url()) from error
 
     return asyncio.run(run())

@@ -45,7 +45,9 @@ def fail(error: Exception) -> int:
 def show_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows as a table; None is shown as nothing, numbers stand at the right."""
     rows = [list(row) for row in rows]
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(
+        title=title and escape(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False
+    )
     for place, column in enumerate(columns):
         numeric = any(isinstance(row[place], int | float) for row in rows)
         table.add_column(

@@ -184,7 +184,8 @@ def export(
     if json:
         print_json(vars(report))
         return
-    err.print(f"[green]{report.written} written[/] to {output}, {len(report.skipped)} skipped")
+    err.print(f"[green]{report.written} written[/] to ", end="")
+    err.print(f"{output}, {len(report.skipped)} skipped", markup=False)
     for skipped in report.skipped:
         err.print(f"  {skipped['id']}: {skipped['reason']}", markup=False)
 

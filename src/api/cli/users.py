@@ -45,4 +45,5 @@ def create(
     if json:
         print_json({"id": user.id, "username": user.username, "email": user.email})
     else:
-        err.print(f"[green]Created[/] {user.username} <{user.email}> as {user.role}")
+        err.print("[green]Created[/] ", end="")
+        err.print(f"{user.username} <{user.email}> as {user.role}", markup=False)
