@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
 
 from api.db import code_version, schema_revision
 from pgsteady.errors import EnvironmentFault
@@ -30,6 +31,10 @@ async def health(request: Request, response: Response) -> Health:
             detail = "The database has no tables yet: run `alembic upgrade head`."
     except EnvironmentFault as fault:
         detail = type(fault).__doc__
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        detail = "The connection to the database was lost."
     if detail is not None:
         response.status_code = 503
     status = "ok" if detail is None else "unavailable"
