@@ -83,6 +83,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     steady.ClusterError: Outcome(503, ENVIRONMENT),
     steady.StateUnavailable: Outcome(503, ENVIRONMENT),
     steady.RevisionFailed: Outcome(500, FAILURE),
+    steady.WrongAllowance: Outcome(500, USAGE),
     steady.ModelsFailed: Outcome(500, FAILURE),
     steady.ReplayFailed: Outcome(500, FAILURE),
     steady.LockTimeout: Outcome(503, FAILURE, retry=True),

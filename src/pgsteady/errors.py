@@ -62,6 +62,10 @@ class RevisionFailed(PgSteadyError):
     """A revision could not be applied."""
 
 
+class WrongAllowance(PgSteadyError):
+    """An entry of the allow-list cannot be used."""
+
+
 class ModelsFailed(PgSteadyError):
     """The models could not be built for comparison."""
 

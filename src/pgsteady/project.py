@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -122,7 +123,7 @@ def _configured(config: Config, script: ScriptDirectory) -> dict[str, Any]:
     environment.configure = catch  # type: ignore[method-assign,assignment]
     environment.run_migrations = lambda **_: None  # type: ignore[method-assign]
     environment.begin_transaction = nullcontext  # type: ignore[method-assign]
-    with environment, _silence():
+    with environment, quiet():
         try:
             script.run_env()
         except CommandError:
@@ -138,11 +139,12 @@ def _configured(config: Config, script: ScriptDirectory) -> dict[str, Any]:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Keep env.py's chatter off the screen; it may set up logging itself."""
+def quiet() -> Iterator[None]:
+    """Keep what the project's own files print and log out of our output."""
     before = logging.root.manager.disable
     logging.disable(logging.INFO)
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
         logging.disable(before)

@@ -1,0 +1,153 @@
+"""Is the live database what its revisions made, and what the models say?
+
+Two comparisons of PostgreSQL's own canonical text: *drift*, the live database against a
+replay of the revisions up to its own; and *pending*, against the models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pgsteady.allowed import allowances, reason_for
+from pgsteady.catalog import Catalog
+from pgsteady.compare import Difference, differences
+from pgsteady.connection import connect
+from pgsteady.errors import ClusterError, ReplayFailed
+from pgsteady.finding import Finding, Severity
+from pgsteady.judgement import SchemaFinding, judge
+from pgsteady.project import Project
+from pgsteady.replay import Surroundings, read_live, replay
+from pgsteady.scope import Scope
+from pgsteady.scratch import built
+from pgsteady.status import Status, read_status
+
+REVISIONS, MODELS = "the revisions", "the models"
+ONLY_IN_REVISIONS = (
+    "views, functions, triggers, row security, policies, grants, owners, storage and extensions"
+)
+"""What models do not speak of, so that only a replay of the revisions tells drift."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found; ``not_compared`` names what it could not compare, and why."""
+
+    status: Status
+    drift: list[Finding] = field(default_factory=list)
+    pending: list[Finding] = field(default_factory=list)
+    allowed: list[tuple[Finding, str]] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Everything that is neither as expected nor allowed."""
+        return [*self.drift, *self.pending]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as one document."""
+        return {
+            "status": asdict(self.status),
+            "drift": [finding.as_json() for finding in self.drift],
+            "pending": [finding.as_json() for finding in self.pending],
+            "allowed": [{**finding.as_json(), "reason": why} for finding, why in self.allowed],
+            "not_compared": self.not_compared,
+        }
+
+
+def check(project: Project) -> Report:
+    """Compare the project's database with its revisions and with its models.
+
+    Nothing is changed and no lock is taken on anybody's table.
+
+    Raises:
+        EnvironmentFault: the database cannot be reached.
+        ModelsFailed: the models cannot be built for comparison.
+        WrongAllowance: the allow-list cannot be used.
+    """
+    allowed = allowances(project.ini)
+    with connect(project.database()) as connection, connection.begin() as transaction:
+        status = read_status(project, connection)
+        surroundings = Surroundings.of(connection)
+        live = read_live(project, connection, surroundings.default_schema)
+        models = built(connection, project.metadata, surroundings.default_schema)
+        transaction.rollback()
+    scope = Scope(project, surroundings.default_schema)
+    report = Report(status)
+    drift = [*_unknown(status), *_invalid(scope, live)]
+    try:
+        drift += _drift(scope, live, _replayed(project, status, surroundings))
+    except (ReplayFailed, ClusterError) as error:
+        report.not_compared.append(f"drift ({ONLY_IN_REVISIONS}): {error}")
+    pending: list[SchemaFinding] = []
+    if project.metadata:
+        known = {_gist(finding) for finding in drift}
+        pending = [f for f in compared_with_models(scope, live, models) if _gist(f) not in known]
+    else:
+        report.not_compared.append("the models: env.py gives Alembic no target_metadata")
+    for findings, into in ((drift, report.drift), (pending, report.pending)):
+        for finding in findings:
+            reason = reason_for(finding, allowed)
+            if reason is None:
+                into.append(finding)
+            else:
+                report.allowed.append((finding, reason))
+    return report
+
+
+def compared_with_models(scope: Scope, live: Catalog, models: Catalog) -> list[SchemaFinding]:
+    """Return in what the live database is not what the models say."""
+    live = scope.as_modelled(scope.of_live(live, scope.schemas_of_models), models)
+    models = {key: facts for key, facts in models.items() if scope.includes(key, facts)}
+    return [
+        judge(difference, live, models, by=MODELS)
+        for difference in differences(live, models)
+        if not _is_chosen_by_postgresql(difference, scope)
+    ]
+
+
+def _replayed(project: Project, status: Status, surroundings: Surroundings) -> Catalog:
+    if status.unknown:
+        raise ReplayFailed(f"no file of the project is for {', '.join(status.unknown)}")
+    if not status.current:
+        raise ReplayFailed("the database names no revision; if it has tables, ask the doctor")
+    return replay(project, status.current, surroundings)
+
+
+def _drift(scope: Scope, live: Catalog, revisions: Catalog) -> list[SchemaFinding]:
+    live = scope.of_live(live, {key.schema for key in revisions} | scope.schemas_of_models)
+    revisions = {key: facts for key, facts in revisions.items() if scope.includes(key, facts)}
+    return [judge(d, live, revisions, by=REVISIONS) for d in differences(live, revisions)]
+
+
+def _invalid(scope: Scope, live: Catalog) -> list[SchemaFinding]:
+    """Find what a failed build left of the application's own indexes."""
+    return [
+        judge(Difference(key, "changed", "valid", "INVALID"), live, {key: {}}, by=REVISIONS)
+        for key, facts in live.items()
+        if scope.of_the_application(key) and "valid" in facts
+    ]
+
+
+def _unknown(status: Status) -> list[SchemaFinding]:
+    return [
+        SchemaFinding(
+            severity=Severity.ERROR,
+            code="unknown-revision",
+            object=f"revision {revision}",
+            message="the database has it, no file of the project is for it",
+            cure="Get the code that it belongs to, or ask `doctor` what the schema matches.",
+        )
+        for revision in status.unknown
+    ]
+
+
+def _is_chosen_by_postgresql(difference: Difference, scope: Scope) -> bool:
+    """Tell whether only a name differs, and one that the models leave to PostgreSQL."""
+    key = difference.key
+    named = (key.schema, key.table, key.name) in scope.named_in_models
+    return difference.change == "renamed" and not named
+
+
+def _gist(finding: SchemaFinding) -> tuple[str, ...]:
+    return finding.object, finding.code, finding.live, finding.expected

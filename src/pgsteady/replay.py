@@ -1,0 +1,247 @@
+"""What a project's revisions make: they are run on an empty database of our own.
+
+A private server makes and drops whatever a revision asks for, as superuser: other schemas,
+extensions, indexes built concurrently, blocks in autocommit. A scratch schema beside the
+live data could do none of that, and takes longer than the quarter of a second in which
+such a server starts.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic.runtime.environment import EnvironmentContext
+from sqlalchemy import URL, Connection, text
+
+from pgsteady import catalog
+from pgsteady.catalog import Catalog, quoted
+from pgsteady.connection import connect
+from pgsteady.errors import ReplayFailed
+from pgsteady.project import Project, quiet
+from pgsteady.server import BUNDLED_MAJORS, Cluster, bundled
+from pgsteady.server.cluster import SUPERUSER
+from pgsteady.url import DatabaseUrl
+
+SETTINGS = {
+    "autovacuum": "off",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "shared_buffers": "16MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
+ROOM_BYTES = 2**28
+"""Free memory that is enough for a cluster with next to nothing in it."""
+
+_GUARD = """
+read _
+pid=$(head -n 1 "$0/server/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"
+while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+rm -rf "$0"
+"""
+"""Waits until we close its input, or are gone, and leaves nothing of the server."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a database's revisions find there, and did not make."""
+
+    major: int
+    search_path: str
+    default_schema: str
+    roles: tuple[str, ...]
+    schemas: tuple[str, ...]
+    extensions: tuple[tuple[str, str], ...]
+    """Name and schema of each."""
+
+    @classmethod
+    def of(cls, connection: Connection) -> Surroundings:
+        """Read the surroundings of the database of ``connection``."""
+        row = connection.execute(
+            text(
+                "SELECT current_setting('server_version_num')::int / 10000, "
+                "current_setting('search_path'), "
+                "array(SELECT rolname::text FROM pg_roles WHERE rolname !~ '^pg_'), "
+                "array(SELECT ARRAY[x.extname, n.nspname]::text[] FROM pg_extension x "
+                "JOIN pg_namespace n ON n.oid = x.extnamespace WHERE nspname <> 'pg_catalog')"
+            )
+        ).one()
+        return cls(
+            major=row[0],
+            search_path=row[1],
+            default_schema=catalog.default_schema(connection),
+            roles=tuple(row[2]),
+            schemas=tuple(catalog.project_schemas(connection)),
+            extensions=tuple((name, schema) for name, schema in row[3]),
+        )
+
+
+@contextmanager
+def private_server(major: int) -> Iterator[Cluster]:
+    """Run an empty server for as long as the block lasts; it goes even if we are killed.
+
+    It is the bundled one of that major version, or of the one nearest to it.
+    """
+    nearest = min(BUNDLED_MAJORS, key=lambda bundled: abs(bundled - major))
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of our own in it
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES
+    folder = Path(tempfile.mkdtemp(prefix="pgsteady-", dir=memory if roomy else None))
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", _GUARD, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is not for it
+    )
+    try:
+        if os.geteuid() == 0:
+            folder.chmod(0o711)  # the server runs as another user, who has to pass
+        cluster = Cluster(folder / "server", bundled(nearest))
+        cluster.create()
+        cluster.start(SETTINGS)
+        yield cluster
+        cluster.stop()
+    finally:
+        guard.communicate()
+
+
+def replay(project: Project, revisions: Sequence[str], surroundings: Surroundings) -> Catalog:
+    """Return the catalog that the project's history up to ``revisions`` makes.
+
+    Raises:
+        ReplayFailed: a revision does not run on an empty database here.
+        ClusterError: no private server can be had.
+    """
+    with private_server(surroundings.major) as cluster:
+        with cluster.session() as cursor:
+            for role in set(surroundings.roles) - {SUPERUSER}:
+                cursor.execute(f"CREATE ROLE {quoted(role)}")
+        try:
+            return _replay(project, revisions, surroundings, cluster, "bare")
+        except ReplayFailed as failed:
+            # Perhaps an administrator, or env.py itself, made what the revisions build on.
+            try:
+                return _replay(project, revisions, surroundings, cluster, "furnished")
+            except ReplayFailed:
+                raise failed from failed.__cause__
+
+
+def _replay(
+    project: Project,
+    revisions: Sequence[str],
+    surroundings: Surroundings,
+    cluster: Cluster,
+    database: str,
+) -> Catalog:
+    with cluster.session() as cursor:
+        cursor.execute(f"CREATE DATABASE {database} TEMPLATE template0")
+        cursor.execute(
+            f"ALTER DATABASE {database} SET search_path TO {surroundings.search_path or repr('')}"
+        )
+    with connect(_url(cluster, database)) as connection:
+        if database == "furnished":
+            _furnish(connection, surroundings)
+        upgrade(project, connection, revisions)
+        with connection.begin():
+            return read_project(project, connection, surroundings.default_schema, SUPERUSER)
+
+
+def upgrade(project: Project, connection: Connection, revisions: Sequence[str]) -> None:
+    """Run the project's revisions up to ``revisions`` on a database of our own.
+
+    Raises:
+        ReplayFailed: one of them failed; the message says which, and why.
+    """
+    running = ["the first revision"]
+
+    def steps(current: Any, _context: Any) -> Iterator[Any]:
+        for step in project.script._upgrade_revs(tuple(revisions), current):  # type: ignore[arg-type]
+            running[:] = [step.revision.revision]
+            yield step
+
+    environment = EnvironmentContext(
+        project.config, project.script, fn=steps, destination_rev=",".join(revisions)
+    )
+    with environment, quiet():
+        try:
+            environment.configure(
+                connection=connection,
+                target_metadata=project.options.get("target_metadata"),
+                transaction_per_migration=True,
+                version_table=project.version_table,
+                version_table_schema=project.version_table_schema,
+            )
+            with environment.begin_transaction():
+                environment.run_migrations()
+        except Exception as error:  # revisions are the user's: anything may come out of them
+            cause = getattr(error, "orig", None) or error
+            raise ReplayFailed(
+                f"{running[0]} does not run on an empty database: "
+                f"{str(cause).strip().splitlines()[0] if str(cause) else type(cause).__name__}"
+            ) from error
+
+
+def read_project(
+    project: Project, connection: Connection, default: str, owner: str | None = None
+) -> Catalog:
+    """Read the project's catalog from a database, without Alembic's own table."""
+    schemas = {
+        name: "" if name == default else name for name in catalog.project_schemas(connection)
+    }
+    found = catalog.read(connection, schemas, owner=owner)
+    schema = project.version_table_schema or default
+    own = (schemas.get(schema, schema), project.version_table)
+    return {
+        key: facts for key, facts in found.items() if (key.schema, key.table or key.name) != own
+    }
+
+
+def read_live(project: Project, connection: Connection, default: str) -> Catalog:
+    """Read the project's catalog from its database.
+
+    Its objects are those of the role that owns Alembic's table, for that one migrates.
+    """
+    schema, table = project.version_table_schema or default, project.version_table
+    owner = connection.scalar(
+        text(
+            "SELECT pg_get_userbyid(c.relowner)::text FROM pg_class c "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = :schema AND c.relname = :table"
+        ),
+        {"schema": schema, "table": table},
+    )
+    return read_project(project, connection, default, owner)
+
+
+def _furnish(connection: Connection, surroundings: Surroundings) -> None:
+    with connection.begin():
+        for schema in surroundings.schemas:
+            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    available = text("SELECT count(*) FROM pg_available_extensions WHERE name = :name")
+    for name, schema in surroundings.extensions:
+        with connection.begin():
+            if connection.scalar(available, {"name": name}):
+                connection.exec_driver_sql(
+                    f"CREATE EXTENSION IF NOT EXISTS {quoted(name)} SCHEMA {quoted(schema)}"
+                )
+
+
+def _url(cluster: Cluster, database: str) -> DatabaseUrl:
+    url = URL.create(
+        "postgresql",
+        username=SUPERUSER,
+        password=cluster.password,
+        port=cluster.port,
+        database=database,
+        query={"host": str(cluster.socket_folder)},
+    )
+    return DatabaseUrl(url, "the private server")
