@@ -16,8 +16,9 @@ from pgsteady.connection import connect
 from pgsteady.errors import ClusterError, ReplayFailed
 from pgsteady.finding import Finding, Severity
 from pgsteady.judgement import SchemaFinding, judge
+from pgsteady.live import read_live
 from pgsteady.project import Project
-from pgsteady.replay import Surroundings, read_live, replay
+from pgsteady.replay import Surroundings, replay
 from pgsteady.scope import Scope
 from pgsteady.scratch import built
 from pgsteady.status import Status, read_status

@@ -25,9 +25,11 @@ from pgsteady import catalog
 from pgsteady.catalog import Catalog, quoted
 from pgsteady.connection import connect
 from pgsteady.errors import ReplayFailed
+from pgsteady.live import read_project
 from pgsteady.project import Project, quiet
 from pgsteady.server import BUNDLED_MAJORS, Cluster, bundled
 from pgsteady.server.cluster import SUPERUSER
+from pgsteady.status import ancestors
 from pgsteady.url import DatabaseUrl
 
 SETTINGS = {
@@ -55,12 +57,12 @@ rm -rf "$0"
 class Surroundings:
     """What a database's revisions find there, and did not make."""
 
-    major: int
-    search_path: str
-    default_schema: str
-    roles: tuple[str, ...]
-    schemas: tuple[str, ...]
-    extensions: tuple[tuple[str, str], ...]
+    major: int = BUNDLED_MAJORS[-1]
+    search_path: str = '"$user", public'
+    default_schema: str = "public"
+    roles: tuple[str, ...] = ()
+    schemas: tuple[str, ...] = ()
+    extensions: tuple[tuple[str, str], ...] = ()
     """Name and schema of each."""
 
     @classmethod
@@ -126,33 +128,61 @@ def replay(project: Project, revisions: Sequence[str], surroundings: Surrounding
             for role in set(surroundings.roles) - {SUPERUSER}:
                 cursor.execute(f"CREATE ROLE {quoted(role)}")
         try:
-            return _replay(project, revisions, surroundings, cluster, "bare")
+            return _replayed(project, revisions, surroundings, cluster, "bare")
         except ReplayFailed as failed:
             # Perhaps an administrator, or env.py itself, made what the revisions build on.
             try:
-                return _replay(project, revisions, surroundings, cluster, "furnished")
+                return _replayed(project, revisions, surroundings, cluster, "furnished")
             except ReplayFailed:
                 raise failed from failed.__cause__
 
 
-def _replay(
+def replay_each(project: Project, surroundings: Surroundings) -> Iterator[tuple[str, Catalog]]:
+    """Yield each revision of the project, from the base on, and the catalog that it makes.
+
+    Raises:
+        ReplayFailed: a revision does not run on an empty database here.
+        ClusterError: no private server can be had.
+    """
+    with private_server(surroundings.major) as cluster:
+        applied: dict[str, set[str]] = {}
+        """What each database has."""
+        for script in reversed(list(project.script.walk_revisions())):
+            needed = ancestors(project, [script.revision])
+            fitting = (name for name, has in applied.items() if has | {script.revision} == needed)
+            database = next(fitting, None)
+            if database is None:
+                database = f"branch_{len(applied)}"
+                _create(cluster, database, surroundings)
+            applied[database] = needed
+            with connect(_url(cluster, database)) as connection:
+                upgrade(project, connection, [script.revision])
+                with connection.begin():
+                    default = surroundings.default_schema
+                    yield script.revision, read_project(project, connection, default, SUPERUSER)
+
+
+def _replayed(
     project: Project,
     revisions: Sequence[str],
     surroundings: Surroundings,
     cluster: Cluster,
     database: str,
 ) -> Catalog:
-    with cluster.session() as cursor:
-        cursor.execute(f"CREATE DATABASE {database} TEMPLATE template0")
-        cursor.execute(
-            f"ALTER DATABASE {database} SET search_path TO {surroundings.search_path or repr('')}"
-        )
+    _create(cluster, database, surroundings)
     with connect(_url(cluster, database)) as connection:
         if database == "furnished":
             _furnish(connection, surroundings)
         upgrade(project, connection, revisions)
         with connection.begin():
             return read_project(project, connection, surroundings.default_schema, SUPERUSER)
+
+
+def _create(cluster: Cluster, database: str, surroundings: Surroundings) -> None:
+    path = surroundings.search_path or "''"
+    with cluster.session() as cursor:
+        cursor.execute(f"CREATE DATABASE {database} TEMPLATE template0")
+        cursor.execute(f"ALTER DATABASE {database} SET search_path TO {path}")
 
 
 def upgrade(project: Project, connection: Connection, revisions: Sequence[str]) -> None:
@@ -188,38 +218,6 @@ def upgrade(project: Project, connection: Connection, revisions: Sequence[str]) 
                 f"{running[0]} does not run on an empty database: "
                 f"{str(cause).strip().splitlines()[0] if str(cause) else type(cause).__name__}"
             ) from error
-
-
-def read_project(
-    project: Project, connection: Connection, default: str, owner: str | None = None
-) -> Catalog:
-    """Read the project's catalog from a database, without Alembic's own table."""
-    schemas = {
-        name: "" if name == default else name for name in catalog.project_schemas(connection)
-    }
-    found = catalog.read(connection, schemas, owner=owner)
-    schema = project.version_table_schema or default
-    own = (schemas.get(schema, schema), project.version_table)
-    return {
-        key: facts for key, facts in found.items() if (key.schema, key.table or key.name) != own
-    }
-
-
-def read_live(project: Project, connection: Connection, default: str) -> Catalog:
-    """Read the project's catalog from its database.
-
-    Its objects are those of the role that owns Alembic's table, for that one migrates.
-    """
-    schema, table = project.version_table_schema or default, project.version_table
-    owner = connection.scalar(
-        text(
-            "SELECT pg_get_userbyid(c.relowner)::text FROM pg_class c "
-            "JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE n.nspname = :schema AND c.relname = :table"
-        ),
-        {"schema": schema, "table": table},
-    )
-    return read_project(project, connection, default, owner)
 
 
 def _furnish(connection: Connection, surroundings: Surroundings) -> None:

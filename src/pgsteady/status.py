@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from alembic.runtime.migration import MigrationContext
@@ -50,23 +51,29 @@ def current_revisions(project: Project, connection: Connection) -> tuple[str, ..
 def read_status(project: Project, connection: Connection) -> Status:
     """Compare the database's version table with the project's revisions."""
     current = current_revisions(project, connection)
-    # From base to heads, each after those that it needs.
-    revisions = list(project.script.walk_revisions())[::-1]
-    by_id = {script.revision: script for script in revisions}
-    applied: set[str] = set()
-    waiting = [revision for revision in current if revision in by_id]
-    while waiting:
-        revision = waiting.pop()
-        if revision not in applied:
-            applied.add(revision)
-            waiting += by_id[revision]._all_down_revisions
+    scripts = list(project.script.walk_revisions())[::-1]  # each after those that it needs
+    known = {script.revision for script in scripts}
+    applied = ancestors(project, [revision for revision in current if revision in known])
     return Status(
         current=current,
         heads=tuple(sorted(project.script.get_heads())),
         pending=tuple(
             Revision(script.revision, script.doc)
-            for script in revisions
+            for script in scripts
             if script.revision not in applied
         ),
-        unknown=tuple(revision for revision in current if revision not in by_id),
+        unknown=tuple(revision for revision in current if revision not in known),
     )
+
+
+def ancestors(project: Project, revisions: Iterable[str]) -> set[str]:
+    """Return ``revisions`` and all that they need, branches and dependencies included."""
+    by_id = {script.revision: script for script in project.script.walk_revisions()}
+    found: set[str] = set()
+    waiting = list(revisions)
+    while waiting:
+        revision = waiting.pop()
+        if revision not in found:
+            found.add(revision)
+            waiting += by_id[revision]._all_down_revisions
+    return found

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from pgsteady.cli.catalog import catalog
 from pgsteady.cli.check import check
 from pgsteady.cli.status import status
 from pgsteady.errors import EnvironmentFault, PgSteadyError, UrlError
@@ -37,6 +38,7 @@ def remember(
     context.obj = ini
 
 
+app.command()(catalog)
 app.command()(check)
 app.command()(status)
 

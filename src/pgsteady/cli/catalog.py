@@ -1,0 +1,32 @@
+"""``catalog``: record by what each revision's schema is recognised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgsteady.cli.output import out, print_json
+from pgsteady.fingerprints import folder, record
+from pgsteady.project import Project
+
+
+def catalog(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Record by what each revision's schema is recognised; `doctor` reads it."""
+    ini: Path = context.obj
+    raise typer.Exit(run(Project.load(ini), as_json=as_json))
+
+
+def run(project: Project, *, as_json: bool = False) -> int:
+    """Write the fingerprint of each revision and print which files changed."""
+    changed = record(project)
+    if as_json:
+        print_json({"folder": folder(project), "changed": [file.name for file in changed]})
+    else:
+        names = ", ".join(file.name for file in changed) or "nothing"
+        out.print(f"Changed in {folder(project)}: {names}", markup=False)
+    return 0
