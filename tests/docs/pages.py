@@ -18,7 +18,7 @@ PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != "
 
 NOT_TYPED = {
     "make demo": "tests/e2e types it, on a fresh clone",
-    "nano-os serve --port 8000": "it runs until Ctrl-C; tests/api starts it",
+    "nano-os serve --port 8000": "it runs until Ctrl-C; a test of its own types it",
     "export NANO_OS_HOME=/data/nano-os": "a folder of the reader's",
 }
 """Lines of the docs that are not typed here, and why."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import typer
 from pages import NOT_TYPED, PAGES, README, blocks, copy_project, script, typed_lines
@@ -60,6 +62,25 @@ def test_reader_can_follow(page: Path, environment: dict[str, str], tmp_path: Pa
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "Traceback" not in done.stderr
+
+
+def test_server_answers_until_ctrl_c(environment: dict[str, str], tmp_path: Path) -> None:
+    from servers import free_port  # a plug-in, which pytest imports itself
+
+    port = free_port()
+    command = f"alembic upgrade head && exec nano-os serve --port {port}"
+    with subprocess.Popen(
+        ["/bin/bash", "-c", command], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            transport = httpx.HTTPTransport(retries=8)  # after 0, 0.5, 1, 2, 4 … s
+            with httpx.Client(transport=transport, base_url=f"http://127.0.0.1:{port}") as client:
+                assert client.get("/health").json()["status"] == "ok"
+                assert client.get("/docs").status_code == 200
+            server.send_signal(signal.SIGINT)
+            assert server.wait(30) in {0, 130}
+        finally:
+            server.kill()
 
 
 @pytest.mark.parametrize("line", NOT_TYPED)
