@@ -150,6 +150,12 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def imports_of_a_conftest(files: Iterable[Path]) -> list[str]:
+    """Several modules have that name; which one is imported depends on the order of the tests."""
+    pattern = re.compile(r"^\s*(from|import) conftest\b", re.MULTILINE)
+    return [file.name for file in files if pattern.search(file.read_text())]
+
+
 # The project keeps them
 
 
@@ -185,6 +191,7 @@ PROJECT: dict[str, Callable[[], Any]] = {
     "requirements.txt holds the guide's five packages": lambda: below_the_guides_minimum(
         (ROOT / "requirements.txt").read_text()
     ),
+    "no test imports from a conftest": lambda: imports_of_a_conftest(tracked("tests/*.py")),
     "links between pages lead somewhere": lambda: broken_links(tracked("*.md")),
     "every page of the docs is linked": lambda: unlinked(ROOT / "README.md", tracked("docs/*.md")),
 }
@@ -223,6 +230,9 @@ BREACHES: dict[str, Callable[[Path], Any]] = {
         written(folder, f"cd {GUIDES_FOLDER}")
     ),
     "an old Alembic": lambda _: below_the_guides_minimum("alembic>=1.11"),
+    "an import from a conftest": lambda folder: imports_of_a_conftest(
+        written(folder, "from " + "conftest import home")
+    ),
     "a link to no file": lambda folder: broken_links(written(folder, "[x](nothing.md)")),
     "a link to no heading": lambda folder: broken_links(written(folder, "# A\n[x](#b)")),
     "a page that nothing links to": lambda folder: unlinked(
