@@ -11,8 +11,6 @@ from sqlalchemy.exc import ProgrammingError
 
 from pgsteady.errors import StateUnavailable
 
-SCHEMA = "pgsteady"
-
 _CHANGES = (
     """
     CREATE TABLE pgsteady.audit (

@@ -12,8 +12,10 @@ from typing import Annotated
 
 import typer
 
+from pgsteady.cli.audit import audit
 from pgsteady.cli.catalog import catalog
 from pgsteady.cli.check import check
+from pgsteady.cli.doctor import doctor
 from pgsteady.cli.status import status
 from pgsteady.errors import EnvironmentFault, PgSteadyError, UrlError
 
@@ -38,8 +40,10 @@ def remember(
     context.obj = ini
 
 
+app.command()(audit)
 app.command()(catalog)
 app.command()(check)
+app.command()(doctor)
 app.command()(status)
 
 

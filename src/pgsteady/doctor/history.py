@@ -1,0 +1,172 @@
+"""Where the database stands in the project's history, and whether that is true."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sqlalchemy import text
+
+from pgsteady.audit import DONE, Record, landed_files
+from pgsteady.doctor.examination import Answer, Patient
+from pgsteady.doctor.files import read_revisions
+from pgsteady.doctor.recognition import recognise, some
+from pgsteady.finding import Finding, Severity
+from pgsteady.status import Status, read_status
+
+_TABLES = text(
+    "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$|pgsteady$)' "
+    "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass "
+    "AND d.objid = c.oid AND d.deptype = 'e') AND c.relname <> :version_table "
+    "AND (NOT :modelled OR c.relname = ANY(CAST(:models AS text[]))) ORDER BY 1"
+)
+
+
+def revision(patient: Patient) -> Answer:
+    """Tell whether the database has every revision of the project, and no other."""
+    read_revisions(patient.project)
+    status = read_status(patient.project, patient.connection)
+    if status.unknown:
+        return Answer("", tuple(_unknown(id_, patient) for id_ in status.unknown))
+    if not status.current:
+        return Answer("", (_unversioned(patient, status),))
+    findings = [*_misplaced(patient, status), *_behind(status)]
+    return Answer(", ".join(status.current), tuple(findings))
+
+
+def landed(patient: Patient) -> Answer:
+    """Tell whether applied revisions' files are still those that were applied."""
+    script = read_revisions(patient.project)
+    pending = {r.id for r in read_status(patient.project, patient.connection).pending}
+    applied = [file for file in script.walk_revisions() if file.revision not in pending]
+    recorded = landed_files(patient.audit)
+    findings = []
+    for file in applied:
+        now = hashlib.sha256(Path(file.path).read_bytes()).hexdigest()
+        if recorded.get(file.revision, now) != now:
+            findings.append(_edited(file.revision, Path(file.path), patient.audit))
+    unrecorded = [file.revision for file in applied if file.revision not in recorded]
+    if unrecorded:
+        reason = f"the audit has no record of {some(unrecorded)} being applied"
+        return Answer(reason, tuple(findings), known=False)
+    return Answer(f"as they were applied: {len(applied)}", tuple(findings))
+
+
+def _behind(status: Status) -> Iterator[Finding]:
+    if status.pending:
+        names = some([revision.id for revision in status.pending])
+        yield Finding(
+            severity=Severity.WARNING,
+            code="database-behind",
+            object=", ".join(status.current),
+            message=f"The database lacks {names}. Alembic calls this "
+            '"Target database is not up to date".',
+            cure="alembic upgrade head",
+        )
+
+
+def _unknown(id_: str, patient: Patient) -> Finding:
+    applied = [r for r in patient.audit if id_ in r.to_revisions and r.outcome == DONE]
+    if applied and applied[-1].command == "upgrade":
+        return _ahead(id_, applied[-1])
+    match = recognise(patient)
+    message = (
+        f"The version table names it, but no file of this project has that id. {match.told} "
+        'Alembic calls this "Can\'t locate revision", and `alembic stamp head` fails with it too.'
+    )
+    bring = (
+        "Bring in the file, from the branch or version that has it: "
+        f"git log --all --oneline -- '*{id_}*'"
+    )
+    return Finding(
+        severity=Severity.ERROR,
+        code="unknown-revision",
+        object=f"revision {id_}",
+        message=message,
+        cure=f"{bring}; or, if it is gone for good: {match.stamp('--purge ')}"
+        if match.exact
+        else f"{bring}. Stamp nothing: that would hide what differs.",
+    )
+
+
+def _ahead(id_: str, record: Record) -> Finding:
+    commit = (record.git_revision or "").removesuffix("-dirty")
+    code = " ".join(filter(None, [record.code, f"commit {commit[:12]}" if commit else ""]))
+    return Finding(
+        severity=Severity.ERROR,
+        code="database-ahead",
+        object=f"revision {id_}",
+        message=f"The database is ahead of this code: {record.os_user} applied it on "
+        f"{record.started_at:%Y-%m-%d}, from {code or 'code that is not named'}.",
+        cure=f"Use that code: git checkout {commit}" if commit else "Update this code: git pull",
+    )
+
+
+def _unversioned(patient: Patient, status: Status) -> Finding:
+    tables = _tables(patient)
+    if not tables:
+        return Finding(
+            severity=Severity.WARNING,
+            code="not-migrated",
+            object=f'database "{patient.database.url.database}"',
+            message=f"No revision was applied yet; {some([r.id for r in status.pending])} "
+            "are pending.",
+            cure="alembic upgrade head",
+        )
+    match = recognise(patient)
+    return Finding(
+        severity=Severity.ERROR,
+        code="tables-without-version",
+        object=f"{patient.project.version_table}",
+        message=f"It names no revision, but tables are there: {some(tables)}. "
+        f'`alembic upgrade head` would fail with "relation already exists". {match.told}',
+        cure=match.stamp()
+        if match.exact
+        else "Stamp nothing yet: that would hide what differs. Bring the schema to a revision's, "
+        "or drop what is left of an attempt; then run doctor again.",
+    )
+
+
+def _misplaced(patient: Patient, status: Status) -> Iterator[Finding]:
+    """Find a version table that was stamped with what the schema is not."""
+    match = recognise(patient)
+    if match.exact and not set(match.revisions) & set(status.current):
+        yield Finding(
+            severity=Severity.ERROR,
+            code="wrong-version",
+            object=", ".join(status.current),
+            message=f"The version table says so, but it is not true. {match.told}",
+            cure=match.stamp(),
+        )
+
+
+def _edited(id_: str, path: Path, records: Sequence[Record]) -> Finding:
+    applied = [r for r in records if r.to_revisions == [id_] and r.command == "upgrade"][-1]
+    commit = applied.git_revision or ""
+    restore = (
+        f"git checkout {commit} -- {path}"
+        if commit and not commit.endswith("-dirty")
+        else f"git log -p -- {path}"
+    )
+    return Finding(
+        severity=Severity.ERROR,
+        code="landed-revision-edited",
+        object=f"revision {id_}",
+        message=f"Its file was changed after it was applied here on {applied.started_at:%Y-%m-%d}: "
+        "this database and a new one differ from now on.",
+        cure=f"Restore it, and make the change in a revision of its own: {restore}",
+        file=path,
+    )
+
+
+def _tables(patient: Patient) -> list[str]:
+    """Return the models' tables that are there; where no models are known, all tables."""
+    models = [t.name for metadata in patient.project.metadata for t in metadata.tables.values()]
+    parameters = {
+        "version_table": patient.project.version_table,
+        "modelled": bool(models),
+        "models": models,
+    }
+    return list(patient.connection.scalars(_TABLES, parameters))
