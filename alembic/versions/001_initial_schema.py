@@ -368,25 +368,30 @@ def upgrade() -> None:
             "visibility IN ('private', 'public')", name=op.f("ck_structures_visibility")
         ),
         sa.CheckConstraint(
-            "cardinality(lattice_a) = 9 AND array_length(lattice_a, 1) = 3",
+            "lattice_a IS NULL OR cardinality(lattice_a) = 9 AND array_length(lattice_a, 1) = 3 AND ('Infinity'::float8 > ALL (lattice_a) AND '-Infinity'::float8 < ALL (lattice_a)) IS TRUE",
             name=op.f("ck_structures_lattice_a"),
         ),
         sa.CheckConstraint(
-            "cardinality(positions_a) = 3 * number_of_sites AND array_length(positions_a, 1) = number_of_sites",
+            "cardinality(positions_a) = 3 * number_of_sites AND array_length(positions_a, 1) = number_of_sites AND ('Infinity'::float8 > ALL (positions_a) AND '-Infinity'::float8 < ALL (positions_a)) IS TRUE",
             name=op.f("ck_structures_positions_a"),
         ),
         sa.CheckConstraint(
             "cardinality(species_at_sites) = number_of_sites",
             name=op.f("ck_structures_species_at_sites"),
         ),
-        sa.CheckConstraint("density_g_per_cm3 > 0", name=op.f("ck_structures_density_g_per_cm3")),
+        sa.CheckConstraint(
+            "density_g_per_cm3 > 0 AND density_g_per_cm3 < 'Infinity'",
+            name=op.f("ck_structures_density_g_per_cm3"),
+        ),
         sa.CheckConstraint("length(fingerprint) = 64", name=op.f("ck_structures_fingerprint")),
         sa.CheckConstraint("number_of_sites >= 1", name=op.f("ck_structures_number_of_sites")),
         sa.CheckConstraint(
             "space_group_number_at_0_01 BETWEEN 1 AND 230 AND space_group_number_at_0_1 BETWEEN 1 AND 230",
             name=op.f("ck_structures_space_group_numbers"),
         ),
-        sa.CheckConstraint("volume_a3 > 0", name=op.f("ck_structures_volume_a3")),
+        sa.CheckConstraint(
+            "volume_a3 > 0 AND volume_a3 < 'Infinity'", name=op.f("ck_structures_volume_a3")
+        ),
         sa.ForeignKeyConstraint(
             ["material_id"],
             ["materials.id"],

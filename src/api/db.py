@@ -44,7 +44,9 @@ def code_version() -> str:
 
 def make_engine() -> AsyncEngine:
     """Return an engine whose connections name themselves ``nano-os/<version>@<revision>``."""
-    engine = create_async_engine(database_url().asyncpg(), pool_size=settings().pool_size)
+    engine = create_async_engine(
+        database_url().asyncpg(), pool_size=settings().pool_size, pool_pre_ping=True
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def name_connection(connection: Any, _record: Any) -> None:

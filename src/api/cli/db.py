@@ -126,7 +126,10 @@ def upgrade_server(as_json: Json = False) -> None:
         err.print(f"The server is PostgreSQL {done.new_major} already.")
     else:
         err.print(f"Moved from PostgreSQL {done.old_major} to {done.new_major}.")
-        err.print(f"The old cluster is kept in {done.kept}; remove it when you no longer need it.")
+        err.print(
+            f"The old cluster is kept in {done.kept}; remove it when you no longer need it.",
+            markup=False,
+        )
 
 
 async def _read(statement: str) -> tuple[list[str], Sequence[Sequence[Any]]]:

@@ -98,4 +98,12 @@ def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+def finite(column: str) -> str:
+    """Return SQL that is true where every number of an array is finite; NULL is no number.
+
+    PostgreSQL sorts NaN above infinity.
+    """
+    return f"('Infinity'::float8 > ALL ({column}) AND '-Infinity'::float8 < ALL ({column})) IS TRUE"
+
+
 VISIBILITIES = ("private", "public")

@@ -17,6 +17,7 @@ from api.models.base import (
     Identified,
     Owned,
     Updated,
+    finite,
     one_of,
 )
 from api.models.material import Material
@@ -37,11 +38,14 @@ class Structure(Identified, Owned, Updated, Base):
         CheckConstraint("number_of_sites >= 1", name="number_of_sites"),
         CheckConstraint(
             "cardinality(positions_a) = 3 * number_of_sites"
-            " AND array_length(positions_a, 1) = number_of_sites",
+            " AND array_length(positions_a, 1) = number_of_sites"
+            f" AND {finite('positions_a')}",
             name="positions_a",
         ),
         CheckConstraint(
-            "cardinality(lattice_a) = 9 AND array_length(lattice_a, 1) = 3", name="lattice_a"
+            "lattice_a IS NULL OR cardinality(lattice_a) = 9 AND array_length(lattice_a, 1) = 3"
+            f" AND {finite('lattice_a')}",
+            name="lattice_a",
         ),
         CheckConstraint("cardinality(species_at_sites) = number_of_sites", name="species_at_sites"),
         CheckConstraint(
@@ -51,8 +55,10 @@ class Structure(Identified, Owned, Updated, Base):
         CheckConstraint(
             "lattice_a IS NOT NULL OR dimension_types = '{0,0,0}'::smallint[]", name="lattice_given"
         ),
-        CheckConstraint("volume_a3 > 0", name="volume_a3"),
-        CheckConstraint("density_g_per_cm3 > 0", name="density_g_per_cm3"),
+        CheckConstraint("volume_a3 > 0 AND volume_a3 < 'Infinity'", name="volume_a3"),
+        CheckConstraint(
+            "density_g_per_cm3 > 0 AND density_g_per_cm3 < 'Infinity'", name="density_g_per_cm3"
+        ),
         CheckConstraint(
             "space_group_number_at_0_01 BETWEEN 1 AND 230"
             " AND space_group_number_at_0_1 BETWEEN 1 AND 230",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import inf, nan
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -141,6 +142,11 @@ REFUSED: list[tuple[type[Base], str, dict[str, Any]]] = [
     (Structure, "ck_structures_positions_a", {"positions_a": []}),
     (Structure, "ck_structures_positions_a", {"positions_a": [[0.0, 0.0, 0.0]]}),
     (Structure, "ck_structures_positions_a", {"positions_a": [FLAT[:2], FLAT[:2]]}),
+    (Structure, "ck_structures_positions_a", {"positions_a": [FLAT[:3], [0.0, 0.0, nan]]}),
+    (Structure, "ck_structures_positions_a", {"positions_a": [FLAT[:3], [0.0, -inf, 0.0]]}),
+    (Structure, "ck_structures_lattice_a", {"lattice_a": [*CUBE[:2], [0.0, 0.0, inf]]}),
+    (Structure, "ck_structures_volume_a3", {"volume_a3": nan}),
+    (Structure, "ck_structures_density_g_per_cm3", {"density_g_per_cm3": nan}),
     (Structure, "ck_structures_species_at_sites", {"species_at_sites": ["Cu"]}),
     (Structure, "ck_structures_species_at_sites", {"species_at_sites": []}),
     (Structure, "ck_structures_dimension_types", {"dimension_types": [1, 1]}),
