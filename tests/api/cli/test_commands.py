@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 from samples import compound, gas, metal
 
-from conftest import Invoke
 from nanoos.structures import Structure
 from nanoos.writers import write
+
+if TYPE_CHECKING:
+    from conftest import Invoke
 
 BROKEN = Path(__file__).parents[2] / "fixtures" / "broken"
 

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import run
 from sys import executable
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from api.embedded.home import Home
-from conftest import Start, Started
 from servers import free_port
+
+if TYPE_CHECKING:
+    from conftest import Start, Started
 
 ROOT = Path(__file__).parents[3]
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 from samples import metal
 
 from api.db import database_url
-from conftest import Invoke, Start
 from nanoos.writers import write
 from servers import PASSWORD, ExternalServer, free_port
+
+if TYPE_CHECKING:
+    from conftest import Invoke, Start
 
 UNKNOWN = "01900000-0000-7000-8000-000000000000"
 

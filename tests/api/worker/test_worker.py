@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import psycopg2
@@ -17,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from api.models import User
 from api.services.users import local_owner
-from conftest import Start, Started
 from pgsteady.url import parse
+
+if TYPE_CHECKING:
+    from conftest import Start, Started
 
 QUICK = {"points_per_side": 2}
 LONG = {"points_per_side": 20}
