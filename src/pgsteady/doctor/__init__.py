@@ -61,15 +61,16 @@ def _examine(ini: Path, fallback_url: Callable[[], str] | None) -> Iterator[Resu
         yield Result("project", fault("project", error), environment=True)
         yield from _unexamined("the project cannot be read", "heads", "server", "pooler")
         return
-    yield Result("project", files.revisions(project), environment=True)
-    yield Result("heads", files.heads(project))
+    unreadable = files.unreadable(project)
+    yield Result("project", files.revisions(project, unreadable), environment=True)
+    yield Result("heads", files.heads(project, unreadable))
     try:
         database = _impatient(project.database())
         straight, pooler = _straight(database, project.ini)
         with connect(straight) as connection:
             yield Result("server", Answer(_place(database)), environment=True)
             yield Result("pooler", pooler, environment=True)
-            patient = Patient(project, straight, connection)
+            patient = Patient(project, straight, connection, unreadable)
             for examination in EXAMINATIONS:
                 yield Result(examination.name, _look(examination, patient), examination.environment)
     except (EnvironmentFault, UrlError) as error:

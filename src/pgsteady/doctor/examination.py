@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from pgsteady import audit
 from pgsteady.audit import Record
-from pgsteady.errors import PgSteadyError
+from pgsteady.errors import PgSteadyError, ProjectUnreadable
 from pgsteady.finding import Finding, Severity
 from pgsteady.project import Project
+from pgsteady.status import Status, read_status
 from pgsteady.url import DatabaseUrl
 
 
@@ -51,6 +53,24 @@ class Patient:
     project: Project
     database: DatabaseUrl
     connection: Connection
+    unreadable: ProjectUnreadable | None = None
+    """Why the revisions cannot be read."""
+
+    @property
+    def script(self) -> ScriptDirectory:
+        """The project's revisions.
+
+        Raises:
+            ProjectUnreadable: they cannot be read.
+        """
+        if self.unreadable:
+            raise self.unreadable
+        return self.project.script
+
+    @cached_property
+    def status(self) -> Status:
+        """Where the database stands in the project's history; raises as ``script``."""
+        return read_status(replace(self.project, script=self.script), self.connection)
 
     @cached_property
     def audit(self) -> Sequence[Record]:

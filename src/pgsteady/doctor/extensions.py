@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from pgsteady.doctor.examination import Answer, Patient
 from pgsteady.finding import Finding, Severity
 from pgsteady.project import Project
-from pgsteady.status import read_status
 
 _CREATE = re.compile(r'CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?"?([\w-]+)', re.IGNORECASE)
 
@@ -34,28 +34,27 @@ _KNOWN = text(
 
 def extensions(patient: Patient) -> Answer:
     """Tell whether each extension is installed, created, and new enough."""
-    minimum = needed(patient.project)
+    minimum = _needed(patient)
     known = patient.connection.execute(_KNOWN, {"needed": list(minimum)}).all()
     findings = [finding for row in known for finding in _wrong(row, minimum[row.name], patient)]
     seen = ", ".join(f"{row.name} {row.installed or 'not created'}" for row in known)
     return Answer(seen or "none is needed", tuple(findings))
 
 
-def needed(project: Project) -> dict[str, str]:
-    """Return the extensions that revisions create or models use, and the version each needs."""
-    found = {name: "0" for path, names in _created(project).items() for name in names if path}
-    for feature in _pgvector_features(project):
-        found["vector"] = max(
-            found.get("vector", "0"), _PGVECTOR_SINCE.get(feature, "0"), key=_numbers
-        )
+def _needed(patient: Patient) -> dict[str, str]:
+    """Return the extensions that revisions create or models use, and the version of each."""
+    found = {name: "0" for names in _created(patient.script).values() for name in names}
+    for feature in _pgvector_features(patient.project):
+        versions = (found.get("vector", "0"), _PGVECTOR_SINCE.get(feature, "0"))
+        found["vector"] = max(versions, key=_numbers)
     return found
 
 
-def _created(project: Project) -> dict[str, set[str]]:
+def _created(script: ScriptDirectory) -> dict[str, set[str]]:
     """Return which extensions each revision creates."""
     return {
-        script.revision: {name.lower() for name in _CREATE.findall(Path(script.path).read_text())}
-        for script in project.script.walk_revisions()
+        file.revision: {name.lower() for name in _CREATE.findall(Path(file.path).read_text())}
+        for file in script.walk_revisions()
     }
 
 
@@ -103,11 +102,8 @@ def _not_created(row: Any, patient: Patient) -> Iterator[Finding]:
         yield _not_installed(row, "It is not installed on the server.")
         return
     if row.may_create:
-        created = _created(patient.project)
-        pending = {
-            revision.id for revision in read_status(patient.project, patient.connection).pending
-        }
-        if any(row.name in names for id_, names in created.items() if id_ in pending):
+        created = _created(patient.script)
+        if any(row.name in created[revision.id] for revision in patient.status.pending):
             return  # `alembic upgrade` will
     yield Finding(
         severity=Severity.ERROR,

@@ -10,10 +10,9 @@ from sqlalchemy import text
 
 from pgsteady.audit import DONE, Record, landed_files
 from pgsteady.doctor.examination import Answer, Patient
-from pgsteady.doctor.files import read_revisions
 from pgsteady.doctor.recognition import recognise, some
 from pgsteady.finding import Finding, Severity
-from pgsteady.status import Status, read_status
+from pgsteady.status import Status
 
 _TABLES = text(
     "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
@@ -26,8 +25,7 @@ _TABLES = text(
 
 def revision(patient: Patient) -> Answer:
     """Tell whether the database has every revision of the project, and no other."""
-    read_revisions(patient.project)
-    status = read_status(patient.project, patient.connection)
+    status = patient.status
     if status.unknown:
         return Answer("", tuple(_unknown(id_, patient) for id_ in status.unknown))
     if not status.current:
@@ -38,9 +36,8 @@ def revision(patient: Patient) -> Answer:
 
 def landed(patient: Patient) -> Answer:
     """Tell whether applied revisions' files are still those that were applied."""
-    script = read_revisions(patient.project)
-    pending = {r.id for r in read_status(patient.project, patient.connection).pending}
-    applied = [file for file in script.walk_revisions() if file.revision not in pending]
+    pending = {revision.id for revision in patient.status.pending}
+    applied = [file for file in patient.script.walk_revisions() if file.revision not in pending]
     recorded = landed_files(patient.audit)
     findings = []
     for file in applied:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgsteady.doctor.examination import Patient
-from pgsteady.doctor.files import read_revisions
 from pgsteady.fingerprints import Fingerprint, live_fingerprint, recorded
 
 SHOWN = 5
@@ -53,9 +52,8 @@ class Recognition:
 
 def recognise(patient: Patient) -> Recognition:
     """Compare the live schema with the fingerprint of each revision."""
-    script = read_revisions(patient.project)
     kept = recorded(patient.project)
-    history = [r.revision for r in script.walk_revisions()][::-1]
+    history = [r.revision for r in patient.script.walk_revisions()][::-1]
     known = [revision for revision in history if revision in kept]
     if not known:
         return Recognition(())
@@ -64,7 +62,9 @@ def recognise(patient: Patient) -> Recognition:
     exact = tuple(revision for revision in known if not differing[revision])
     nearest = min(reversed(known), key=lambda revision: len(differing[revision]))
     revisions = exact or (nearest,)
-    return Recognition(revisions, differing[revisions[0]], revisions[0] in script.get_heads())
+    return Recognition(
+        revisions, differing[revisions[0]], revisions[0] in patient.script.get_heads()
+    )
 
 
 def some(names: Sequence[str]) -> str:

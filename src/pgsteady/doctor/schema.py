@@ -8,7 +8,6 @@ from sqlalchemy import text
 
 from pgsteady.doctor.examination import Answer, Patient
 from pgsteady.finding import Finding, Severity
-from pgsteady.status import read_status
 
 _INVALID = text(
     "SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS of_table, "
@@ -31,7 +30,7 @@ _NOT_VALID = text(
 def indexes(patient: Patient) -> Answer:
     """Tell of INVALID indexes: each costs every write, and serves no query."""
     found = patient.connection.execute(_INVALID).all()
-    pending = bool(found) and bool(read_status(patient.project, patient.connection).pending)
+    pending = bool(found) and bool(patient.status.pending)
     return Answer("all are valid", tuple(_invalid(index, pending=pending) for index in found))
 
 

@@ -28,7 +28,7 @@ _VERSION = text(
 )
 _FOLDERS = text(
     "WITH data AS (SELECT setting FROM pg_settings WHERE name = 'data_directory') "
-    "SELECT setting FROM data UNION ALL SELECT setting || '/pg_wal' FROM data UNION ALL "
+    "SELECT setting || '/pg_wal' FROM data UNION ALL SELECT setting FROM data UNION ALL "
     "SELECT location FROM pg_tablespace, pg_tablespace_location(oid) location WHERE location <> ''"
 )
 _LARGEST = text(
