@@ -75,9 +75,10 @@ def check(project: Project) -> Report:
         transaction.rollback()
     scope = Scope(project, surroundings.default_schema)
     report = Report(status)
-    drift = [*_unknown(status), *_invalid(scope, live)]
+    drift = [*_unknown(status), *invalid_of_the_application(scope, live)]
     try:
-        drift += _drift(scope, live, _replayed(project, status, surroundings))
+        if status.current or any(key.kind == "table" for key in live):
+            drift += compared_with_revisions(scope, live, _replayed(project, status, surroundings))
     except (ReplayFailed, ClusterError) as error:
         report.not_compared.append(f"drift ({ONLY_IN_REVISIONS}): {error}")
     pending: list[SchemaFinding] = []
@@ -115,13 +116,26 @@ def _replayed(project: Project, status: Status, surroundings: Surroundings) -> C
     return replay(project, status.current, surroundings)
 
 
-def _drift(scope: Scope, live: Catalog, revisions: Catalog) -> list[SchemaFinding]:
+def compared_with_revisions(scope: Scope, live: Catalog, revisions: Catalog) -> list[SchemaFinding]:
+    """Return in what the live database is not what the revisions made."""
     live = scope.of_live(live, {key.schema for key in revisions} | scope.schemas_of_models)
     revisions = {key: facts for key, facts in revisions.items() if scope.includes(key, facts)}
-    return [judge(d, live, revisions, by=REVISIONS) for d in differences(live, revisions)]
+    return [
+        judge(difference, live, revisions, by=REVISIONS)
+        for difference in differences(live, revisions)
+        if not _is_an_administrators(difference, live)
+    ]
 
 
-def _invalid(scope: Scope, live: Catalog) -> list[SchemaFinding]:
+def _is_an_administrators(difference: Difference, live: Catalog) -> bool:
+    """Tell whether another role than ours made a schema or extension, or took it over."""
+    key, change = difference.key, difference.change
+    if key.kind not in {"extension", "schema"}:
+        return False
+    return difference.fact == "owner" or (change == "extra" and "owner" in live[key])
+
+
+def invalid_of_the_application(scope: Scope, live: Catalog) -> list[SchemaFinding]:
     """Find what a failed build left of the application's own indexes."""
     return [
         judge(Difference(key, "changed", "valid", "INVALID"), live, {key: {}}, by=REVISIONS)

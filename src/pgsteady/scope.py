@@ -37,7 +37,7 @@ class Scope:
     def of_live(self, live: Catalog, known: Iterable[str]) -> Catalog:
         """Return what ``live`` has in the schemas ``known``, and which others it has.
 
-        Other roles' schemas are other people's business. So are indexes that the
+        What is in other schemas is other people's business. So are indexes that the
         application makes, and objects that env.py filters out.
         """
         schemas = {"", *known}
@@ -45,7 +45,7 @@ class Scope:
         return {
             key: facts
             for key, facts in live.items()
-            if (key.schema in schemas or everywhere or _own_schema(key, facts))
+            if (key.schema in schemas or everywhere or key.kind == "schema")
             and not self.of_the_application(key)
             and self.includes(key, facts)
         }
@@ -61,8 +61,10 @@ class Scope:
 
     def as_modelled(self, live: Catalog, models: Catalog) -> Catalog:
         """Return the part of ``live`` that models could say something about."""
-        partitions = {
-            (key.schema, key.name) for key, facts in live.items() if "partition of" in facts
+        tables = {
+            (key.schema, key.name)
+            for key, facts in live.items()
+            if key.kind == "table" and "partition of" not in facts
         }
         return {
             key: {
@@ -71,8 +73,8 @@ class Scope:
                 if f not in UNSPOKEN or f in models.get(key, {})
             }
             for key, facts in live.items()
-            if key in models or key.kind in MODELLED
-            if (key.schema, key.table or key.name) not in partitions
+            if key in models
+            or (key.kind in MODELLED and (key.schema, key.table or key.name) in tables)
         }
 
     @cached_property
@@ -130,10 +132,6 @@ class Scope:
 
 
 _IN_TABLES = {"column", "constraint", "index", "policy", "rule", "trigger"}
-
-
-def _own_schema(key: Key, facts: Facts) -> bool:
-    return key.kind == "schema" and "owner" not in facts
 
 
 def _filter_type(key: Key, facts: Facts) -> str:

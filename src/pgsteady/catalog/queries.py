@@ -80,7 +80,8 @@ SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
   'inherits', CASE WHEN NOT c.relispartition THEN (SELECT string_agg(inhparent::regclass::text, ', '
     ORDER BY inhseqno) FROM pg_inherits WHERE inhrelid = c.oid) END,
   'options', {_SORTED.format("c.reloptions")},
-  'toast options', (SELECT {_SORTED.format("t.reloptions")} FROM pg_class t
+  'toast options', (SELECT (SELECT string_agg('toast.' || o, ', ' ORDER BY o)
+      FROM unnest(t.reloptions) o) FROM pg_class t
     WHERE t.oid = c.reltoastrelid),
   'access method', nullif(m.amname, 'heap'),
   'tablespace', s.spcname,
@@ -270,7 +271,8 @@ OF_THE_DATABASE = """
 SELECT 'extension', '', '', x.extname, jsonb_strip_nulls(jsonb_build_object(
   'version', CASE WHEN x.extversion IS DISTINCT FROM v.default_version THEN format(
     '%%s (the server offers %%s)', x.extversion, coalesce(v.default_version, 'none')) END,
-  'schema', CASE WHEN NOT n.nspname = ANY(%(path)s) THEN n.nspname END))
+  'schema', CASE WHEN NOT n.nspname = ANY(%(path)s) THEN n.nspname END,
+  'owner', nullif(pg_get_userbyid(x.extowner), %(owner)s)))
 FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace
 LEFT JOIN pg_available_extensions v ON v.name = x.extname
 UNION ALL

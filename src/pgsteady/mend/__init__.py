@@ -11,7 +11,7 @@ from pgsteady.compare import Difference
 from pgsteady.mend import columns, tables
 from pgsteady.mend.enums import relabel
 from pgsteady.mend.names import filled, parts
-from pgsteady.mend.shared import comment, domain_checks, grants, options, owner
+from pgsteady.mend.shared import comment, domain_checks, grants, index_statistics, options, owner
 from pgsteady.mend.templates import CREATE, CREATED, DROP, RENAME, SET
 
 
@@ -84,6 +84,8 @@ def alter(key: Key, fact: str, live: Catalog, expected: Catalog) -> list[str]:
             statements = relabel(key, live, expected, create(key, expected))
         case "domain", "checks":
             statements = domain_checks(key, now, then)
+        case "index", "statistics":
+            statements = index_statistics(key, now, then)
         case _:
             statements = _anew(key, fact, expected)
     return statements
@@ -99,7 +101,7 @@ _FOR_ANY_KIND = {
 
 
 def _anew(key: Key, fact: str, expected: Catalog) -> list[str]:
-    by_hand = {"attributes", "column comments", "statistics", "type"}
+    by_hand = {"attributes", "column comments", "type"}
     if fact in by_hand:
         then = expected[key].get(fact, "none")
         return [f"-- {key}: set the {fact} by hand: {then}".replace("\n", "; ")]

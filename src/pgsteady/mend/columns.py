@@ -51,7 +51,7 @@ def alter(key: Key, fact: str, live: Catalog, expected: Catalog) -> list[str]:
     now, then = live.get(key, {}).get(fact, ""), expected[key].get(fact, "")
     column = f"ALTER TABLE {qualified(key)} ALTER COLUMN {quoted(key.name)}"
     if fact == "generated":
-        return _regenerate(key, column, then, expected)
+        return _regenerate(key, column, live, expected)
     if fact == "identity":
         return _reidentify(column, now, then)
     return _retype(key, column, live.get(key, {}), expected[key])
@@ -70,9 +70,9 @@ def _retype(key: Key, column: str, now: Facts, then: Facts) -> list[str]:
     return [f"{column} DROP DEFAULT", statement, *restored]
 
 
-def _regenerate(key: Key, column: str, then: str, expected: Catalog) -> list[str]:
+def _regenerate(key: Key, column: str, live: Catalog, expected: Catalog) -> list[str]:
     """Make a computed column anew, with what PostgreSQL drops along with it."""
-    if not then:
+    if "generated" not in expected[key]:
         return [f"{column} DROP EXPRESSION"]
     table, name = qualified(key), quoted(key.name)
     statements = [
@@ -82,7 +82,7 @@ def _regenerate(key: Key, column: str, then: str, expected: Catalog) -> list[str
     ]
     for other, facts in expected.items():
         definition = facts.get("definition", "")
-        if other[1:3] == key[1:3] and _names(definition, name):
+        if other in live and other[1:3] == key[1:3] and _names(definition, name):
             if other.kind == "index":
                 statements.append(definition)
             elif other.kind == "constraint":

@@ -9,18 +9,29 @@ from pgsteady.mend.names import columns_of_type, qualified
 
 
 def relabel(key: Key, live: Catalog, expected: Catalog, create: list[str]) -> list[str]:
-    """Add labels in place; where some have to go, make the type anew under its old name.
+    """Add or rename labels in place; where some have to go, make the type anew.
 
     ``create`` makes the expected type.
     """
     now, then = (_labels(catalog.get(key, {}).get("labels", "")) for catalog in (live, expected))
     if now and [label for label in then if label in now] == now:
         return list(_added(qualified(key), now, then))
-    old = f"{key.name}__old"
-    statements = [f"ALTER TYPE {qualified(key)} RENAME TO {quoted(old)}", *create]
+    other = [(a, b) for a, b in zip(now, then, strict=False) if a != b]
+    if len(now) == len(then) and len(other) == 1 and other[0][1] not in now:
+        return [f"ALTER TYPE {qualified(key)} RENAME VALUE {other[0][0]} TO {other[0][1]}"]
+    return _made_anew(key, live, create)
+
+
+def _made_anew(key: Key, live: Catalog, create: list[str]) -> list[str]:
+    """Move columns to a new type; indexes whose expressions name the type are built again."""
+    old, cast = f"{key.name}__old", f"::{qualified(key)}"
+    indexes = [k for k in live if k.kind == "index" and cast in live[k].get("definition", "")]
+    statements = [f"DROP INDEX {qualified(index, index.name)}" for index in indexes]
+    statements += [f"ALTER TYPE {qualified(key)} RENAME TO {quoted(old)}", *create]
     for column in columns_of_type(key, live):
         statements += _recast(column, live[column])
-    return [*statements, f"DROP TYPE {qualified(key, old)}"]
+    rebuilt = [live[index]["definition"] for index in indexes]
+    return [*statements, *rebuilt, f"DROP TYPE {qualified(key, old)}"]
 
 
 def _added(type_: str, now: list[str], then: list[str]) -> Iterator[str]:

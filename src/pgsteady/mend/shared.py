@@ -53,6 +53,14 @@ def domain_checks(key: Key, now: str, then: str) -> list[str]:
     ]
 
 
+def index_statistics(key: Key, now: str, then: str) -> list[str]:
+    """Return the statements that set the targets of an index's expressions, ``1: 500, …``."""
+    old, new = (dict(p.split(": ") for p in text.split(", ") if p) for text in (now, then))
+    alter = f"ALTER INDEX {qualified(key, key.name)} ALTER COLUMN"
+    targets = {place: new.get(place, "-1") for place in old | new}
+    return [f"{alter} {place} SET STATISTICS {target}" for place, target in targets.items()]
+
+
 def _named(key: Key) -> str:
     return filled(NAMED.get(key.kind, f"{key.kind.upper()} {{own}}"), key)
 
