@@ -1,5 +1,5 @@
 """``python -m pgsteady``."""
 
-from pgsteady.cli import main
+from pgsteady.cli.app import main
 
 main()

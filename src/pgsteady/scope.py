@@ -86,10 +86,10 @@ class Scope:
     def named_in_models(self) -> set[tuple[str, str, str]]:
         """Schema, table and name of each constraint and index that the models name."""
         return {
-            (self._home(schema), table.name, str(part.name))
+            (self._home(schema), table.name, str(name))
             for (schema, _), table in self._tables.items()
-            for part in (*table.constraints, *table.indexes)
-            if isinstance(part.name, str)
+            for name in [*(c.name for c in table.constraints), *(i.name for i in table.indexes)]
+            if isinstance(name, str)
         }
 
     def _home(self, schema: str | None) -> str:
