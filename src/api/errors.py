@@ -82,6 +82,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     steady.PoolerInTheWay: Outcome(503, ENVIRONMENT),
     steady.ClusterError: Outcome(503, ENVIRONMENT),
     steady.StateUnavailable: Outcome(503, ENVIRONMENT),
+    steady.RevisionUnknown: Outcome(404, USAGE),
     steady.RevisionFailed: Outcome(500, FAILURE),
     steady.WrongAllowance: Outcome(500, USAGE),
     steady.ModelsFailed: Outcome(500, FAILURE),

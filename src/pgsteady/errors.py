@@ -58,6 +58,10 @@ class StateUnavailable(EnvironmentFault):
     """This role cannot keep pgsteady's own records in the database."""
 
 
+class RevisionUnknown(PgSteadyError):
+    """The project has no such revision."""
+
+
 class RevisionFailed(PgSteadyError):
     """A revision could not be applied."""
 
