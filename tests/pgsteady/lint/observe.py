@@ -11,7 +11,9 @@ It **breaks** if none was, but ``probe``, a query of code that runs at that mome
 longer works. Else it is **good**. Tables that the case makes itself do not count: nobody
 else can see them.
 
-Run: python tests/pgsteady/lint/observe.py    (writes corpus/labels.json, from 16 and 18)
+Run: python tests/pgsteady/lint/observe.py [cases|held_out]
+
+writes ``corpus/cases.json`` and ``corpus/held_out.json``, from PostgreSQL 16 and 18.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import threading
 import tomllib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -75,12 +77,12 @@ class Case:
     probe: str | None = None
 
 
-def cases() -> list[Case]:
-    return [Case(**entry) for entry in tomllib.loads((CORPUS / "cases.toml").read_text())["case"]]
+def cases(file: str = "cases") -> list[Case]:
+    return [Case(**entry) for entry in tomllib.loads((CORPUS / f"{file}.toml").read_text())["case"]]
 
 
-def labels() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = json.loads((CORPUS / "labels.json").read_text())
+def labels(file: str = "cases") -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads((CORPUS / f"{file}.json").read_text())
     return found
 
 
@@ -345,11 +347,11 @@ def observer(major: int, folder: Path) -> Iterator[Observer]:
         shutil.rmtree(cluster.folder)
 
 
-def observe_all(folder: Path) -> dict[str, dict[str, Any]]:
+def observe_all(every: list[Case], folder: Path) -> dict[str, dict[str, Any]]:
     """Return the label and the evidence of every case, from each major version."""
-    found: dict[str, dict[str, Any]] = {case.name: {} for case in cases()}
+    found: dict[str, dict[str, Any]] = {case.name: {} for case in every}
     for major in BUNDLED_MAJORS:
-        chosen = [case for case in cases() if case.since <= major]
+        chosen = [case for case in every if case.since <= major]
         with observer(major, folder) as server, ThreadPoolExecutor(2) as pool:
             for case, seen in zip(chosen, pool.map(server.observe, chosen), strict=True):
                 found[case.name][str(major)] = {"label": label(seen), **seen}
@@ -361,7 +363,9 @@ if __name__ == "__main__":
     from servers import open_folder
 
     place = open_folder()
-    with suppress(KeyboardInterrupt):
-        observed = observe_all(place)
-        (CORPUS / "labels.json").write_text(json.dumps(observed, indent=1) + "\n")
-    shutil.rmtree(place, ignore_errors=True)
+    try:
+        for name in sys.argv[1:] or ["cases", "held_out"]:
+            seen = observe_all(cases(name), place)
+            (CORPUS / f"{name}.json").write_text(json.dumps(seen, indent=1) + "\n")
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
