@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from toy import Project
 
 from pgsteady import audit, state
 from pgsteady.audit import Record
+from pgsteady.cli import audit as command
 from pgsteady.connection import connect
+from pgsteady.project import Project as Loaded
 from pgsteady.url import parse
 
 Sql = Callable[..., list[tuple[object, ...]]]
@@ -301,3 +304,31 @@ def test_whatever_is_recorded_reads_back_as_its_hash_says(
         assert len(kept) == len(entries)
         assert audit.breach(kept, entries[-1][0] if entries else []) is None
         connection.rollback()
+
+
+# The command
+
+
+def test_command(two: Project, database: str, sql: Sql, capsys: pytest.CaptureFixture[str]) -> None:
+    def audit_command(*, verify: bool = False, as_json: bool = False) -> tuple[int, str]:
+        code = command.run(Loaded.load(two.ini), verify=verify, as_json=as_json)
+        return code, capsys.readouterr().out
+
+    assert audit_command() == (0, "Nothing is recorded: pgsteady never changed this database.\n")
+    two.run("upgrade", "head")
+    capsys.readouterr()
+    code, table = audit_command()
+    assert code == 0
+    steps = [line.partition("  upgrade ")[2].partition("  ")[0] for line in table.splitlines()]
+    assert steps == ["base -> 001_a", "", "001_a -> 002_b", ""]
+    last = records(database)[-1]
+    assert audit_command(verify=True) == (
+        0,
+        f"2 records, none changed. The last has hash {last.hash}.\n",
+    )
+    document = json.loads(audit_command(as_json=True)[1])
+    assert document["records"][1]["sql_sha256"] == last.sql_sha256
+    sql("UPDATE pgsteady.audit SET host = 'elsewhere' WHERE number = 1")
+    code, said = audit_command(verify=True)
+    assert (code, said.startswith("Record 1: its content is not")) == (1, True)
+    assert json.loads(audit_command(verify=True, as_json=True)[1])["breach"]["number"] == 1

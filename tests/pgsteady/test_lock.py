@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import select
-import socket
-import struct
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
 import pytest
 from alembic.util import CommandError
+from pooler import pooler
 from toy import Project
 
 from pgsteady.lock import KEY
@@ -87,42 +84,6 @@ def test_every_command_that_changes_the_database_waits(
     process.communicate()
     assert process.returncode == 0
     assert project.run("current") == ""
-
-
-@contextmanager
-def pooler(port: int) -> Iterator[int]:
-    """Relay connections to ``port``, giving clients a process id of its own as PgBouncer does."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def relay(client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", port)) as server:
-            while True:
-                for ready in select.select([client, server], [], [])[0]:
-                    data = ready.recv(65536)
-                    if not data:
-                        return
-                    other = server if ready is client else client
-                    other.sendall(data if ready is client else _new_backend_key(data))
-
-    def accept() -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=relay, args=(client,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    yield listener.getsockname()[1]
-    listener.close()
-
-
-def _new_backend_key(data: bytes) -> bytes:
-    """Change the process id in BackendKeyData: 'K', length 12, process id, secret."""
-    start = data.find(b"K" + struct.pack("!I", 12))
-    if start < 0 or len(data) < start + 13:
-        return data
-    return data[: start + 5] + struct.pack("!I", 4_000_000) + data[start + 9 :]
 
 
 def test_a_pooler_is_refused_for_changes_unless_the_direct_url_is_known(

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
-from pgsteady.audit import Breach, Record, breach, history
+from pgsteady.audit import FAILED, NOTICED, Breach, Record, breach, history
 from pgsteady.cli.output import out, print_json
 from pgsteady.connection import connect
 from pgsteady.project import Project
 from pgsteady.status import current_revisions
 
 HASH_SHOWN = 12
+COLOURS = {FAILED: "bold red", NOTICED: "yellow"}
 
 
 def audit(
@@ -62,26 +61,21 @@ def _print_verdict(records: Sequence[Record], broken: Breach | None) -> None:
 def _print_history(records: Sequence[Record]) -> None:
     if not records:
         out.print("Nothing is recorded: pgsteady never changed this database.")
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "when", "command", "from", "to", "outcome", "took", "who", "code", "hash"):
-        table.add_column(column, overflow="fold")
+    width = len(str(len(records)))
     for record in records:
-        table.add_row(*map(escape, _row(record)))
-    out.print(table)
+        step = f"{_named(record.from_revisions)} -> {_named(record.to_revisions)}"
+        ended = " ".join(filter(None, [record.outcome, record.error]))
+        who = f"{record.os_user}@{record.host} as {record.database_user}"
+        commit, dirty, _ = (record.git_revision or "").partition("-dirty")
+        code = " ".join(filter(None, [record.code, commit[:HASH_SHOWN] + dirty]))
+        when = f"{record.started_at.astimezone():%Y-%m-%d %H:%M:%S}"
+        out.print(
+            f"[bold]{record.number:{width}}[/]  {when}  {record.command} {escape(step)}  "
+            f"[{COLOURS.get(record.outcome, 'default')}]{escape(ended)}[/], {record.duration_ms} ms"
+        )
+        said = [who, f"from {code}" if code else "", f"hash {record.hash[:HASH_SHOWN]}"]
+        out.print(" " * (width + 2) + ", ".join(filter(None, said)), markup=False, style="dim")
 
 
-def _row(record: Record) -> list[str]:
-    commit, dirty, _ = (record.git_revision or "").partition("-dirty")
-    return [
-        str(record.number),
-        f"{record.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
-        record.command,
-        ", ".join(record.from_revisions) or "base",
-        ", ".join(record.to_revisions) or "base",
-        " ".join(filter(None, [record.outcome, record.error])),
-        f"{record.duration_ms} ms",
-        f"{record.os_user}@{record.host} as {record.database_user}",
-        " ".join(filter(None, [record.code, commit[:HASH_SHOWN] + dirty])),
-        record.hash[:HASH_SHOWN],
-    ]
+def _named(revisions: Sequence[str]) -> str:
+    return ", ".join(revisions) or "base"

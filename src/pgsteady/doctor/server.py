@@ -119,8 +119,8 @@ def replication(patient: Patient) -> Answer:
                 severity=Severity.WARNING,
                 code="standby-behind",
                 object=standby.name,
-                message=f"This standby is {_size(standby.bytes or 0)} behind"
-                + (f", {standby.seconds:.0f} s." if standby.seconds is not None else "."),
+                message=f"This standby is {_size(standby.bytes or 0)} "
+                f"and {standby.seconds or 0:.0f} s behind.",
                 cure="Wait until it has caught up; a revision that writes much adds to it.",
             )
             for standby in standbys

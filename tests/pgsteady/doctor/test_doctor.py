@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,10 +17,14 @@ from urllib.parse import quote
 import psycopg2
 import pytest
 from alembic.util import CommandError
-from test_lock import pooler
+from examined import PAGE, Doctor, lasting, shown
+from pooler import pooler
 from toy import Project
 
+import pgsteady.doctor
+from pgsteady import errors
 from pgsteady.doctor import activity
+from pgsteady.doctor.examination import fault
 from pgsteady.fingerprints import record
 from pgsteady.project import Project as Loaded
 from servers import PASSWORD
@@ -27,9 +32,7 @@ from servers import PASSWORD
 if TYPE_CHECKING:
     from servers import ExternalServer
 
-    from .conftest import Examined
 
-Doctor = Callable[[], "Examined"]
 Sql = Callable[..., list[tuple[object, ...]]]
 
 
@@ -89,6 +92,9 @@ def test_it_changes_nothing(project: Project, database: str, doctor: Doctor, sql
 
 
 def test_command_says_so_with_its_exit_code(healthy: Project, sql: Sql) -> None:
+    assert lasting(typed(healthy).stdout) == lasting(
+        PAGE.read_text().partition("```text\n")[2].partition("```")[0]
+    )
     well = typed(healthy, "--json")
     assert (well.returncode, json.loads(well.stdout)["healthy"]) == (0, True)
     sql("ALTER TABLE a ADD CHECK (id > 0) NOT VALID")
@@ -139,7 +145,7 @@ def test_a_broken_revision(healthy: Project, doctor: Doctor, case: str) -> None:
 
 def test_a_broken_env(healthy: Project, doctor: Doctor) -> None:
     healthy.models("raise RuntimeError('no models')")
-    assert "no models" in doctor().only("project-unreadable").message
+    assert "no models" in shown(doctor().only("project-unreadable")).message
 
 
 def test_several_heads(healthy: Project, doctor: Doctor) -> None:
@@ -147,7 +153,7 @@ def test_several_heads(healthy: Project, doctor: Doctor) -> None:
     healthy.revision("003_d", down="002_b")
     examined = doctor()
     assert examined.codes == ["several-heads", "database-behind"]
-    assert examined.findings[0].cure == 'Join them: alembic merge heads -m "merge"'
+    assert shown(examined.findings[0]).cure == 'Join them: alembic merge heads -m "merge"'
     healthy.run("merge", "heads", message="merge")
     healthy.run("upgrade", "head")
     assert doctor().codes == []
@@ -160,8 +166,11 @@ UNREACHABLE = {
     "password": ("orion:", "orion:wrong", "authentication-failed", "Correct the user name"),
     "user": ("orion:", "nobody:", "authentication-failed", "Correct the user name"),
     "database": ("/test_", "/nothing_", "database-missing", "CREATE DATABASE"),
-    "port": ("127.0.0.1:", "127.0.0.1:x", "url-error", "postgresql://user:password@host"),
+    "url": ("127.0.0.1:", "127.0.0.1:x", "url-error", "postgresql://user:password@host"),
 }
+
+
+SHOWN = {"down", "password", "database"}
 
 
 @pytest.mark.parametrize("case", UNREACHABLE)
@@ -171,7 +180,10 @@ def test_no_connection(
     old, new, code, cure = UNREACHABLE[case]
     monkeypatch.setenv("DATABASE_URL", database.replace(old, new))
     examined = doctor()
-    assert cure in examined.only(code).cure
+    finding = examined.only(code)
+    assert cure in finding.cure
+    if case in SHOWN:
+        shown(finding)
     assert examined.detail("indexes") == "no connection"
     assert examined.state("heads") == "ok"
     assert typed(healthy).returncode == 3
@@ -181,7 +193,7 @@ def test_no_database_is_named(
     healthy: Project, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATABASE_URL")
-    assert "Set DATABASE_URL" in doctor().only("url-error").cure
+    assert "Set DATABASE_URL" in shown(doctor().only("url-error")).cure
 
 
 def test_a_pooler_in_the_way(
@@ -191,7 +203,7 @@ def test_a_pooler_in_the_way(
     with pooler(port) as pooled:
         monkeypatch.setenv("DATABASE_URL", database.replace(f":{port}/", f":{pooled}/"))
         examined = doctor()
-        assert "Set DATABASE_URL_DIRECT" in examined.only("pooler-in-the-way").cure
+        assert "Set DATABASE_URL_DIRECT" in shown(examined.only("pooler-in-the-way")).cure
         assert examined.detail("revision") == "002_b"
         monkeypatch.setenv("DATABASE_URL_DIRECT", database)
         assert doctor().detail("pooler") == f"passed by: DATABASE_URL_DIRECT is 127.0.0.1:{port}"
@@ -203,7 +215,7 @@ def test_a_pooler_in_the_way(
 def test_an_old_server(healthy: Project, doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """No older server is at hand, so this one is taken for too old."""
     monkeypatch.setattr("pgsteady.doctor.server.OLDEST_MAJOR", 99)
-    assert "pg_upgrade" in doctor().only("server-too-old").cure
+    assert "pg_upgrade" in shown(doctor().only("server-too-old")).cure
 
 
 def test_extension_that_the_role_may_not_create(
@@ -214,7 +226,7 @@ def test_extension_that_the_role_may_not_create(
     external_server: Callable[..., ExternalServer],
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", fresh_database(name="bare", extension=False))
-    finding = doctor().findings[0]
+    finding = shown(doctor().findings[0])
     assert finding.code == "extension-missing"
     assert "orion may not create it" in finding.message
     assert finding.cure == "An administrator runs once, in database bare:"
@@ -246,7 +258,7 @@ def test_extension_that_the_role_may_create(
 
 def test_extension_that_is_not_installed(project: Project, doctor: Doctor, database: str) -> None:
     project.revision("003_c", 'op.execute("CREATE EXTENSION postgis")', down="002_b")
-    finding = doctor().findings[0]
+    finding = shown(doctor().findings[0])
     assert (finding.code, finding.object) == ("extension-not-installed", "extension postgis")
 
 
@@ -265,7 +277,7 @@ def test_extension_of_an_old_version(
     healthy.models("Table('a', metadata, Column('id', sa.Integer), Column('v', HALFVEC(3)))")
     with external_server().cluster.session(database.rpartition("/")[2]) as cursor:
         cursor.execute("UPDATE pg_extension SET extversion = %s", (version,))
-    finding = doctor().only(code)
+    finding = shown(doctor().only(code))
     assert finding.sql == "ALTER EXTENSION vector UPDATE;"
     assert version in finding.message
 
@@ -285,7 +297,7 @@ def test_rights(
             "no-right-on-schema", "no-right-on-database", "not-owner"
         ]  # fmt: skip
         for finding in examined.findings:
-            cursor.execute(finding.sql)
+            cursor.execute(shown(finding).sql)
     assert doctor().codes == []
 
 
@@ -293,7 +305,7 @@ def test_a_search_path_to_nowhere(
     healthy: Project, doctor: Doctor, database: str, sql: Sql
 ) -> None:
     sql(f'ALTER DATABASE "{database.rpartition("/")[2]}" SET search_path TO nowhere')
-    assert "no-schema" in doctor().codes
+    assert shown(doctor().findings[0]).code == "no-schema"
 
 
 # The history
@@ -301,12 +313,12 @@ def test_a_search_path_to_nowhere(
 
 def test_a_database_that_is_behind(healthy: Project, doctor: Doctor) -> None:
     healthy.revision("003_c", down="002_b")
-    finding = doctor().only("database-behind")
+    finding = shown(doctor().only("database-behind"))
     assert (finding.cure, "003_c" in finding.message) == ("alembic upgrade head", True)
 
 
 def test_nothing_was_migrated(project: Project, doctor: Doctor, database: str) -> None:
-    assert doctor().only("not-migrated").cure == "alembic upgrade head"
+    assert shown(doctor().only("not-migrated")).cure == "alembic upgrade head"
 
 
 def test_a_database_ahead_of_the_code(healthy: Project, doctor: Doctor) -> None:
@@ -316,14 +328,14 @@ def test_a_database_ahead_of_the_code(healthy: Project, doctor: Doctor) -> None:
     git(healthy, "commit", "-qm", "first")
     healthy.run("upgrade", "head")
     (healthy.versions / "003_c.py").unlink()
-    finding = doctor().only("database-ahead")
+    finding = shown(doctor().only("database-ahead"))
     assert finding.cure == f"Use that code: git checkout {git(healthy, 'rev-parse', 'HEAD')}"
 
 
 def test_an_unknown_revision(healthy: Project, doctor: Doctor, sql: Sql) -> None:
     record(Loaded.load(healthy.ini))
     sql("UPDATE alembic_version SET version_num = 'gone'")
-    finding = doctor().only("unknown-revision")
+    finding = shown(doctor().only("unknown-revision"))
     assert "exactly that of 002_b" in finding.message
     assert finding.cure.endswith("alembic stamp --purge 002_b")
     healthy.typed("stamp", "--purge", "002_b")
@@ -346,7 +358,7 @@ def test_tables_without_a_version(healthy: Project, doctor: Doctor, sql: Sql, ho
     record(Loaded.load(healthy.ini))
     healthy.run("downgrade", "-1")
     sql(how)
-    finding = doctor().only("tables-without-version")
+    finding = shown(doctor().only("tables-without-version"))
     assert "exactly that of 001_a" in finding.message
     assert finding.cure == "alembic stamp 001_a && alembic upgrade head"
     healthy.run("stamp", "001_a")
@@ -371,14 +383,14 @@ def test_a_version_that_was_stamped_and_is_not_true(healthy: Project, doctor: Do
     record(Loaded.load(healthy.ini))
     healthy.run("downgrade", "-1")
     healthy.run("stamp", "head")
-    finding = doctor().only("wrong-version")
+    finding = shown(doctor().only("wrong-version"))
     assert finding.cure == "alembic stamp 001_a && alembic upgrade head"
 
 
 def test_a_landed_revision_that_was_edited(healthy: Project, doctor: Doctor) -> None:
     file = healthy.versions / "001_a.py"
     file.write_text(file.read_text() + "# edited\n")
-    finding = doctor().only("landed-revision-edited")
+    finding = shown(doctor().only("landed-revision-edited"))
     assert (finding.object, finding.file) == ("revision 001_a", file)
     healthy.run("downgrade", "base")
     healthy.run("upgrade", "head")
@@ -401,7 +413,7 @@ def test_an_invalid_index(healthy: Project, doctor: Doctor, sql: Sql) -> None:
     sql("CREATE TABLE c AS SELECT 1 AS id FROM generate_series(1, 2)")
     with pytest.raises(psycopg2.errors.UniqueViolation):
         autocommit("CREATE UNIQUE INDEX CONCURRENTLY i ON c (id)")
-    finding = doctor().only("index-invalid")
+    finding = shown(doctor().only("index-invalid"))
     assert finding.object == "index i of c"
     assert "remove the rows that are there twice" in finding.cure
     sql("DELETE FROM c WHERE ctid = '(0,1)'")
@@ -429,7 +441,7 @@ def test_an_invalid_index_of_a_pending_revision(healthy: Project, doctor: Doctor
 
 def test_a_constraint_that_is_not_valid(healthy: Project, doctor: Doctor, sql: Sql) -> None:
     sql('ALTER TABLE a ADD CONSTRAINT "Odd" CHECK (id > 0) NOT VALID')
-    finding = doctor().only("constraint-not-valid")
+    finding = shown(doctor().only("constraint-not-valid"))
     sql(finding.sql)
     assert doctor().codes == []
 
@@ -444,7 +456,7 @@ def test_a_long_transaction(
     with closing(psycopg2.connect(database, application_name="report")) as other:
         other.cursor().execute("SELECT id, 'a secret', 42 FROM a -- secret\n FOR UPDATE")
         time.sleep(0.1)
-        finding = doctor().only("long-transaction")
+        finding = shown(doctor().only("long-transaction"))
         assert finding.object == f"pid {other.info.backend_pid}"
         assert "orion (report) has had a transaction open" in finding.message
         assert "has locked a." in finding.message
@@ -470,3 +482,23 @@ def test_a_transaction_of_somebody_else(
         assert "of postgres has locked b" in examined.detail("transactions")
         assert "GRANT pg_read_all_stats TO orion;" in examined.detail("transactions")
         administrator.execute("ROLLBACK")
+
+
+# The page of the docs
+
+FAULTS = (
+    errors.ProjectUnreadable,
+    errors.UrlError,
+    errors.ServerUnreachable,
+    errors.AuthenticationFailed,
+    errors.DatabaseMissing,
+    errors.PoolerInTheWay,
+)
+
+
+def test_every_finding_has_its_place_in_the_docs() -> None:
+    """The tests above call ``shown`` for each, so that its output there is real."""
+    sources = [*Path(pgsteady.doctor.__file__).parent.glob("*.py")]
+    codes = {code for file in sources for code in re.findall(r'code="([\w-]+)"', file.read_text())}
+    codes |= {fault("", error()).findings[0].code for error in FAULTS}
+    assert set(re.findall(r"^### `([\w-]+)`$", PAGE.read_text(), re.MULTILINE)) == codes

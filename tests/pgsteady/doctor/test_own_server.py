@@ -5,24 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import psycopg2
 import pytest
+from examined import Doctor, shown
 from psycopg2.extras import PhysicalReplicationConnection
 from toy import Project
 
 from pgsteady.server import Cluster, bundled
 from servers import THROWAWAY, free_port, open_folder
-
-if TYPE_CHECKING:
-    from .conftest import Examined
-
-Doctor = Callable[[], "Examined"]
 
 
 class OwnServer:
@@ -83,7 +78,7 @@ def test_a_disk_that_is_nearly_full(
     if small_disk is None:
         pytest.skip("we may not mount a small disk here")
     (finding,) = doctor().results["disk"].answer.findings
-    assert (finding.code, finding.object) == ("disk-nearly-full", str(server.cluster.data))
+    assert (shown(finding).code, finding.object) == ("disk-nearly-full", str(server.cluster.data))
     assert "of 400 MiB are free" in finding.message
 
 
@@ -91,7 +86,7 @@ def test_a_prepared_transaction(server: OwnServer, doctor: Doctor) -> None:
     with closing(psycopg2.connect(server.url)) as other:
         other.cursor().execute("LOCK TABLE a; PREPARE TRANSACTION 'left'")
     (finding,) = doctor().results["transactions"].answer.findings
-    assert finding.code == "prepared-transaction"
+    assert shown(finding).code == "prepared-transaction"
     with server.cluster.session() as cursor:
         cursor.execute(finding.sql)
     assert doctor().state("transactions") == "ok"
@@ -115,7 +110,7 @@ def test_a_standby_that_is_far_behind(
         assert doctor().detail("replication") == "reserve"
         server.write(80)
         (finding,) = doctor().results["replication"].answer.findings
-        assert (finding.code, finding.object) == ("standby-behind", "reserve")
+        assert (shown(finding).code, finding.object) == ("standby-behind", "reserve")
         monkeypatch.setenv("DATABASE_URL", server.url_for("watcher", "x"))
         assert "GRANT pg_monitor TO watcher;" in doctor().detail("replication")
         assert doctor().state("replication") == "not known"
@@ -126,7 +121,7 @@ def test_a_slot_that_nobody_reads(server: OwnServer, doctor: Doctor) -> None:
         cursor.execute("SELECT pg_create_physical_replication_slot('old', true)")
         server.write(80)
         (finding,) = doctor().results["replication"].answer.findings
-        assert (finding.code, "of WAL" in finding.message) == ("idle-slot", True)
+        assert (shown(finding).code, "of WAL" in finding.message) == ("idle-slot", True)
         cursor.execute(finding.sql)
     assert doctor().state("replication") == "ok"
 
@@ -138,7 +133,7 @@ def test_a_standby_takes_no_change(server: OwnServer, doctor: Doctor) -> None:
     os.chown(signal, server.cluster.account.uid, server.cluster.account.gid)
     server.start()
     (finding,) = doctor().results["version"].answer.findings
-    assert (finding.code, "primary" in finding.cure) == ("standby", True)
+    assert (shown(finding).code, "primary" in finding.cure) == ("standby", True)
     assert doctor().state("replication") == "not known"
     server.cluster.stop()
     signal.unlink()
