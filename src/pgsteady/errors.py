@@ -75,7 +75,14 @@ class ModelsFailed(PgSteadyError):
 
 
 class ReplayFailed(PgSteadyError):
-    """The revisions could not be replayed on an empty database."""
+    """The revisions could not be replayed on an empty database.
+
+    ``applied`` is how many were, before one failed.
+    """
+
+    def __init__(self, message: str | None = None, *, applied: int = 0) -> None:
+        super().__init__(message)
+        self.applied = applied
 
 
 class LockTimeout(RevisionFailed):

@@ -129,12 +129,13 @@ def replay(project: Project, revisions: Sequence[str], surroundings: Surrounding
                 cursor.execute(f"CREATE ROLE {quoted(role)}")
         try:
             return _replayed(project, revisions, surroundings, cluster, "bare")
-        except ReplayFailed as failed:
+        except ReplayFailed as bare:
             # Perhaps an administrator, or env.py itself, made what the revisions build on.
             try:
                 return _replayed(project, revisions, surroundings, cluster, "furnished")
-            except ReplayFailed:
-                raise failed from failed.__cause__
+            except ReplayFailed as furnished:
+                further = max(bare, furnished, key=lambda failure: failure.applied)
+                raise further from further.__cause__
 
 
 def replay_each(project: Project, surroundings: Surroundings) -> Iterator[tuple[str, Catalog]]:
@@ -191,11 +192,11 @@ def upgrade(project: Project, connection: Connection, revisions: Sequence[str]) 
     Raises:
         ReplayFailed: one of them failed; the message says which, and why.
     """
-    running = ["the first revision"]
+    begun: list[str] = []
 
     def steps(current: Any, _context: Any) -> Iterator[Any]:
         for step in project.script._upgrade_revs(tuple(revisions), current):  # type: ignore[arg-type]
-            running[:] = [step.revision.revision]
+            begun.append(step.revision.revision)
             yield step
 
     environment = EnvironmentContext(
@@ -215,8 +216,9 @@ def upgrade(project: Project, connection: Connection, revisions: Sequence[str]) 
         except Exception as error:  # revisions are the user's: anything may come out of them
             cause = getattr(error, "orig", None) or error
             raise ReplayFailed(
-                f"{running[0]} does not run on an empty database: "
-                f"{str(cause).strip().splitlines()[0] if str(cause) else type(cause).__name__}"
+                f"{begun[-1] if begun else 'the history'} does not run on an empty database: "
+                f"{str(cause).strip().splitlines()[0] if str(cause) else type(cause).__name__}",
+                applied=len(begun) - 1,
             ) from error
 
 

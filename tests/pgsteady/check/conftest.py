@@ -1,11 +1,9 @@
-"""A live, filled schema for each project and major version, and what it should be."""
+"""A live, filled schema for each project and major version."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,82 +11,10 @@ import alembic.command
 import pytest
 from alembic.config import Config
 from foreign_project import ForeignProject
+from live_schema import Live, live_schema
 from mutations import FILL_PLATFORM, FILL_SHOP
-from sqlalchemy import Connection, create_engine
-
-from pgsteady.catalog import Catalog
-from pgsteady.drift import compared_with_models, compared_with_revisions, invalid_of_the_application
-from pgsteady.judgement import SchemaFinding
-from pgsteady.live import read_live
-from pgsteady.project import Project
-from pgsteady.replay import Surroundings, replay
-from pgsteady.scope import Scope
-from pgsteady.scratch import built
-from pgsteady.status import current_revisions
-from pgsteady.url import parse
 
 ROOT = Path(__file__).parents[3]
-
-
-@dataclass(frozen=True)
-class Live:
-    """A project's live database, in one transaction of an administrator."""
-
-    project: Project
-    connection: Connection
-    role: str
-    revisions: Catalog
-    models: Catalog
-
-    @contextmanager
-    def changed(self, sql: str) -> Iterator[None]:
-        """Change the database for as long as the block lasts; by default as its own role."""
-        with self.connection.begin() as transaction:
-            if sql.startswith("{admin}"):
-                self.execute(sql.removeprefix("{admin}"))
-                self.execute(f"SET ROLE {self.role}")
-            else:
-                self.execute(f"SET ROLE {self.role}")
-                self.execute(sql)
-            yield
-            transaction.rollback()
-
-    def execute(self, sql: str) -> None:
-        self.connection.exec_driver_sql(sql.replace("%", "%%"))
-
-    def against_revisions(self) -> list[SchemaFinding]:
-        scope, live = (
-            Scope(self.project, "public"),
-            read_live(self.project, self.connection, "public"),
-        )
-        found = compared_with_revisions(scope, live, self.revisions)
-        return [*found, *invalid_of_the_application(scope, live)]
-
-    def against_models(self) -> list[SchemaFinding]:
-        scope, live = (
-            Scope(self.project, "public"),
-            read_live(self.project, self.connection, "public"),
-        )
-        return compared_with_models(scope, live, self.models)
-
-
-def _live(server: Any, ini: Path, url: str, fill: str) -> Live:
-    project = Project.load(ini)
-    database = parse(url, "the test")
-    admin = database.url.set(
-        drivername="postgresql+psycopg2", username="postgres", password=server.cluster.password
-    )
-    connection = create_engine(admin, isolation_level="READ COMMITTED").connect()
-    with connection.begin():
-        connection.exec_driver_sql(f"SET LOCAL ROLE {database.url.username}")
-        connection.exec_driver_sql(fill.replace("%", "%%"))
-        revisions = replay(
-            project, current_revisions(project, connection), Surroundings.of(connection)
-        )
-    with connection.begin() as transaction:
-        models = built(connection, project.metadata, "public")
-        transaction.rollback()
-    return Live(project, connection, str(database.url.username), revisions, models)
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +29,7 @@ def platform(external_server: Callable[[int], Any]) -> Callable[[int], Live]:
             with pytest.MonkeyPatch.context() as environment:
                 environment.setenv("DATABASE_URL", url)
                 alembic.command.upgrade(Config(ROOT / "alembic.ini"), "head")
-            made[major] = _live(server, ROOT / "alembic.ini", url, FILL_PLATFORM)
+            made[major] = live_schema(server, ROOT / "alembic.ini", url, FILL_PLATFORM)
         return made[major]
 
     return live
@@ -126,7 +52,7 @@ def shop(
             with pytest.MonkeyPatch.context() as path:
                 path.syspath_prepend(str(folder))
                 path.delitem(sys.modules, "models", raising=False)
-                made[major] = _live(server, foreign.ini, url, FILL_SHOP)
+                made[major] = live_schema(server, foreign.ini, url, FILL_SHOP)
         return made[major]
 
     return live

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from live_schema import Live
 from mutations import BY_HAND, PLATFORM, SHOP, Mutation
 
-from conftest import Live
 from pgsteady.server import BUNDLED_MAJORS
 
 MAJORS = [

@@ -1,0 +1,144 @@
+"""``check`` and ``status`` as users run them, on other people's projects and on ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from foreign_project import ForeignProject
+from toy import Project as ToyProject
+from typer.testing import CliRunner, Result
+
+from pgsteady.cli.app import app
+from pgsteady.errors import ModelsFailed, WrongAllowance
+
+FreshDatabase = Callable[..., str]
+
+
+def run_sql(url: str, statement: str) -> None:
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize("major", [pytest.param(16, marks=pytest.mark.slow), 18])
+@pytest.mark.parametrize("name", ["shop", "lab"])
+def test_a_foreign_project(
+    name: str, major: int, tmp_path: Path, fresh_database: FreshDatabase
+) -> None:
+    url = fresh_database(major)
+    project = ForeignProject(name, tmp_path, url)
+    project.run("alembic", "upgrade", "head")
+    assert "agree" in project.run("pgsteady", "check")
+    table = {"shop": "customers", "lab": "sample"}[name]
+    run_sql(url, f"CREATE TABLE stray (id int); ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    run_sql(url, f"ALTER TABLE {table} SET (fillfactor = 50)")
+    report = json.loads(project.run("pgsteady", "check", "--json", exits=1))
+    assert {"table stray", f"table {table}"} == {found["object"] for found in report["drift"]}
+    assert f"ALTER TABLE {table} RESET (fillfactor);" in {found["sql"] for found in report["drift"]}
+    status = json.loads(project.run("pgsteady", "status", "--json", exits=1))
+    assert (status["pending"], status["drift"]) == ([], True)
+
+
+def test_a_history_that_cannot_be_replayed(tmp_path: Path, fresh_database: FreshDatabase) -> None:
+    url = fresh_database()
+    project = ForeignProject("lab", tmp_path, url)
+    run_sql(url, "CREATE TABLE made_by_hand (id int)")
+    version = tmp_path / "migrations" / "versions" / "d1.py"
+    version.write_text(
+        "from alembic import op\nrevision, down_revision = 'd1', 'c1'\n"
+        "def upgrade():\n    op.execute('ALTER TABLE made_by_hand ADD COLUMN name text')\n"
+    )
+    project.run("alembic", "upgrade", "head")
+    report = json.loads(project.run("pgsteady", "check", "--json", exits=1))
+    (reason,) = report["not_compared"]
+    assert 'd1 does not run on an empty database: relation "made_by_hand" does not exist' in reason
+    assert "triggers" in reason
+    assert not report["drift"]
+    assert [found["object"] for found in report["pending"]] == ["table made_by_hand"]
+
+
+def test_models_ahead_of_the_revisions(project: ToyProject, database: str) -> None:
+    project.models('Table("a", metadata, Column("id", sa.Integer, primary_key=True))')
+    project.generate("first")
+    project.run("upgrade", "head")
+    assert check(project) == (0, [], [])
+    project.models(
+        'Table("a", metadata, Column("id", sa.Integer, primary_key=True), Column("b", Vector(3)))'
+    )
+    code, drift, pending = check(project)
+    assert (code, drift) == (1, [])
+    assert [found["object"] for found in pending] == ["column a.b"]
+    assert pending[0]["sql"] == "ALTER TABLE a ADD COLUMN b vector(3);"
+    assert pending[0]["undo"] == "ALTER TABLE a DROP COLUMN b;"
+
+
+def test_what_is_allowed_needs_a_reason(project: ToyProject, database: str) -> None:
+    project.models('Table("a", metadata, Column("id", sa.Integer, primary_key=True))')
+    project.generate("first")
+    project.run("upgrade", "head")
+    run_sql(database, "CREATE INDEX ix_by_hand ON a (id)")
+    allow = project.folder / "pyproject.toml"
+    entry = '[[tool.pgsteady.check.allow]]\nobject = "index a.ix_by_*"\ncode = "extra-index"\n'
+    allow.write_text(entry)
+    with pytest.raises(WrongAllowance, match="needs an object and a reason"):
+        run_check(project)
+    allow.write_text(entry + 'reason = "For the yearly report"\n')
+    assert check(project) == (0, [], [])
+    assert "For the yearly report" in run_check(project).stdout
+    run_sql(database, "CREATE INDEX ix_other ON a (id)")
+    code, drift, _ = check(project)
+    assert (code, [found["object"] for found in drift]) == (1, ["index a.ix_other"])
+
+
+def test_what_is_nobodys_drift(project: ToyProject, database: str) -> None:
+    """Our own state, the application's indexes; but not the ruins of one."""
+    project.models('Table("a", metadata, Column("v", Vector(3)))')
+    project.generate("first")
+    project.run("upgrade", "head")
+    run_sql(database, "CREATE INDEX ix_hnsw__m ON a USING hnsw (v vector_l2_ops)")
+    run_sql(database, "CREATE TABLE IF NOT EXISTS pgsteady.anything (id int)")
+    assert check(project) == (0, [], [])
+
+
+def test_an_unknown_revision_is_named(project: ToyProject, database: str) -> None:
+    project.revision("001_first", upgrade="pass")
+    project.run("upgrade", "head")
+    run_sql(database, "UPDATE alembic_version SET version_num = 'of_another_branch'")
+    code, drift, _ = check(project)
+    assert (code, drift[0]["code"]) == (1, "unknown-revision")
+
+
+def test_a_role_that_may_not_create_is_told_so(
+    project: ToyProject, external_server: Callable[[], object], database: str
+) -> None:
+    project.models('Table("a", metadata, Column("id", sa.Integer, primary_key=True))')
+    name = database.rpartition("/")[2]
+    with external_server().cluster.session() as cursor:  # type: ignore[attr-defined]
+        cursor.execute(f'ALTER DATABASE "{name}" OWNER TO postgres')
+    with pytest.raises(ModelsFailed, match=f'GRANT CREATE ON DATABASE "{name}" TO "orion"'):
+        run_check(project)
+
+
+def test_no_project_is_wrong_surroundings(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pgsteady", "check"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 3
+    assert b"There is no file" in done.stderr
+
+
+def check(project: ToyProject) -> tuple[int, list[dict[str, str]], list[dict[str, str]]]:
+    done = run_check(project, "--json")
+    report = json.loads(done.stdout)
+    return done.exit_code, report["drift"], report["pending"]
+
+
+def run_check(project: ToyProject, *arguments: str) -> Result:
+    command = ["-c", str(project.ini), "check", *arguments]
+    return CliRunner().invoke(app, command, catch_exceptions=False)
