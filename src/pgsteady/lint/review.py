@@ -17,6 +17,7 @@ from pgsteady.lint import ignores, squawk
 from pgsteady.lint.hit import Hit
 from pgsteady.lint.reading import Revision, read
 from pgsteady.lint.rules import CHECKS, RULES
+from pgsteady.lint.rules.data import inner, repeats
 from pgsteady.lint.rules.directions import check_downgrade, check_one_change
 from pgsteady.lint.rules.history import check_history, default_base
 from pgsteady.lint.rules.source import check_source
@@ -86,7 +87,7 @@ def look_at(revision: Revision, schema: Schema, options: Any) -> Iterator[Findin
     statements = revision.upgrade.statements
     placed = list(_statement_by_statement(statements, schema))
     placed += check_together(statements, schema)
-    placed = [(s, hit) for s, hit in placed if not _behind_a_view(s, hit, statements)]
+    placed = [(s, hit) for s, hit in placed if not _replaced(s, hit, statements)]
     placed += check_downgrade(statements, revision.downgrade.statements)
     if "lock_timeout_s" not in options and "lock_timeout" not in schema.settings:
         waiting = [s for s in statements if s.transaction is not None and locks(s, schema)]
@@ -119,10 +120,12 @@ def _statement_by_statement(
     for statement in statements:
         if statement.problem:
             yield statement, Hit("syntax-error", statement.text[:60], statement.problem)
-        for check in CHECKS:
-            for hit in check(statement, schema):
-                yield statement, hit
-        schema.apply(statement)
+        within = [] if repeats(statement) else inner(statement, schema)
+        for one in (statement, *within):
+            for check in CHECKS:
+                for hit in check(one, schema):
+                    yield statement, hit
+            schema.apply(one)
 
 
 def _apply(statements: Iterable[Statement], schema: Schema) -> None:
@@ -130,11 +133,11 @@ def _apply(statements: Iterable[Statement], schema: Schema) -> None:
         schema.apply(statement)
 
 
-def _behind_a_view(statement: Statement, hit: Hit, statements: Sequence[Statement]) -> bool:
-    """Tell whether a renamed table's old name is a view in the same transaction."""
-    if hit.code != "rename-breaks-code" or statement.tree.get("rename_type") != "OBJECT_TABLE":
-        return False
-    return any(
+def _replaced(statement: Statement, hit: Hit, statements: Sequence[Statement]) -> bool:
+    """Tell whether a view takes the name that is given up, in the same transaction."""
+    renamed = statement.tree.get("rename_type") == "OBJECT_TABLE"
+    dropped = hit.code == "drop-breaks-code"
+    return (dropped or (renamed and hit.code == "rename-breaks-code")) and any(
         one.kind == "view_stmt"
         and relation(one.tree["view"]) == hit.object
         and one.transaction == statement.transaction

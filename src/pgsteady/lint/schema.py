@@ -19,13 +19,13 @@ from pgsteady.lint.sql import (
     commands,
     constraints,
     dotted,
+    dropped,
     keys,
     options,
     relation,
     tables_read,
     type_of,
     unwrap,
-    walk,
     words,
 )
 
@@ -54,6 +54,8 @@ class Table:
     columns: dict[str, Column] = field(default_factory=dict)
     constraints: dict[str, Constraint] = field(default_factory=dict)
     partitioned: bool = False
+    materialized: bool = False
+    default_partition: str | None = None
     new: bool = True
 
     def unique_keys(self) -> set[tuple[str, ...]]:
@@ -90,9 +92,18 @@ class View:
 
 @dataclass(frozen=True)
 class Domain:
-    """A domain, and whether it has constraints."""
+    """A domain: the type it stands for, and whether it has constraints."""
 
-    constrained: bool
+    base: Type
+    constrained: bool = False
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function: immutable, stable or volatile, and its text where it is a string."""
+
+    volatility: str
+    body: str
 
 
 @dataclass
@@ -104,7 +115,7 @@ class Schema:
     views: dict[str, View] = field(default_factory=dict)
     enums: dict[str, list[str]] = field(default_factory=dict)
     domains: dict[str, Domain] = field(default_factory=dict)
-    functions: dict[str, str] = field(default_factory=dict)
+    functions: dict[str, Function] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
 
     def begin_revision(self) -> None:
@@ -187,6 +198,8 @@ def _create_table(schema: Schema, tree: Tree) -> None:
     for parent in tree.get("inh_relations", []):
         if found := schema.tables.get(relation(parent["range_var"])):
             table.columns |= found.columns
+            if tree.get("partbound", {}).get("is_default"):
+                found.default_partition = name
 
 
 def _add_column(schema: Schema, table: Table, _: Tree, definition: Tree) -> None:
@@ -244,7 +257,8 @@ def _drop_constraint(_: Schema, table: Table, command: Tree, __: Tree) -> None:
 
 
 def _create_table_as(schema: Schema, tree: Tree) -> None:
-    schema.tables[relation(tree["into"]["rel"])] = Table()
+    materialized = tree.get("objtype") == "OBJECT_MATVIEW"
+    schema.tables[relation(tree["into"]["rel"])] = Table(materialized=materialized)
 
 
 def _create_index(schema: Schema, tree: Tree) -> None:
@@ -274,18 +288,22 @@ def _alter_enum(schema: Schema, tree: Tree) -> None:
 
 
 def _create_domain(schema: Schema, tree: Tree) -> None:
-    schema.domains[dotted(tree["domainname"])] = Domain(bool(tree.get("constraints")))
+    base = type_of(tree["type_name"])
+    schema.domains[dotted(tree["domainname"])] = Domain(base, bool(tree.get("constraints")))
 
 
 def _alter_domain(schema: Schema, tree: Tree) -> None:
     name = dotted(tree["type_name"])
-    if tree.get("subtype") in {"C", "O"}:
-        schema.domains[name] = Domain(constrained=True)
+    known = schema.domains.get(name)
+    if known and tree.get("subtype") in {"C", "O"}:
+        schema.domains[name] = replace(known, constrained=True)
 
 
 def _create_function(schema: Schema, tree: Tree) -> None:
-    volatility = options(tree.get("options", [])).get("volatility", "volatile")
-    schema.functions[dotted(tree["funcname"])] = volatility
+    said = options(tree.get("options", []))
+    schema.functions[dotted(tree["funcname"])] = Function(
+        said.get("volatility", "volatile"), str(said.get("as", ""))
+    )
 
 
 def _set(schema: Schema, tree: Tree) -> None:
@@ -335,31 +353,6 @@ def _drop(schema: Schema, tree: Tree) -> None:
         place.pop(name, None)
         if place is schema.tables:
             schema.indexes = {n: one for n, one in schema.indexes.items() if one.table != name}
-
-
-def dropped(tree: Tree) -> list[str]:
-    """Return the names of what a DROP statement removes."""
-    found = []
-    for node in tree.get("objects", []):
-        kind, body = unwrap(node)
-        if kind == "list":
-            found.append(dotted(body.get("items", [])))
-        elif kind == "type_name":
-            found.append(dotted(body["names"]))
-        elif kind == "object_with_args":
-            found.append(dotted(body["objname"]))
-        elif kind == "string":
-            found.append(body.get("sval", ""))
-    return found
-
-
-def literals(tree: Any) -> set[str]:
-    """Return the text constants of a statement."""
-    return {
-        body["sval"]["sval"]
-        for kind, body in walk(tree)
-        if kind == "a_const" and body.get("sval", {}).get("sval")
-    }
 
 
 _CHANGES: dict[str, Callable[[Schema, Tree], None]] = {

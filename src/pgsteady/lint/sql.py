@@ -132,7 +132,9 @@ def options(nodes: Iterable[Tree]) -> dict[str, Any]:
     for node in nodes:
         one = node["def_elem"]
         _, value = unwrap(one.get("arg", {"": True}))
-        if isinstance(value, dict):
+        if "items" in (value if isinstance(value, dict) else {}):
+            value = " ".join(words(value["items"]))
+        elif isinstance(value, dict):
             value = value.get("sval", value.get("ival", value.get("boolval", value)))
         found[one["defname"]] = value
     return found
@@ -151,6 +153,31 @@ def columns_named(tree: Any) -> set[str]:
 def tables_read(tree: Any) -> set[str]:
     """Return the tables that a query reads."""
     return {relation(body) for kind, body in walk(tree) if kind == "range_var"}
+
+
+def dropped(tree: Tree) -> list[str]:
+    """Return the names of what a DROP statement removes."""
+    found = []
+    for node in tree.get("objects", []):
+        kind, body = unwrap(node)
+        if kind == "list":
+            found.append(dotted(body.get("items", [])))
+        elif kind == "type_name":
+            found.append(dotted(body["names"]))
+        elif kind == "object_with_args":
+            found.append(dotted(body["objname"]))
+        elif kind == "string":
+            found.append(body.get("sval", ""))
+    return found
+
+
+def literals(tree: Any) -> set[str]:
+    """Return the text constants of a statement."""
+    return {
+        body["sval"]["sval"]
+        for kind, body in walk(tree)
+        if kind == "a_const" and body.get("sval", {}).get("sval")
+    }
 
 
 _SEARCHED = ("pg_catalog", "public")

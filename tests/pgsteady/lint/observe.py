@@ -136,6 +136,8 @@ class Observer:
     def _on(self, case: Case, cursor: Any, watcher: Any) -> Evidence:
         for statement in split(case.earlier or ""):
             cursor.execute(statement)
+        if "INSERT" in (case.earlier or ""):
+            cursor.execute("ANALYZE")  # a table's size is known by that
         before = tables(watcher)
         run = _alone if case.autocommit else _in_a_transaction
         evidence: Evidence = {}

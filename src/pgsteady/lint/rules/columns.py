@@ -136,7 +136,8 @@ def volatile(expression: Tree, schema: Schema) -> str:
         if kind == "func_call":
             name = dotted(body["funcname"])
             known = schema.functions.get(name)
-            if name in VOLATILE or known == "volatile" or (known is None and "." in name):
+            foreign = known is None and "." in name
+            if name in VOLATILE or foreign or (known and known.volatility == "volatile"):
                 return name
     return ""
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from pgsteady.lint.hit import Hit
-from pgsteady.lint.rule import AUTOCOMMIT, ERROR, INFO, WARNING, Rule
+from pgsteady.lint.rule import AUTOCOMMIT, ERROR, WARNING, Rule
 from pgsteady.lint.schema import Schema
 from pgsteady.lint.sql import (
     Statement,
     Tree,
     columns_named,
+    dotted,
     options,
     parse,
     relation,
@@ -61,7 +62,7 @@ RULES = (
     ),
     Rule(
         "unseen-code",
-        INFO,
+        WARNING,
         "code that is put together or called at run time cannot be looked at here",
         "write the statements out",
     ),
@@ -170,27 +171,55 @@ def check_lock(statement: Statement, schema: Schema) -> Iterator[Hit]:
 
 _LOOP = re.compile(r"\bLOOP\b", re.IGNORECASE)
 _COMMIT = re.compile(r"\bCOMMIT\b", re.IGNORECASE)
-_DYNAMIC = re.compile(r"\b(EXECUTE|PERFORM)\b", re.IGNORECASE)
-_WRITES = re.compile(r"\b(?:UPDATE|DELETE\s+FROM|MERGE\s+INTO|TRUNCATE|ALTER|DROP)\b[^;]*", re.I)
+_DYNAMIC = re.compile(r"\bEXECUTE\b", re.IGNORECASE)
+_STATEMENT = re.compile(
+    r"\b(?:UPDATE|DELETE\s+FROM|MERGE\s+INTO|TRUNCATE|ALTER|DROP|CREATE|REFRESH|REINDEX|CLUSTER|LOCK)\b"
+    r"[^;]*",
+    re.IGNORECASE,
+)
 
 
-def check_do(statement: Statement, schema: Schema) -> Iterator[Hit]:
-    """DO and CALL, whose body is looked at statement by statement as far as it is plain SQL."""
+def inner(statement: Statement, schema: Schema) -> list[Statement]:
+    """Return the statements inside a DO block or a function that the statement calls.
+
+    They are found by their first word, and only as they are written out.
+    """
+    called = [
+        dotted(body["funcname"]) for kind, body in walk(statement.tree) if kind == "func_call"
+    ]
+    bodies = [schema.functions[name].body for name in called if name in schema.functions]
+    bodies.append(_body(statement))
+    found = [
+        one
+        for body in bodies
+        for match in _STATEMENT.finditer(body)
+        for one in parse(match[0], statement.line, statement.transaction)
+    ]
+    return [one for one in found if not one.problem]
+
+
+def check_blocks(statement: Statement, schema: Schema) -> Iterator[Hit]:
+    """DO and CALL: loops that keep their locks, and what cannot be seen."""
     if statement.kind == "call_stmt":
         yield Hit("unseen-code", "CALL")
-    if statement.kind != "do_stmt":
-        return
-    body = str(options(statement.tree.get("args", [])).get("as", ""))
-    inner = [one for found in _WRITES.finditer(body) for one in parse(found[0])]
-    if _LOOP.search(body) and any(one.kind in CHANGES for one in inner):
-        if not _COMMIT.search(body):
-            yield Hit("batches-in-one-transaction", "DO", inner[0].text)
-        return
-    for one in inner:
-        for check in (check_rows, check_truncate):
-            yield from check(one, schema)
+    body = _body(statement)
+    changes = [one for one in inner(statement, schema) if one.kind in CHANGES]
+    if _LOOP.search(body) and changes and not _COMMIT.search(body):
+        yield Hit("batches-in-one-transaction", "DO", changes[0].text)
     if _DYNAMIC.search(body):
         yield Hit("unseen-code", "DO")
+
+
+def repeats(statement: Statement) -> bool:
+    """Tell whether a DO block commits what it does in a loop, a part at a time."""
+    body = _body(statement)
+    return bool(_LOOP.search(body) and _COMMIT.search(body))
+
+
+def _body(statement: Statement) -> str:
+    if statement.kind != "do_stmt":
+        return ""
+    return str(options(statement.tree.get("args", [])).get("as", ""))
 
 
 def tables_changed(statement: Statement) -> set[str]:

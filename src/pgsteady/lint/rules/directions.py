@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pgsteady.lint.hit import Hit
 from pgsteady.lint.rule import WARNING, Rule
 from pgsteady.lint.rules.transactions import Placed
-from pgsteady.lint.schema import Schema, dropped
-from pgsteady.lint.sql import Statement, commands, relation
+from pgsteady.lint.schema import Schema
+from pgsteady.lint.sql import Statement, commands, dropped, relation
 
 RULES = (
     Rule(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from pgsteady.lint.hit import Hit
 from pgsteady.lint.rule import AUTOCOMMIT, ERROR, INFO, Rule
-from pgsteady.lint.schema import Schema, dropped
-from pgsteady.lint.sql import Statement, Tree, columns_named, options, relation
+from pgsteady.lint.schema import Schema
+from pgsteady.lint.sql import Statement, Tree, columns_named, dropped, options, relation
 
 RULES = (
     Rule(
@@ -70,6 +70,8 @@ def check_index(statement: Statement, schema: Schema) -> Iterator[Hit]:
     if schema.is_new(table):
         return
     found = schema.tables.get(table)
+    if found and found.materialized:
+        return  # nobody writes to it
     partitioned = found is not None and found.partitioned
     if tree.get("concurrent"):
         if partitioned:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from pgsteady.lint.hit import Hit
 from pgsteady.lint.rule import ERROR, IN_STEPS, WARNING, Rule
-from pgsteady.lint.schema import Schema, dropped
-from pgsteady.lint.sql import Statement, Tree, dotted, relation
+from pgsteady.lint.schema import Schema
+from pgsteady.lint.sql import Statement, Tree, dotted, dropped, relation
 
 RULES = (
     Rule(

@@ -49,6 +49,12 @@ RULES = (
         "plain op.alter_column() and so on",
     ),
     Rule(
+        "operator-class-in-text",
+        INFO,
+        "Alembic cannot compare an operator class inside a text: it takes the index for equal",
+        'postgresql_ops={"column": "class"}',
+    ),
+    Rule(
         "empty-docstring",
         WARNING,
         "whoever reads the history does not learn what the revision is for",
@@ -65,6 +71,7 @@ RULES = (
 
 Located = tuple[int | None, Hit]
 
+_OPERATOR_CLASS = re.compile(r"\S \w+_ops\b")
 _BOILERPLATE = re.compile(r"^\s*(Revision ID|Revises|Create Date):.*$", re.MULTILINE)
 
 
@@ -84,10 +91,19 @@ def _call(call: ast.Call) -> Iterator[Located]:
     if method == "execute" and receiver.rpartition(".")[2] != "op" and "cur" not in receiver:
         if call.args and _is_text(call.args[0]):
             yield call.lineno, Hit("bare-string", f"{name}()")
+    elif method == "create_index":
+        yield from _operator_classes(call)
     elif method == "batch_alter_table":
         copies = any(k.arg == "recreate" and _says(k.value, "always") for k in call.keywords)
         table = ast.unparse(call.args[0]).strip("'\"") if call.args else name
         yield call.lineno, Hit("batch-mode-copies" if copies else "batch-mode", table)
+
+
+def _operator_classes(call: ast.Call) -> Iterator[Located]:
+    """CREATE INDEX whose operator class stands in the text of an expression."""
+    for node in ast.walk(call):
+        if isinstance(node, ast.Constant) and _OPERATOR_CLASS.search(str(node.value)):
+            yield node.lineno, Hit("operator-class-in-text", str(node.value))
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -25,7 +25,7 @@ RULES = (
     Rule(
         "attach-partition-scans",
         ERROR,
-        "nobody can read or write the new partition while all its rows are checked",
+        "nobody can read or write that partition while all its rows are checked",
         "give it a valid CHECK of the same bounds first; drop that afterwards",
     ),
     Rule(
@@ -85,6 +85,17 @@ def _attached(partition: str, schema: Schema) -> Iterator[Hit]:
     bounded = any(check.valid and columns_named(check.tree.get("raw_expr")) for check in checks)
     if not schema.is_new(partition) and not bounded:
         yield Hit("attach-partition-scans", partition)
+
+
+def check_new_partition(statement: Statement, schema: Schema) -> Iterator[Hit]:
+    """CREATE TABLE … PARTITION OF, beside a default partition that may hold its rows."""
+    if statement.kind != "create_stmt" or "partbound" not in statement.tree:
+        return
+    for parent in statement.tree["inh_relations"]:
+        found = schema.tables.get(relation(parent["range_var"]))
+        rest = found.default_partition if found else None
+        if rest and not schema.is_new(rest):
+            yield Hit("attach-partition-scans", rest, "default partition")
 
 
 def check_upkeep(statement: Statement, schema: Schema) -> Iterator[Hit]:

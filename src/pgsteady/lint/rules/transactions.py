@@ -7,8 +7,18 @@ from collections.abc import Iterator, Sequence
 from pgsteady.lint.hit import Hit
 from pgsteady.lint.rule import ERROR, INFO, WARNING, Rule
 from pgsteady.lint.rules.data import CHANGES, is_bounded, tables_changed
-from pgsteady.lint.schema import Schema, dropped, literals
-from pgsteady.lint.sql import Statement, Tree, commands, constraints, dotted, relation, tables_read
+from pgsteady.lint.schema import Schema
+from pgsteady.lint.sql import (
+    Statement,
+    Tree,
+    commands,
+    constraints,
+    dotted,
+    dropped,
+    literals,
+    relation,
+    tables_read,
+)
 
 RULES = (
     Rule(

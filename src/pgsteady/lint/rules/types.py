@@ -66,10 +66,18 @@ def check_types(statement: Statement, schema: Schema) -> Iterator[Hit]:
         elif old is None:
             yield Hit("type-may-rewrite", place, detail)
         elif not (
-            stored_alike(old, new, indexed=schema.is_indexed(table, name))
+            stored_alike(
+                _plain(schema, old), _plain(schema, new), indexed=schema.is_indexed(table, name)
+            )
             or _in_utc(schema, old, new)
         ):
             yield Hit("type-rewrites", place, detail)
+
+
+def _plain(schema: Schema, type_: Type) -> Type:
+    """Return what a domain without constraints stands for; values are stored as that."""
+    domain = schema.domains.get(type_.name)
+    return domain.base if domain and not domain.constrained else type_
 
 
 def _calculated(using: Tree | None, column: str, new: Type) -> bool:

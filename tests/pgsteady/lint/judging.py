@@ -1,0 +1,82 @@
+"""What lint, and squawk alone, say of a case of the corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from observe import CORPUS, Case, cases, labels
+
+from pgsteady.finding import Finding, Severity
+from pgsteady.lint import squawk
+from pgsteady.lint.reading import Revision, Run
+from pgsteady.lint.review import look_at
+from pgsteady.lint.schema import Schema
+from pgsteady.lint.sql import Statement, parse
+
+LOCK_TIMEOUT = {"lock_timeout_s": 5}
+"""What env.py tells Alembic where pgsteady.env runs it."""
+
+TASTE = {
+    "require-lock-timeout",
+    "require-statement-timeout",
+    "require-enum-value-ordering",
+    "prefer-robust-stmts",
+    "prefer-bigint-over-int",
+    "prefer-bigint-over-smallint",
+    "prefer-identity",
+    "prefer-text-field",
+    "prefer-timestamp-tz",
+    "ban-char-field",
+    "ban-create-domain-with-constraint",
+    "identifier-too-long",
+}
+"""squawk's rules that speak of style, or of settings: without them it does better here."""
+
+
+def findings(case: Case) -> list[Finding]:
+    """Look at the case as at a revision that follows the corpus' schema."""
+    schema = Schema()
+    for sql in ((CORPUS / "schema.sql").read_text(), case.earlier or ""):
+        schema.begin_revision()
+        for statement in parse(sql):
+            schema.apply(statement)
+    schema.begin_revision()
+    nothing = '"""Why."""\ndef upgrade(): pass\ndef downgrade(): pass\n'
+    run = Run(statements(case))
+    revision = Revision("003_case", Path("003_case.py"), ("002",), nothing, run, Run())
+    return list(look_at(revision, schema, LOCK_TIMEOUT))
+
+
+def statements(case: Case) -> list[Statement]:
+    return parse(case.sql, 3, None if case.autocommit else 0)
+
+
+def alarmed(case: Case) -> bool:
+    return any(finding.severity != Severity.INFO for finding in findings(case))
+
+
+def squawk_says(case: Case) -> set[str]:
+    return {entry["rule_name"] for _, entry in squawk.opinions(statements(case))}
+
+
+class Score(NamedTuple):
+    """Names of cases: bad ones found and missed, good ones left alone and not."""
+
+    found: list[str]
+    missed: list[str]
+    quiet: list[str]
+    false_alarms: list[str]
+
+
+def score(file: str, positive: dict[str, bool]) -> Score:
+    """Compare who was alarmed by which case with what PostgreSQL did."""
+    result = Score([], [], [], [])
+    known = labels(file)
+    for case in cases(file):
+        label = list(known[case.name].values())[-1]["label"]
+        if label == "bad":
+            (result.found if positive[case.name] else result.missed).append(case.name)
+        elif label == "good":
+            (result.false_alarms if positive[case.name] else result.quiet).append(case.name)
+    return result
