@@ -84,10 +84,15 @@ _NOW = text("SELECT session_user, clock_timestamp() - make_interval(secs => :sec
 
 
 def history(connection: Connection) -> list[Record]:
-    """Return all records, oldest first; none where pgsteady never changed anything."""
+    """Return all records, oldest first; none where pgsteady never changed anything.
+
+    Raises:
+        StateUnavailable: the role may not read them.
+    """
     if not state.exists(connection):
         return []
-    return [Record(**row) for row in connection.execute(_ALL).mappings()]
+    with state.usable(connection):
+        return [Record(**row) for row in connection.execute(_ALL).mappings()]
 
 
 def last_heads(connection: Connection) -> list[str]:

@@ -6,6 +6,9 @@ revisions; no comparison of a project with its database sees them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -44,7 +47,8 @@ _MAY_WRITE = text(
 
 _GRANT = text(
     "SELECT CASE WHEN n.oid IS NULL THEN format('GRANT CREATE ON DATABASE %I TO %I;', d, u) "
-    "ELSE format('GRANT %I TO %I;', pg_get_userbyid(n.nspowner), u) END "
+    "ELSE format('GRANT USAGE ON SCHEMA pgsteady TO %1$I; GRANT SELECT, INSERT ON ALL TABLES "
+    "IN SCHEMA pgsteady TO %1$I;', u) END "
     "FROM (VALUES (current_database(), current_user)) AS who (d, u) "
     "LEFT JOIN pg_namespace n ON n.nspname = 'pgsteady'"
 )
@@ -64,14 +68,25 @@ def prepare(connection: Connection) -> None:
     Raises:
         StateUnavailable: the role may not; the transaction can go on.
     """
+    with usable(connection):
+        _update(connection)
+        if not connection.scalar(_MAY_WRITE):
+            raise _unusable(connection, "its tables may not be written to")
+
+
+@contextmanager
+def usable(connection: Connection) -> Iterator[None]:
+    """Use pgsteady's tables in the block, whose failure undoes the block alone.
+
+    Raises:
+        StateUnavailable: the role may not, or they are not what they should be.
+    """
     try:
         with connection.begin_nested():
-            _update(connection)
-            if not connection.scalar(_MAY_WRITE):
-                raise _unusable(connection, "may not write to its tables")
+            yield
     except ProgrammingError as error:
-        cause = getattr(error.orig, "diag", None)
-        raise _unusable(connection, getattr(cause, "message_primary", str(error.orig))) from error
+        cause = getattr(getattr(error.orig, "diag", None), "message_primary", str(error.orig))
+        raise _unusable(connection, cause) from error
 
 
 def _update(connection: Connection) -> None:

@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from alembic.util import CommandError
@@ -19,6 +20,7 @@ from pgsteady import audit, state
 from pgsteady.audit import Record
 from pgsteady.cli import audit as command
 from pgsteady.connection import connect
+from pgsteady.errors import StateUnavailable
 from pgsteady.project import Project as Loaded
 from pgsteady.url import parse
 
@@ -204,6 +206,26 @@ def test_a_role_that_may_not_make_it_migrates_all_the_same(
     two.revision("003_c", 'op.execute("SELECT 1 / 0")', down="002_b")
     with pytest.raises(CommandError, match="division by zero"):
         two.run("upgrade", "head")
+
+
+def test_a_role_that_may_not_use_it(
+    two: Project,
+    database: str,
+    external_server: Callable[[], Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    two.run("upgrade", "001_a")
+    with external_server().cluster.session(database.rpartition("/")[2]) as administrator:
+        administrator.execute("ALTER SCHEMA pgsteady OWNER TO postgres")
+        administrator.execute("ALTER TABLE pgsteady.audit OWNER TO postgres")
+        administrator.execute("ALTER TABLE pgsteady.state OWNER TO postgres")
+        with pytest.raises(StateUnavailable, match="permission denied for schema") as caught:
+            records(database)
+        two.run("upgrade", "head")
+        assert "No audit is kept" in caplog.text
+        administrator.execute(str(caught.value.hint).partition("database: ")[2])
+    two.run("downgrade", "-1")
+    assert [record.command for record in records(database)] == ["upgrade", "outside", "downgrade"]
 
 
 def test_a_newer_state_is_left_alone(

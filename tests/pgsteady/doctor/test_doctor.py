@@ -47,7 +47,8 @@ def typed(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]
         check=False,
     )
     assert "Traceback" not in done.stderr
-    assert PASSWORD not in done.stdout + done.stderr
+    for secret in (PASSWORD, quote(PASSWORD, safe="")):
+        assert secret not in done.stdout + done.stderr
     return done
 
 
