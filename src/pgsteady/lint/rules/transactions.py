@@ -47,6 +47,12 @@ RULES = (
         "one revision for the schema, another for the data",
     ),
     Rule(
+        "several-alterations",
+        INFO,
+        "each ALTER TABLE of the same table may read all its rows again",
+        "one op.execute() of an ALTER TABLE with all parts, where they read rows",
+    ),
+    Rule(
         "autocommit-mixed",
         WARNING,
         "the autocommit_block commits what it does, and all before it, at once: if anything fails, "
@@ -98,6 +104,7 @@ def check_together(statements: Sequence[Statement], schema: Schema) -> Iterator[
     yield from _mixed(statements, schema)
     yield from _autocommit(statements)
     yield from _interrupted(statements)
+    yield from _several_alterations(statements, schema)
     yield from _not_analyzed(statements, schema)
     yield from _enums(statements)
 
@@ -198,6 +205,17 @@ def _interrupted(statements: Sequence[Statement]) -> Iterator[Placed]:
             name = tree.get("idxname", "index")
             if name not in removed:
                 yield statement, Hit("interrupted-index", name)
+
+
+def _several_alterations(statements: Sequence[Statement], schema: Schema) -> Iterator[Placed]:
+    altered: set[tuple[str, int | None]] = set()
+    for statement in statements:
+        table = relation(statement.tree.get("relation"))
+        if next(commands(statement), None) is None or schema.is_new(table):
+            continue
+        if (table, statement.transaction) in altered:
+            yield statement, Hit("several-alterations", table)
+        altered.add((table, statement.transaction))
 
 
 def _not_analyzed(statements: Sequence[Statement], schema: Schema) -> Iterator[Placed]:
