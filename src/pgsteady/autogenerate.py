@@ -26,6 +26,8 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.types import Enum, TypeEngine
 
+from pgsteady import comparator
+
 _EXTENSION_TABLES = text(
     "SELECT nullif(n.nspname, current_schema()), c.relname "
     "FROM pg_depend d JOIN pg_class c ON c.oid = d.objid "
@@ -33,7 +35,7 @@ _EXTENSION_TABLES = text(
     "WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e'"
 )
 
-PLUGINS = ("alembic.autogenerate.*", "alembic.ext.checkconstraint_byname")
+PLUGINS = ("alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", comparator.NAME)
 CREATE_VECTOR = "CREATE EXTENSION IF NOT EXISTS vector"
 
 

@@ -99,12 +99,25 @@ def check(project: Project) -> Report:
 
 def compared_with_models(scope: Scope, live: Catalog, models: Catalog) -> list[SchemaFinding]:
     """Return in what the live database is not what the models say."""
-    live = scope.as_modelled(scope.of_live(live, scope.schemas_of_models), models)
-    models = {key: facts for key, facts in models.items() if scope.includes(key, facts)}
+    live, models = in_terms_of_models(scope, live, models)
+    found = model_differences(scope, live, models)
+    return [judge(difference, live, models, by=MODELS) for difference in found]
+
+
+def in_terms_of_models(scope: Scope, live: Catalog, models: Catalog) -> tuple[Catalog, Catalog]:
+    """Return of both catalogs what models could say something about."""
+    return (
+        scope.as_modelled(scope.of_live(live, scope.schemas_of_models), models),
+        {key: facts for key, facts in models.items() if scope.includes(key, facts)},
+    )
+
+
+def model_differences(scope: Scope, live: Catalog, models: Catalog) -> list[Difference]:
+    """Return how the two differ, but for names that the models leave to PostgreSQL."""
     return [
-        judge(difference, live, models, by=MODELS)
+        difference
         for difference in differences(live, models)
-        if not _is_chosen_by_postgresql(difference, scope)
+        if difference.change != "renamed" or scope.names_in_models(difference.key)
     ]
 
 
@@ -155,13 +168,6 @@ def _unknown(status: Status) -> list[SchemaFinding]:
         )
         for revision in status.unknown
     ]
-
-
-def _is_chosen_by_postgresql(difference: Difference, scope: Scope) -> bool:
-    """Tell whether only a name differs, and one that the models leave to PostgreSQL."""
-    key = difference.key
-    named = (key.schema, key.table, key.name) in scope.named_in_models
-    return difference.change == "renamed" and not named
 
 
 def _gist(finding: SchemaFinding) -> tuple[str, ...]:

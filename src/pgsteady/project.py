@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from configparser import InterpolationError
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +19,12 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import MetaData, make_url
+from sqlalchemy.exc import ArgumentError
 
-from pgsteady.errors import ProjectUnreadable
+from pgsteady.errors import ProjectUnreadable, UrlError
 from pgsteady.url import DatabaseUrl, parse, resolve
+
+_PASSWORD = re.compile(r"(?<=://)(\S+)(?=@)")
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,13 @@ class Project:
         if connection := self.options.get("connection"):
             named = connection.engine.url
         elif url := self.options.get("url"):
-            named = make_url(url)
+            try:
+                named = make_url(url)
+            except (ArgumentError, ValueError) as error:
+                raise UrlError(
+                    f"{self.script.env_py_location}: the URL that it configures cannot be read.",
+                    hint="Write postgresql://user:password@host:port/database",
+                ) from error
         else:
             return resolve(self.ini, self.fallback_url)
         if named.get_backend_name() == "postgresql":
@@ -128,9 +139,15 @@ def _configured(config: Config, script: ScriptDirectory) -> dict[str, Any]:
             script.run_env()
         except CommandError:
             raise
+        except InterpolationError as error:  # its words hold a part of the value: a password
+            raise ProjectUnreadable(
+                f"{config.config_file_name}: a % in the value of {error.option} is no escape.",
+                hint="Write it twice: %%",
+            ) from error
         except Exception as error:  # env.py is the user's: anything may come out of it
             raise ProjectUnreadable(
-                f"{script.env_py_location} failed: {type(error).__name__}: {error}",
+                f"{script.env_py_location} failed: {type(error).__name__}: "
+                f"{_PASSWORD.sub('***', str(error))}",
                 hint="It runs as for `alembic upgrade head --sql`; make that work first.",
             ) from error
     if not caught:

@@ -82,9 +82,12 @@ class Scope:
         """The schemas that the models name, the default one as the empty name."""
         return {self._home(schema) for schema, _ in self._tables}
 
+    def names_in_models(self, key: Key) -> bool:
+        """Tell whether the models name this constraint or index themselves."""
+        return (key.schema, key.table, key.name) in self._names
+
     @cached_property
-    def named_in_models(self) -> set[tuple[str, str, str]]:
-        """Schema, table and name of each constraint and index that the models name."""
+    def _names(self) -> set[tuple[str, str, str]]:
         return {
             (self._home(schema), table.name, str(name))
             for (schema, _), table in self._tables.items()
