@@ -24,7 +24,7 @@ from sqlalchemy.exc import ArgumentError
 from pgsteady.errors import ProjectUnreadable, UrlError
 from pgsteady.url import DatabaseUrl, parse, resolve
 
-_PASSWORD = re.compile(r"(?<=://)(\S+)(?=@)")
+_CREDENTIALS = re.compile(r"(?<=://)(\S+)(?=@)")
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _configured(config: Config, script: ScriptDirectory) -> dict[str, Any]:
         except Exception as error:  # env.py is the user's: anything may come out of it
             raise ProjectUnreadable(
                 f"{script.env_py_location} failed: {type(error).__name__}: "
-                f"{_PASSWORD.sub('***', str(error))}",
+                f"{_CREDENTIALS.sub('***', str(error))}",
                 hint="It runs as for `alembic upgrade head --sql`; make that work first.",
             ) from error
     if not caught:

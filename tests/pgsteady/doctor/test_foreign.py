@@ -47,3 +47,31 @@ def test_a_lost_version_table(tmp_path: Path, fresh_database: Callable[..., str]
     project.run("alembic", *stamp.split()[1:3])
     project.run("alembic", "upgrade", "head")
     assert found(project, exits=0) == {}
+
+
+UNREADABLE = {
+    "a bare % in the ini": ("%%25a", "%a", "Write it twice: %%"),
+    "a port that is no number": ("127.0.0.1:", "127.0.0.1:x", "Write postgresql://"),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_an_unreadable_url_is_not_repeated(
+    case: str, tmp_path: Path, fresh_database: Callable[..., str]
+) -> None:
+    project = ForeignProject("shop", tmp_path, fresh_database())
+    old, new, cure = UNREADABLE[case]
+    text = project.ini.read_text()
+    assert old in text
+    project.ini.write_text(text.replace(old, new))
+    said = project.run("pgsteady", "doctor", exits=3)
+    assert cure in said
+    assert "d%3Fe" not in said
+
+
+def test_an_env_that_repeats_its_url(tmp_path: Path, fresh_database: Callable[..., str]) -> None:
+    url = fresh_database()
+    project = ForeignProject("shop", tmp_path, url)
+    (tmp_path / "models.py").write_text(f"raise RuntimeError('no way to {url}')")
+    said = project.run("pgsteady", "doctor", exits=3)
+    assert "RuntimeError: no way to postgresql://***@127.0.0.1" in said
