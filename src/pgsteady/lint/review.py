@@ -11,7 +11,7 @@ from typing import Any
 from alembic.script import Script
 from alembic.util import CommandError
 
-from pgsteady.errors import RevisionUnknown
+from pgsteady.errors import ProjectUnreadable, RevisionUnknown
 from pgsteady.finding import Finding, Severity
 from pgsteady.lint import ignores, squawk
 from pgsteady.lint.hit import Hit
@@ -58,6 +58,7 @@ def lint(project: Project, wanted: Sequence[str] = (), *, base: str | None = Non
 
     Raises:
         RevisionUnknown: a name fits no revision.
+        ProjectUnreadable: a revision cannot be imported, or the chain is broken.
         EnvironmentFault: squawk is not installed.
     """
     settings = _settings(project)
@@ -201,7 +202,13 @@ def _settings(project: Project) -> dict[str, Any]:
 
 
 def _in_order(project: Project) -> list[Script]:
-    return list(project.script.walk_revisions())[::-1]
+    try:
+        return list(project.script.walk_revisions())[::-1]
+    except Exception as error:  # importing the revisions runs the user's code
+        raise ProjectUnreadable(
+            f"The revisions cannot be read: {type(error).__name__}: {error}",
+            hint="`alembic history` reads them in the same way; make that work first.",
+        ) from error
 
 
 def _chosen(project: Project, wanted: Sequence[str]) -> set[str]:

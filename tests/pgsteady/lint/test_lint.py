@@ -9,7 +9,7 @@ import pytest
 from look import Look, codes
 from toy import Project as Toy
 
-from pgsteady.errors import RevisionUnknown
+from pgsteady.errors import ProjectUnreadable, RevisionUnknown
 from pgsteady.finding import Severity
 from pgsteady.lint import lint
 from pgsteady.project import Project
@@ -126,6 +126,11 @@ def test_revision_that_fails(look: Look) -> None:
     (found,) = look("op.nonsense()")
     assert (found.code, found.line) == ("cannot-run", 7)
     assert "nonsense" in found.message
+
+
+def test_revision_that_cannot_be_imported(look: Look) -> None:
+    with pytest.raises(ProjectUnreadable, match="nonsense"):
+        look("pass", above="import nonsense\n")
 
 
 def test_sql_that_postgresql_does_not_understand(look: Look) -> None:
@@ -266,7 +271,7 @@ def test_our_own_revisions_pass() -> None:
 def test_what_autogenerate_writes_for_safe_changes_passes(toy: Toy, database: str) -> None:
     toy.run("upgrade", "head")
     before = (
-        "Table('users', metadata, Column('id', sa.BigInteger, primary_key=True), "
+        "Table('users', metadata, Column('id', sa.BigInteger, sa.Identity(), primary_key=True), "
         "Column('name', sa.Text), {})\n"
     )
     toy.models(before.format("Column('email_verified', sa.Boolean, server_default=text('false'))"))
