@@ -38,6 +38,7 @@ EXAMINATIONS = (
     Examination("disk", server.disk, environment=True),
     Examination("replication", server.replication, environment=True),
     Examination("revision", history.revision),
+    Examination("schema", history.schema),
     Examination("landed files", history.landed),
     Examination("indexes", schema.indexes),
     Examination("constraints", schema.constraints),

@@ -9,9 +9,10 @@ from pathlib import Path
 from sqlalchemy import text
 
 from pgsteady.audit import DONE, Record, landed_files
-from pgsteady.doctor.examination import Answer, Patient
-from pgsteady.doctor.recognition import recognise, some
+from pgsteady.doctor.examination import Answer, Patient, not_known
+from pgsteady.doctor.recognition import Recognition, recognise, some
 from pgsteady.finding import Finding, Severity
+from pgsteady.fingerprints import recorded
 from pgsteady.status import Status
 
 _TABLES = text(
@@ -30,21 +31,33 @@ def revision(patient: Patient) -> Answer:
         return Answer("", tuple(_unknown(id_, patient) for id_ in status.unknown))
     if not status.current:
         return Answer("", (_unversioned(patient, status),))
-    findings = [*_misplaced(patient, status), *_behind(status)]
-    return Answer(", ".join(status.current), tuple(findings))
+    return Answer(", ".join(status.current), tuple(_behind(status)))
+
+
+def schema(patient: Patient) -> Answer:
+    """Tell whether the schema is that of the revision that the version table names."""
+    if len(patient.status.current) != 1 or patient.status.unknown:
+        return not_known("the version table names no single revision of this project")
+    (current,) = patient.status.current
+    if current not in recorded(patient.project):
+        return not_known(f"`python -m pgsteady catalog` has kept no fingerprint of {current}")
+    match = recognise(patient)
+    if match.exact and current in match.revisions:
+        return Answer(f"that of {current}")
+    return Answer("", (_stamped(current, match) if match.exact else _drifted(current, match),))
 
 
 def landed(patient: Patient) -> Answer:
     """Tell whether applied revisions' files are still those that were applied."""
     pending = {revision.id for revision in patient.status.pending}
     applied = [file for file in patient.script.walk_revisions() if file.revision not in pending]
-    recorded = landed_files(patient.audit)
+    hashes = landed_files(patient.audit)
     findings = []
     for file in applied:
         now = hashlib.sha256(Path(file.path).read_bytes()).hexdigest()
-        if recorded.get(file.revision, now) != now:
+        if hashes.get(file.revision, now) != now:
             findings.append(_edited(file.revision, Path(file.path), patient.audit))
-    unrecorded = [file.revision for file in applied if file.revision not in recorded]
+    unrecorded = [file.revision for file in applied if file.revision not in hashes]
     if unrecorded:
         reason = f"the audit has no record of {some(unrecorded)} being applied"
         return Answer(reason, tuple(findings), known=False)
@@ -126,17 +139,24 @@ def _unversioned(patient: Patient, status: Status) -> Finding:
     )
 
 
-def _misplaced(patient: Patient, status: Status) -> Iterator[Finding]:
-    """Find a version table that was stamped with what the schema is not."""
-    match = recognise(patient)
-    if match.exact and not set(match.revisions) & set(status.current):
-        yield Finding(
-            severity=Severity.ERROR,
-            code="wrong-version",
-            object=", ".join(status.current),
-            message=f"The version table says so, but it is not true. {match.told}",
-            cure=match.stamp(),
-        )
+def _stamped(current: str, match: Recognition) -> Finding:
+    return Finding(
+        severity=Severity.ERROR,
+        code="wrong-version",
+        object=current,
+        message=f"The version table says so, but it is not true. {match.told}",
+        cure=match.stamp(),
+    )
+
+
+def _drifted(current: str, match: Recognition) -> Finding:
+    return Finding(
+        severity=Severity.WARNING,
+        code="schema-drifted",
+        object=current,
+        message=f"Somebody changed the schema past the revisions. {match.told}",
+        cure="See what differs, and the SQL that mends it: python -m pgsteady check",
+    )
 
 
 def _edited(id_: str, path: Path, records: Sequence[Record]) -> Finding:

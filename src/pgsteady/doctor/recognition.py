@@ -34,8 +34,8 @@ class Recognition:
         """Say it in a sentence."""
         if not self.revisions:
             return (
-                "Which revision the schema is of is not known: no fingerprints are kept "
-                "(`python -m pgsteady catalog` records them)."
+                "Which revision it is of cannot be told: no fingerprints are kept; "
+                "`python -m pgsteady catalog` records them."
             )
         if self.exact:
             return f"The schema is exactly that of {' and '.join(self.revisions)}."

@@ -81,7 +81,7 @@ def test_nothing_is_found_in_a_healthy_project(
     assert examined.codes == []
     assert examined.detail("version").startswith(f"PostgreSQL {major}")
     unknown = [name for name, result in examined.results.items() if not result.answer.known]
-    assert unknown == ["disk"]
+    assert unknown == ["disk", "schema"]
     assert examined.detail("disk").endswith("GRANT pg_read_all_settings TO orion;")
 
 
@@ -93,6 +93,7 @@ def test_it_changes_nothing(project: Project, database: str, doctor: Doctor, sql
 
 
 def test_command_says_so_with_its_exit_code(healthy: Project, sql: Sql) -> None:
+    record(Loaded.load(healthy.ini))
     assert lasting(typed(healthy).stdout) == lasting(
         PAGE.read_text().partition("```text\n")[2].partition("```")[0]
     )
@@ -386,6 +387,13 @@ def test_a_version_that_was_stamped_and_is_not_true(healthy: Project, doctor: Do
     healthy.run("stamp", "head")
     finding = shown(doctor().only("wrong-version"))
     assert finding.cure == "alembic stamp 001_a && alembic upgrade head"
+
+
+def test_a_schema_that_drifted(healthy: Project, doctor: Doctor, sql: Sql) -> None:
+    record(Loaded.load(healthy.ini))
+    assert doctor().detail("schema") == "that of 002_b"
+    sql("ALTER TABLE b ADD COLUMN more int")
+    assert "but for table b (different)" in shown(doctor().only("schema-drifted")).message
 
 
 def test_a_landed_revision_that_was_edited(healthy: Project, doctor: Doctor) -> None:
