@@ -1,4 +1,9 @@
-"""Pages of the docs as a reader follows them: commands are typed, code goes where it is said to."""
+"""Pages of the docs as a reader follows them: commands are typed, code goes where it is said to.
+
+The first line of a block of code names its file, and where in it the code goes: nothing more
+for a new file, ``after: TEXT`` below that line, ``from: TEXT`` instead of all that begins with
+it. A ``diff`` is a file's name and the lines before (`` `` and ``-``) and after (`` `` and ``+``).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,10 +47,10 @@ class Block(NamedTuple):
         return "\n".join(line for line in lines if _bare(line) not in not_typed)
 
     @property
-    def destination(self) -> tuple[str, str] | None:
-        """The code's file, and the text after which it goes there; empty for a new file."""
-        found = re.match(r"# ([\w/.]+\.\w+)(?:, after: (.+))?\n", self.text)
-        return (found[1], found[2] or "") if found else None
+    def destination(self) -> tuple[str, str, str] | None:
+        """The code's file (or a pattern), and where in it: ``after`` or ``from`` which text."""
+        found = re.match(r"# ([\w/.*]+\.\w+)(?:, (after|from): (.+))?\n", self.text)
+        return (found[1], found[2] or self.language, found[3] or "") if found else None
 
     @property
     def code(self) -> str:
@@ -55,8 +60,27 @@ class Block(NamedTuple):
 
 def blocks(page: Path) -> list[Block]:
     """Return the page's fenced blocks, from top to bottom."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    return [Block(language, text) for language, text in found]
+    return blocks_of(page.read_text())
+
+
+def blocks_of(text: str) -> list[Block]:
+    """Return the fenced blocks of a part of a page, from top to bottom."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [Block(language, inner) for language, inner in found]
+
+
+def sections(page: Path, level: int) -> dict[str, str]:
+    """Return the text below each heading of that level, up to the next of it or above."""
+    found: dict[str, str] = {}
+    title, in_block = "", False
+    for line in page.read_text().splitlines(keepends=True):
+        in_block ^= line.startswith("```")
+        heading = None if in_block else re.match(rf"(#{{1,{level}}}) (.+)", line)
+        if heading:
+            title = heading[2] if len(heading[1]) == level else ""
+        elif title:
+            found[title] = found.get(title, "") + line
+    return found
 
 
 def _bare(line: str) -> str:
@@ -75,14 +99,18 @@ def typed_lines(page: Path) -> set[str]:
 
 def script(page: Path, not_typed: Collection[str]) -> str:
     """Return the page as one shell script, which puts the page's code in its places too."""
-    lines = ["set -euo pipefail", PRESUMED.get(page.name, "")]
-    for number, block in enumerate(blocks(page), 1):
-        lines.append(f"echo '== block {number} of {page.name}' >&2")
+    return "\n".join([PRESUMED.get(page.name, ""), *steps(blocks(page), not_typed)])
+
+
+def steps(parts: list[Block], not_typed: Collection[str]) -> Iterator[str]:
+    """Yield what follows these blocks in a shell that stands in the project's folder."""
+    yield "set -euo pipefail"
+    for number, block in enumerate(parts, 1):
+        yield f"echo '== block {number}' >&2"
         if block.language == "bash":
-            lines.append(block.commands(not_typed))
+            yield block.commands(not_typed)
         elif block.destination:
-            lines.append(shlex.join([sys.executable, __file__, *block.destination, block.code]))
-    return "\n".join(lines)
+            yield shlex.join([sys.executable, __file__, *block.destination, block.code])
 
 
 def copy_project(folder: Path) -> None:
@@ -100,17 +128,24 @@ def copy_project(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
-def put_in_place(name: str, after: str, code: str) -> None:
-    """Write a new file, or insert the code below ``after``, which must stand in the file once."""
-    file = Path(name)
-    if not after:
-        assert not file.exists(), f"{name} exists"
-        file.write_text(code)
+def put_in_place(pattern: str, how: str, place: str, code: str) -> None:
+    """Put code into the one file of that name; what it goes by must stand there once."""
+    if not place and how != "diff":
+        assert not Path(pattern).exists(), f"{pattern} exists"
+        Path(pattern).write_text(code)
         return
-    before, *behind = file.read_text().split(after)
-    assert len(behind) == 1, f"{after!r} stands {len(behind)} times in {name}"
-    rest = behind[0].removeprefix("\n")
-    file.write_text(f"{before}{after}\n{code}{rest}")
+    (file,) = Path().glob(pattern)
+    if how == "diff":
+        lines = [(line[:1], f"{line[1:]}\n") for line in code.splitlines()]
+        old = "".join(text for sign, text in lines if sign != "+")
+        new = "".join(text for sign, text in lines if sign != "-")
+    else:
+        old, new = place, code
+    before, *behind = file.read_text().split(old)
+    assert len(behind) == 1, f"{old!r} stands {len(behind)} times in {file}"
+    if how == "after":
+        new, behind = f"{place}\n{code}", [behind[0].removeprefix("\n")]
+    file.write_text(before + new + ("" if how == "from" else behind[0]))
 
 
 if __name__ == "__main__":

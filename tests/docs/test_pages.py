@@ -22,7 +22,12 @@ from api.cli import app
 from pgsteady.server import bundled
 
 COMMANDS_PAGE = next(page for page in PAGES if page.name == "commands.md")
-WITH_COMMANDS = [p for p in PAGES if any(block.language == "bash" for block in blocks(p))]
+WITH_COMMANDS = [
+    page
+    for page in PAGES
+    if page.name != "migrations.md" and any(block.language == "bash" for block in blocks(page))
+]
+"""All but migrations, whose parts are followed each by itself."""
 
 
 MAKE = 'make() { command make BIN="$BIN" -o .venv/runtime -o .venv/development "$@"; }'
