@@ -346,7 +346,7 @@ def test_command(two: Project, database: str, sql: Sql, capsys: pytest.CaptureFi
     last = records(database)[-1]
     assert audit_command(verify=True) == (
         0,
-        f"2 records, none changed. The last has hash {last.hash}.\n",
+        f"Records: 2, none changed. The last has hash {last.hash}.\n",
     )
     document = json.loads(audit_command(as_json=True)[1])
     assert document["records"][1]["sql_sha256"] == last.sql_sha256

@@ -53,7 +53,7 @@ def _print_verdict(records: Sequence[Record], broken: Breach | None) -> None:
     if broken:
         out.print(f"[bold red]Record {broken.number}[/]: {escape(broken.reason)}.")
     elif records:
-        out.print(f"{len(records)} records, none changed. The last has hash {records[-1].hash}.")
+        out.print(f"Records: {len(records)}, none changed. The last has hash {records[-1].hash}.")
     else:
         _print_history(records)
 
