@@ -62,8 +62,9 @@ def lint(project: Project, wanted: Sequence[str] = (), *, base: str | None = Non
         EnvironmentFault: squawk is not installed.
     """
     settings = _settings(project)
-    chosen = _chosen(project, wanted)
-    every = [read(project, script) for script in _in_order(project)]
+    scripts = _in_order(project)
+    chosen = _chosen(project, wanted) if wanted else {one.revision for one in scripts}
+    every = [read(project, script) for script in scripts]
     schema = Schema()
     found: list[tuple[str, Finding]] = []
     for revision in every:
@@ -212,8 +213,6 @@ def _in_order(project: Project) -> list[Script]:
 
 
 def _chosen(project: Project, wanted: Sequence[str]) -> set[str]:
-    if not wanted:
-        return {script.revision for script in _in_order(project)}
     found: set[str] = set()
     for name in wanted:
         first, colon, last = name.partition(":")
