@@ -48,6 +48,7 @@ def _equip(cluster: Cluster, password: str) -> None:
             password, ROLE, scope=cursor.connection, algorithm="scram-sha-256"
         )
         cursor.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD %s", (hashed,))
+        cursor.execute(f"GRANT pg_read_all_settings TO {ROLE}")  # doctor looks at the data's disk
         cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
     _add_vector(cluster)
 
