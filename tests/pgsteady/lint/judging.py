@@ -19,10 +19,14 @@ LOCK_TIMEOUT = {"lock_timeout_s": 5}
 """What env.py tells Alembic where pgsteady.env runs it."""
 
 
-def findings(case: Case) -> list[Finding]:
-    """Look at the case as at a revision that follows the corpus' schema."""
+def findings(case: Case, *, alone: bool = False) -> list[Finding]:
+    """Look at the case as at a revision that follows the corpus' schema.
+
+    ``alone``: nothing is known of what the revisions before it have made.
+    """
     schema = Schema()
-    for sql in ((CORPUS / "schema.sql").read_text(), case.earlier or ""):
+    known = [] if alone else [(CORPUS / "schema.sql").read_text(), case.earlier or ""]
+    for sql in known:
         schema.begin_revision()
         for statement in parse(sql):
             schema.apply(statement)
@@ -37,8 +41,8 @@ def statements(case: Case) -> list[Statement]:
     return parse(case.sql, 3, None if case.autocommit else 0)
 
 
-def alarmed(case: Case) -> bool:
-    return any(finding.severity != Severity.INFO for finding in findings(case))
+def alarmed(case: Case, *, alone: bool = False) -> bool:
+    return any(finding.severity != Severity.INFO for finding in findings(case, alone=alone))
 
 
 def squawk_says(case: Case) -> set[str]:

@@ -73,12 +73,15 @@ RULES = (
 
 
 VOLATILE = {
-    "clock_timestamp", "gen_random_uuid", "nextval", "random", "random_normal", "setseed",
-    "setval", "statement_timestamp_volatile", "timeofday", "uuid_generate_v1",
-    "uuid_generate_v1mc", "uuid_generate_v4", "uuidv4", "uuidv7", "gen_random_bytes",
-    "txid_current", "pg_current_xact_id",
+    "array_sample", "array_shuffle", "clock_timestamp", "currval", "gen_random_uuid", "lastval",
+    "nextval", "random", "random_normal", "set_config", "setval", "timeofday", "uuidv4", "uuidv7",
+    # uuid-ossp and pgcrypto
+    "uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4", "gen_random_bytes", "gen_salt",
 }  # fmt: skip
-"""Functions of PostgreSQL, uuid-ossp and pgcrypto that give each row its own value."""
+"""Functions that give each row its own value, and that a default may hold.
+
+From ``pg_proc.provolatile`` of PostgreSQL 18, and the scripts of the two extensions.
+"""
 
 
 def check_added_columns(statement: Statement, schema: Schema) -> Iterator[Hit]:
