@@ -190,8 +190,8 @@ class _Connection(MockConnection):
         super().__init__(postgresql.dialect(paramstyle="named"), self.execute)  # type: ignore[no-untyped-call]
         self._recorder = recorder
 
-    def execute(self, statement: Any, *_: Any, **__: Any) -> _Rows:  # type: ignore[override]
-        """Take a statement as if it were executed."""
+    def execute(self, statement: Any, parameters: Any = None, *_: Any) -> _Rows:
+        """Take a statement as if it were executed; offline nobody sends ``parameters``."""
         if isinstance(statement, str):
             self._recorder.note("bare-string", statement.strip())
             sql = statement
@@ -200,6 +200,8 @@ class _Connection(MockConnection):
         else:
             how = {"render_postcompile": True}
             sql = str(statement.compile(dialect=self.dialect, compile_kwargs=how))
+        if parameters:
+            self._recorder.note("needs-database", sql)
         self._recorder.write(_BOUND.sub("NULL", sql))
         return _Rows(self._recorder, sql)
 

@@ -112,6 +112,28 @@ def test_data_change_that_reads_is_reported_and_no_crash(look: Look) -> None:
     assert {"needs-database", "drop-column"} <= codes(found)
 
 
+def test_values_sent_beside_the_sql_are_not_in_a_script(look: Look) -> None:
+    update = "op.get_bind().execute(sa.text('UPDATE users SET name = {} WHERE id = 1'){})"
+    assert "needs-database" in codes(look(update.format(":name", ", {'name': 'x'}")))
+    assert not codes(look(update.format("\\'x\\'", "")))
+
+
+def test_enum_that_loses_a_value(look: Look, toy: Toy) -> None:
+    toy.revision(
+        "001_users",
+        "op.execute(\"CREATE TYPE mood AS ENUM ('sad', 'glad')\")\n"
+        "    op.execute('CREATE TABLE users (mood mood)')",
+    )
+    swap = (
+        "op.execute('ALTER TYPE mood RENAME TO old_mood')\n"
+        '    op.execute("CREATE TYPE mood AS ENUM ({})")\n'
+        "    op.execute('ALTER TABLE users ALTER mood TYPE mood USING mood::text::mood')"
+    )
+    found = {one.code: one.message for one in look(swap.format("'glad', 'calm'"))}
+    assert found["enum-value-removed"].startswith("sad:")
+    assert "enum-value-removed" not in codes(look(swap.format("'glad', 'calm', 'sad'")))
+
+
 def test_inspector_needs_the_database(look: Look) -> None:
     found = look("sa.inspect(op.get_bind()).get_table_names()")
     assert codes(found) == {"needs-database"}
@@ -223,6 +245,7 @@ def test_long_id_where_the_version_table_is_narrow(toy: Toy) -> None:
     assert "long-revision-id" not in codes(lint(Project.load(toy.ini)).findings)
     env = toy.folder / "alembic" / "env.py"
     env.write_text("from alembic import context\ncontext.configure(dialect_name='postgresql')\n")
+    assert "one-transaction" in codes(lint(Project.load(toy.ini)).findings)
     assert "long-revision-id" in codes(lint(Project.load(toy.ini)).findings)
 
 

@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 
 from pgsteady.lint.hit import Hit
 from pgsteady.lint.reading import Revision
-from pgsteady.lint.rule import ERROR, WARNING, Rule
+from pgsteady.lint.rule import ERROR, INFO, WARNING, Rule
 from pgsteady.project import Project
 
 RULES = (
@@ -28,6 +28,13 @@ RULES = (
         ERROR,
         "`alembic upgrade head` refuses to choose",
         "alembic merge heads",
+    ),
+    Rule(
+        "one-transaction",
+        INFO,
+        "all pending revisions run in one transaction, so the first one's locks are kept until the "
+        "last is done, and what needs another transaction gets none",
+        "context.configure(transaction_per_migration=True)",
     ),
     Rule(
         "duplicate-number",
@@ -72,6 +79,8 @@ def check_history(
     if len(heads) > 1:
         yield None, Hit("several-heads", ", ".join(sorted(heads)))
     wide = "lock_timeout_s" in project.options  # pgsteady.env widens the version table
+    if not project.options.get("transaction_per_migration"):
+        yield None, Hit("one-transaction", "env.py")
     for revision in revisions:
         if len(revision.id) > ALEMBICS_WIDTH and not wide:
             yield revision, Hit("long-revision-id", revision.id, f"{len(revision.id)} characters")

@@ -20,8 +20,9 @@ RULES = (
     Rule(
         "needs-database",
         WARNING,
-        "it asks the database while it runs, so `alembic upgrade --sql` fails or leaves it out",
-        "write it as one statement for op.execute(), or test context.is_offline_mode()",
+        "it reads from the database, or sends values beside its SQL, while it runs, so "
+        "`alembic upgrade --sql` fails or writes a script that does",
+        "write it as one whole statement for op.execute(), or test context.is_offline_mode()",
     ),
     Rule(
         "cannot-run",

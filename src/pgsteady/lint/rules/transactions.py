@@ -72,12 +72,6 @@ RULES = (
         "the type is new there)",
         "add it in a revision of its own, released before the one that uses it",
     ),
-    Rule(
-        "enum-value-removed",
-        ERROR,
-        "it fails if a row, a default, an index or a view still uses the value",
-        "use text with a CHECK, or move all uses away in an earlier revision",
-    ),
 )
 
 
@@ -239,16 +233,11 @@ def _not_analyzed(statements: Sequence[Statement], schema: Schema) -> Iterator[P
 
 def _enums(statements: Sequence[Statement]) -> Iterator[Placed]:
     added: dict[str, tuple[str, int | None]] = {}
-    made, renamed = set(), set()
+    made = set()
     for statement in statements:
         tree = statement.tree
         if statement.kind == "create_enum_stmt":
-            name = dotted(tree["type_name"])
-            made.add(name)
-            if name in renamed:
-                yield statement, Hit("enum-value-removed", name)
-        elif statement.kind == "rename_stmt" and tree.get("rename_type") == "OBJECT_TYPE":
-            renamed.add(dotted(tree["object"].get("list", {}).get("items", [])))
+            made.add(dotted(tree["type_name"]))
         elif statement.kind == "alter_enum_stmt" and not tree.get("old_val"):
             name = dotted(tree["type_name"])
             if name not in made and statement.transaction is not None:

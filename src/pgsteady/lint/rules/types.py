@@ -23,6 +23,12 @@ RULES = (
         IN_STEPS,
     ),
     Rule(
+        "enum-value-removed",
+        ERROR,
+        "it fails if a row, a default, an index or a view still uses the value",
+        "use text with a CHECK, or move all uses away in an earlier revision",
+    ),
+    Rule(
         "type-may-rewrite",
         WARNING,
         "which type it has is not known here: unless both are stored alike, the table is rewritten "
@@ -58,6 +64,8 @@ def check_types(statement: Statement, schema: Schema) -> Iterator[Hit]:
         old = known.type if known else None
         detail = f"{written(old)} to {written(new)}" if old else f"to {written(new)}"
         place = f"{table}.{name}"
+        if old and (lost := _lost_values(schema, old, new)):
+            yield Hit("enum-value-removed", place, ", ".join(lost))
         if old and old.name == new.name in VECTORS and old.modifiers != new.modifiers:
             if new.modifiers and old.modifiers:
                 yield Hit("vector-dimension-changed", place, detail)
@@ -72,6 +80,13 @@ def check_types(statement: Statement, schema: Schema) -> Iterator[Hit]:
             or _in_utc(schema, old, new)
         ):
             yield Hit("type-rewrites", place, detail)
+
+
+def _lost_values(schema: Schema, old: Type, new: Type) -> list[str]:
+    """Return the values of an enum that the other, which takes its place, has not."""
+    if old.name not in schema.enums or new.name not in schema.enums:
+        return []
+    return [value for value in schema.enums[old.name] if value not in schema.enums[new.name]]
 
 
 def _plain(schema: Schema, type_: Type) -> Type:
