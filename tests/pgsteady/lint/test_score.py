@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from judging import alarmed, score, squawk_says
-from observe import cases, labels
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from judging import alarmed, findings, score, squawk_says
+from observe import Case, cases, labels
 
 from pgsteady.lint.rules import RULES
 from pgsteady.lint.squawk import OURS, UNWANTED
@@ -42,6 +46,23 @@ def test_revision_of_which_nothing_before_is_known() -> None:
     """Less is told apart then, but nothing fails, and what is unknown is taken for dangerous."""
     result = score("cases", {case.name: alarmed(case, alone=True) for case in cases()})
     assert len(result.found) >= 0.9 * (len(result.found) + len(result.missed)), result.missed
+
+
+@given(
+    chosen=st.lists(st.sampled_from(cases()), min_size=1, max_size=4),
+    alone=st.booleans(),
+    autocommit=st.booleans(),
+)
+@settings(max_examples=60)
+def test_any_statements_in_any_order_are_judged(
+    chosen: list[Case], alone: bool, autocommit: bool
+) -> None:
+    """Nothing fails where statements meet objects that others dropped, made or renamed."""
+    sql = "; ".join(case.sql for case in chosen)
+    for finding in findings(replace(chosen[0], sql=sql, autocommit=autocommit), alone=alone):
+        assert finding.line in {None, 3}
+        assert finding.object
+        assert finding.message
 
 
 def test_every_rule_of_squawk_left_to_ours_has_one() -> None:
