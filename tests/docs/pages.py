@@ -29,7 +29,6 @@ NOT_TYPED = {
 """Lines of the docs that are not typed here, and why."""
 
 PRESUMED = {
-    "corrections.md": "alembic upgrade head",
     "embedded-database.md": "alembic upgrade head",
 }
 """What the reader of a page has done before."""

@@ -93,6 +93,20 @@ def test_what_is_not_typed_is_shown_to_readers(line: str) -> None:
     assert any(line in typed_lines(page) for page in PAGES)
 
 
+def anchors(page: Path) -> set[str]:
+    """Return what a link to a heading of the page ends in, as GitHub makes it."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for name, anchor in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", page.read_text()):
+        target = (page.parent / name) if name else page
+        assert target.exists(), name
+        assert not anchor or anchor in anchors(target), f"{name}#{anchor}"
+
+
 def names(command: Any, path: tuple[str, ...] = ("nano-os",)) -> Iterator[str]:
     """Yield every command that does something, as it is typed."""
     if isinstance(command, TyperGroup):
