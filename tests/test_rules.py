@@ -152,7 +152,7 @@ def anchors(page: Path) -> set[str]:
 
 def imports_of_a_conftest(files: Iterable[Path]) -> list[str]:
     """Several modules have that name; which one is imported depends on the order of the tests."""
-    pattern = re.compile(r"^\s*(from|import) conftest\b", re.MULTILINE)
+    pattern = re.compile(r"^(from|import) conftest\b", re.MULTILINE)
     return [file.name for file in files if pattern.search(file.read_text())]
 
 
