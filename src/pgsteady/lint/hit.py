@@ -10,7 +10,10 @@ from pgsteady.lint.sql import Statement
 
 
 class Hit(NamedTuple):
-    """A rule's code, the object that it is about, and what the rule cannot know beforehand."""
+    """A rule's code, the object that it is about, and what the rule cannot know beforehand.
+
+    No object is the revision itself.
+    """
 
     code: str
     object: str

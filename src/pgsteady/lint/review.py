@@ -93,9 +93,9 @@ def look_at(revision: Revision, schema: Schema, options: Any) -> Iterator[Findin
     placed += check_downgrade(statements, revision.downgrade.statements)
     if "lock_timeout_s" not in options and "lock_timeout" not in schema.settings:
         waiting = [s for s in statements if s.transaction is not None and locks(s, schema)]
-        placed += [(s, Hit("no-lock-timeout", "revision")) for s in waiting[:1]]
+        placed += [(s, Hit("no-lock-timeout", "")) for s in waiting[:1]]
     for statement, hit in placed:
-        yield finding(hit, revision.path, statement.line)
+        yield finding(hit._replace(object=hit.object or revision.id), revision.path, statement.line)
     for hit in check_one_change(statements, schema):
         yield finding(hit, revision.path, None)
     yield from _of_the_file(revision)
@@ -164,7 +164,7 @@ def _of_squawk(revision: Revision) -> Iterator[Finding]:
             yield Finding(
                 severity=severity,
                 code=f"squawk-{entry['rule_name']}",
-                object=relation(statement.tree.get("relation")) or "statement",
+                object=relation(statement.tree.get("relation")) or revision.id,
                 message=entry["message"],
                 cure=entry.get("help") or "",
                 file=revision.path,
@@ -197,7 +197,10 @@ def _settings(project: Project) -> dict[str, Any]:
     file = project.ini.with_name("pyproject.toml")
     if not file.exists():
         return {}
-    tool = tomllib.loads(file.read_text()).get("tool", {})
+    try:
+        tool = tomllib.loads(file.read_text()).get("tool", {})
+    except tomllib.TOMLDecodeError as error:
+        raise ProjectUnreadable(f"{file}: {error}") from error
     settings: dict[str, Any] = tool.get("pgsteady", {}).get("lint", {})
     return settings
 

@@ -141,4 +141,4 @@ def check_alone(statement: Statement, schema: Schema) -> Iterator[Hit]:
     if any(one.get("concurrent") for one in detached):
         what = "DETACH PARTITION CONCURRENTLY"
     if what and statement.transaction is not None:
-        yield Hit("cannot-run-in-transaction", relation(tree.get("relation")) or "revision", what)
+        yield Hit("cannot-run-in-transaction", relation(tree.get("relation")), what)

@@ -186,7 +186,7 @@ def _autocommit(statements: Sequence[Statement]) -> Iterator[Placed]:
     alone = [one for one in statements if one.transaction is None]
     beside = [one for one in statements if one.transaction is not None]
     if alone and any(one.kind != "variable_set_stmt" for one in beside):
-        yield alone[0], Hit("autocommit-mixed", "revision")
+        yield alone[0], Hit("autocommit-mixed", "")
 
 
 def _interrupted(statements: Sequence[Statement]) -> Iterator[Placed]:
