@@ -128,7 +128,10 @@ def _mends(project: Project, engine: Engine) -> Iterator[MendOp]:
         transaction.rollback()
     scope = Scope(project, default)
     live, models = in_terms_of_models(scope, live, models)
-    for difference in model_differences(scope, live, models):
+    with engine.connect() as connection, connection.begin() as transaction:
+        found = model_differences(connection, scope, live, models)
+        transaction.rollback()
+    for difference in found:
         yield MendOp(
             judge(difference, live, models, by=MODELS),
             difference,

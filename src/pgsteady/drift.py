@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sqlalchemy import Connection
+
 from pgsteady.allowed import allowances, reason_for
 from pgsteady.catalog import Catalog
 from pgsteady.compare import Difference, differences
@@ -19,6 +21,7 @@ from pgsteady.judgement import SchemaFinding, judge
 from pgsteady.live import read_live
 from pgsteady.project import Project
 from pgsteady.replay import Surroundings, replay
+from pgsteady.reread import read_again
 from pgsteady.scope import Scope
 from pgsteady.scratch import built
 from pgsteady.status import Status, read_status
@@ -66,25 +69,39 @@ def check(project: Project) -> Report:
         ModelsFailed: the models cannot be built for comparison.
         WrongAllowance: the allow-list cannot be used.
     """
+    with connect(project.database()) as connection:
+        with connection.begin() as transaction:
+            status = read_status(project, connection)
+            surroundings = Surroundings.of(connection)
+            live = read_live(project, connection, surroundings.default_schema)
+            models = built(connection, project.metadata, surroundings.default_schema)
+            transaction.rollback()
+        return _report(project, connection, status, surroundings, live, models)
+
+
+def _report(
+    project: Project,
+    connection: Connection,
+    status: Status,
+    surroundings: Surroundings,
+    live: Catalog,
+    models: Catalog,
+) -> Report:
     allowed = allowances(project.ini)
-    with connect(project.database()) as connection, connection.begin() as transaction:
-        status = read_status(project, connection)
-        surroundings = Surroundings.of(connection)
-        live = read_live(project, connection, surroundings.default_schema)
-        models = built(connection, project.metadata, surroundings.default_schema)
-        transaction.rollback()
     scope = Scope(project, surroundings.default_schema)
     report = Report(status)
     drift = [*_unknown(status), *invalid_of_the_application(scope, live)]
     try:
         if status.current or any(key.kind == "table" for key in live):
-            drift += compared_with_revisions(scope, live, _replayed(project, status, surroundings))
+            revisions = _replayed(project, status, surroundings)
+            drift += compared_with_revisions(connection, scope, live, revisions)
     except (ReplayFailed, ClusterError) as error:
         report.not_compared.append(f"drift ({ONLY_IN_REVISIONS}): {error}")
     pending: list[SchemaFinding] = []
     if project.metadata:
         known = {_gist(finding) for finding in drift}
-        pending = [f for f in compared_with_models(scope, live, models) if _gist(f) not in known]
+        found = compared_with_models(connection, scope, live, models)
+        pending = [finding for finding in found if _gist(finding) not in known]
     else:
         report.not_compared.append("the models: env.py gives Alembic no target_metadata")
     for findings, into in ((drift, report.drift), (pending, report.pending)):
@@ -97,10 +114,12 @@ def check(project: Project) -> Report:
     return report
 
 
-def compared_with_models(scope: Scope, live: Catalog, models: Catalog) -> list[SchemaFinding]:
+def compared_with_models(
+    connection: Connection, scope: Scope, live: Catalog, models: Catalog
+) -> list[SchemaFinding]:
     """Return in what the live database is not what the models say."""
     live, models = in_terms_of_models(scope, live, models)
-    found = model_differences(scope, live, models)
+    found = model_differences(connection, scope, live, models)
     return [judge(difference, live, models, by=MODELS) for difference in found]
 
 
@@ -112,13 +131,16 @@ def in_terms_of_models(scope: Scope, live: Catalog, models: Catalog) -> tuple[Ca
     )
 
 
-def model_differences(scope: Scope, live: Catalog, models: Catalog) -> list[Difference]:
+def model_differences(
+    connection: Connection, scope: Scope, live: Catalog, models: Catalog
+) -> list[Difference]:
     """Return how the two differ, but for names that the models leave to PostgreSQL."""
-    return [
+    found = [
         difference
         for difference in differences(live, models)
         if difference.change != "renamed" or scope.names_in_models(difference.key)
     ]
+    return read_again(connection, found, live, models)
 
 
 def _replayed(project: Project, status: Status, surroundings: Surroundings) -> Catalog:
@@ -129,15 +151,15 @@ def _replayed(project: Project, status: Status, surroundings: Surroundings) -> C
     return replay(project, status.current, surroundings)
 
 
-def compared_with_revisions(scope: Scope, live: Catalog, revisions: Catalog) -> list[SchemaFinding]:
+def compared_with_revisions(
+    connection: Connection, scope: Scope, live: Catalog, revisions: Catalog
+) -> list[SchemaFinding]:
     """Return in what the live database is not what the revisions made."""
     live = scope.of_live(live, {key.schema for key in revisions} | scope.schemas_of_models)
     revisions = {key: facts for key, facts in revisions.items() if scope.includes(key, facts)}
-    return [
-        judge(difference, live, revisions, by=REVISIONS)
-        for difference in differences(live, revisions)
-        if not _is_an_administrators(difference, live)
-    ]
+    found = [d for d in differences(live, revisions) if not _is_an_administrators(d, live)]
+    remaining = read_again(connection, found, live, revisions)
+    return [judge(difference, live, revisions, by=REVISIONS) for difference in remaining]
 
 
 def _is_an_administrators(difference: Difference, live: Catalog) -> bool:

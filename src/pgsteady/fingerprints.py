@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -28,6 +29,15 @@ _CIRCUMSTANCES = {
 _ELSEWHERE = {"event trigger", "extension", "publication", "schema"}
 """Kinds that administrators make."""
 
+_VERBATIM = {"comment", "column comments", "labels", "type"}
+
+_BRACKETS_AND_CASTS = re.compile(
+    r"""[()\s] | ::(?:"[^"]+"|[\w.])+
+    (?:\ varying|\ precision|\ with(?:out)?\ time\ zone)? (?:\([\d,]+\))? (?:\[\])*""",
+    re.VERBOSE,
+)
+"""What a restored dump may have elsewhere in an expression: see :mod:`pgsteady.reread`."""
+
 _DIGITS = 16
 
 
@@ -37,12 +47,17 @@ def fingerprint(catalog: Catalog) -> Fingerprint:
     for key, facts in catalog.items():
         if key.kind not in _ELSEWHERE:
             whole = key if not key.table else key._replace(kind="table", table="", name=key.table)
-            lasting = sorted((f, text) for f, text in facts.items() if f not in _CIRCUMSTANCES)
+            lasting = sorted((f, _bare(f, text)) for f, text in facts.items())
+            lasting = [(f, text) for f, text in lasting if f not in _CIRCUMSTANCES]
             said.setdefault(str(whole), []).append(json.dumps([key, lasting], ensure_ascii=False))
     return {
         name: hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:_DIGITS]
         for name, lines in sorted(said.items())
     }
+
+
+def _bare(fact: str, text: str) -> str:
+    return text if fact in _VERBATIM else _BRACKETS_AND_CASTS.sub("", text)
 
 
 def live_fingerprint(project: Project, connection: Connection) -> Fingerprint:

@@ -53,7 +53,7 @@ class Live:
             Scope(self.project, "public"),
             read_live(self.project, self.connection, "public"),
         )
-        found = compared_with_revisions(scope, live, self.revisions)
+        found = compared_with_revisions(self.connection, scope, live, self.revisions)
         return [*found, *invalid_of_the_application(scope, live)]
 
     def against_models(self) -> list[SchemaFinding]:
@@ -61,7 +61,7 @@ class Live:
             Scope(self.project, "public"),
             read_live(self.project, self.connection, "public"),
         )
-        return compared_with_models(scope, live, self.models)
+        return compared_with_models(self.connection, scope, live, self.models)
 
 
 def live_schema(server: Any, ini: Path, url: str, fill: str) -> Live:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -15,8 +16,13 @@ from foreign_project import ForeignProject
 from toy import Project as ToyProject
 from typer.testing import CliRunner, Result
 
+from pgsteady import backup
 from pgsteady.cli.app import app
+from pgsteady.connection import connect
 from pgsteady.errors import ModelsFailed, WrongAllowance
+from pgsteady.fingerprints import live_fingerprint
+from pgsteady.project import Project
+from pgsteady.url import parse
 
 FreshDatabase = Callable[..., str]
 
@@ -104,6 +110,45 @@ def test_what_is_nobodys_drift(project: ToyProject, database: str) -> None:
     run_sql(database, "CREATE INDEX ix_hnsw__m ON a USING hnsw (v vector_l2_ops)")
     run_sql(database, "CREATE TABLE IF NOT EXISTS pgsteady.anything (id int)")
     assert check(project) == (0, [], [])
+
+
+RESTORED = """
+people = Table("people", metadata,
+    Column("id", sa.Integer, primary_key=True),
+    Column("role", sa.String(20), server_default="a"),
+    Column("shown", sa.Boolean, Computed("role IN ('a', 'b')", persisted=True)),
+    sa.CheckConstraint("role IN ('a', 'b')", name="role"),
+    sa.CheckConstraint("id BETWEEN 1 AND 9 AND id BETWEEN 2 AND 8", name="id"),
+)
+Index("ix_people_role", people.c.id, postgresql_where=people.c.role.in_(["a", "b"]))
+"""
+
+
+def test_a_restored_dump_is_the_same_schema(
+    project: ToyProject, database: str, fresh_database: FreshDatabase, monkeypatch: Any
+) -> None:
+    """PostgreSQL writes some expressions otherwise once it has read what it wrote."""
+    project.models(RESTORED)
+    project.generate("first")
+    project.run("upgrade", "head")
+    dump, copy = project.folder / "all.sql", fresh_database()
+    backup.dump(parse(database, "the test"), dump)
+    backup.load(parse(copy, "the test"), dump)
+    before = fingerprint_of(project, database)
+    monkeypatch.setenv("DATABASE_URL", copy)
+    assert check(project) == (0, [], [])
+    assert "No new upgrade operations" in project.run("check")
+    assert fingerprint_of(project, copy) == before
+    run_sql(copy, "ALTER TABLE people DROP CONSTRAINT ck_people_role")
+    run_sql(copy, "ALTER TABLE people ADD CONSTRAINT ck_people_role CHECK (role IN ('a', 'c'))")
+    code, drift, _ = check(project)
+    assert (code, [found["code"] for found in drift]) == (1, ["constraint-definition"])
+    assert fingerprint_of(project, copy) != before
+
+
+def fingerprint_of(project: ToyProject, url: str) -> dict[str, str]:
+    with connect(parse(url, "the test")) as connection:
+        return live_fingerprint(Project.load(project.ini), connection)
 
 
 def test_an_unknown_revision_is_named(project: ToyProject, database: str) -> None:
