@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from itertools import count
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg2
 import pytest
-from pages import NOT_TYPED, PAGES, blocks_of, copy_project, sections, steps
-
-from catalog import snapshot
-from pgsteady.server import bundled
+from pages import blocks_of
+from reader import CHAPTERS, SECTIONS, Reader
 
 if TYPE_CHECKING:
     from servers import ExternalServer
 
-PAGE = next(page for page in PAGES if page.name == "migrations.md")
-PARTS = sections(PAGE, 2)
 RECIPES = {
-    title: text for title, text in sections(PAGE, 3).items() if f"### {title}\n" in PARTS["Recipes"]
+    title: text for title, text in SECTIONS.items() if f"### {title}\n" in CHAPTERS["Recipes"]
 }
 SERVERS = [pytest.param(16, marks=pytest.mark.slow), 18]
 
@@ -35,7 +24,7 @@ BEFORE = {"A new embedding model": "nano-os embed run"}
 LOSES = {"Drop a column", "Drop a table", "A new embedding model"}
 """Recipes that lose rows or values, as they say."""
 
-TAKE_LONG = {"Change a type", "A new embedding model"}
+TAKE_LONG = {"Add a foreign key", "Rename a column", "Change a type", "A new embedding model"}
 
 HOLDS = {
     "Add a column with a default": "SELECT bool_and(NOT email_verified) FROM users",
@@ -74,115 +63,6 @@ END $$
 """Thirty more rows for each, so that batches are several."""
 
 
-class Reader:
-    """Who stands in a copy of the project, in whose database crystals are."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self.folder = folder
-        self.url = url
-        programs = [Path(sys.executable).parent, bundled().root / "bin", "/usr/bin", "/bin"]
-        self.environment = {
-            "PATH": ":".join(map(str, programs)),
-            "HOME": os.environ["HOME"],
-            "LANG": "C.UTF-8",
-            "PYTHONPATH": str(folder / "src"),
-            "NANO_OS_HOME": str(folder / "home"),
-            "DATABASE_URL": url,
-        }
-        copy_project(folder)
-
-    def type(self, *lines: str, exits: int = 0) -> str:
-        """Type lines into a shell and return what it printed, errors too."""
-        done = subprocess.run(
-            ["/bin/bash", "-ec", "\n".join(lines)],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == exits, done.stdout[-4000:]
-        assert "Traceback" not in done.stdout
-        return done.stdout
-
-    def follow(self, text: str) -> str:
-        """Do what a part of the page says."""
-        return self.type(*steps(blocks_of(text), NOT_TYPED))
-
-    def revisions(self) -> list[str]:
-        """Return the ids of the revisions, in the order of their names."""
-        return sorted(file.stem for file in (self.folder / "alembic/versions").glob("*.py"))
-
-    def sql(self, statement: str) -> list[tuple[object, ...]]:
-        with closing(psycopg2.connect(self.url)) as connection, connection:
-            cursor = connection.cursor()
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-    def catalog(self) -> set[str]:
-        """Return what the schema is, without the indexes that come and go with a model."""
-        with closing(psycopg2.connect(self.url)) as connection, connection.cursor() as cursor:
-            return {line for line in snapshot(cursor) if "_hnsw__" not in line}
-
-    def rows(self) -> list[object]:
-        """Return a digest of each table's rows, whatever the order of columns."""
-        digest = "md5(string_agg(to_jsonb(t)::text, '' ORDER BY to_jsonb(t)::text))"
-        return [
-            (table, self.sql(f"SELECT count(*), {digest} FROM {table} t"))
-            for (table,) in self.sql("SELECT relname FROM pg_stat_user_tables ORDER BY 1")
-            if table not in {"alembic_version", "audit"}
-        ]
-
-
-@pytest.fixture(scope="session")
-def filled(external_server: Callable[[int], ExternalServer]) -> Callable[[int], str]:
-    """Return a function that gives the name of a template at head, filled with crystals."""
-    made: dict[int, str] = {}
-
-    def template(major: int) -> str:
-        if major not in made:
-            server = external_server(major)
-            made[major] = server.create("crystals")
-            programs = Path(sys.executable).parent
-            for command in (
-                [programs / "alembic", "upgrade", "head"],
-                [programs / "nano-os", "structures", "import", "examples/crystals"],
-            ):
-                subprocess.run(
-                    command,
-                    cwd=PAGE.parents[1],
-                    env=os.environ | {"DATABASE_URL": server.url(made[major])},
-                    check=True,
-                    capture_output=True,
-                )
-        return made[major]
-
-    return template
-
-
-NUMBERS = count()
-
-
-@pytest.fixture
-def reader(
-    request: pytest.FixtureRequest,
-    filled: Callable[[int], str],
-    external_server: Callable[[int], ExternalServer],
-    tmp_path: Path,
-) -> Iterator[Reader]:
-    from servers import NEWEST, ROLE  # a plug-in, which pytest imports itself
-
-    major = getattr(request, "param", NEWEST)
-    server, name = external_server(major), f"reader_{next(NUMBERS)}"
-    template = filled(major)
-    with server.cluster.session() as cursor:
-        cursor.execute(f'CREATE DATABASE "{name}" OWNER {ROLE} TEMPLATE "{template}"')
-    yield Reader(tmp_path, server.url(name))
-    server.drop(name)
-
-
 @pytest.mark.parametrize("reader", SERVERS, indirect=True)
 @pytest.mark.parametrize(
     "recipe",
@@ -210,8 +90,24 @@ def test_recipe(recipe: str, reader: Reader) -> None:
         assert reader.sql(HOLDS[recipe]) == [(True,)]
 
 
+@pytest.mark.slow
+def test_renamed_column_is_equal_under_both_names(reader: Reader) -> None:
+    """While old and new code run at the same time, whichever of them writes."""
+    reader.follow(RECIPES["Rename a column"].partition("**Release**")[0])
+    reader.type("alembic upgrade head")
+    reader.sql("UPDATE structures SET source_name = 'by old code' WHERE name = 'Halite'")
+    reader.sql("UPDATE structures SET source_file = 'by new code' WHERE name = 'Gold'")
+    reader.sql("UPDATE structures SET source_file = NULL WHERE name = 'Silver'")
+    written = "SELECT DISTINCT source_name, source_file FROM structures WHERE name IN {} ORDER BY 1"
+    assert reader.sql(written.format("('Halite', 'Gold', 'Silver')")) == [
+        ("by new code", "by new code"),
+        ("by old code", "by old code"),
+        (None, None),
+    ]
+
+
 def test_recipes_stand_in_the_tables_above() -> None:
-    assert set(BEFORE) | LOSES | set(HOLDS) <= set(RECIPES)
+    assert set(BEFORE) | LOSES | TAKE_LONG | set(HOLDS) <= set(RECIPES)
 
 
 def test_set_up_by_an_administrator(
@@ -220,7 +116,7 @@ def test_set_up_by_an_administrator(
     from servers import NEWEST
 
     server = external_server(NEWEST)
-    by_administrator, by_reader = blocks_of(sections(PAGE, 3)["A server of your own"])
+    by_administrator, by_reader = blocks_of(SECTIONS["A server of your own"])
     here = {"orion": "reader", "localhost:5432": f"127.0.0.1:{server.port}"}
     sql, typed = (replace_all(block.text, here) for block in (by_administrator, by_reader))
     in_postgres, in_database = sql.split("\\connect reader_db\n")
@@ -244,12 +140,12 @@ def test_set_up_of_the_embedded_database(server_folder: Path, tmp_path: Path) ->
     reader = Reader(tmp_path, "")
     del reader.environment["DATABASE_URL"]
     reader.environment["NANO_OS_HOME"] = str(server_folder)
-    reader.follow(sections(PAGE, 3)["The embedded database"])
+    reader.follow(SECTIONS["The embedded database"])
     reader.type("nano-os db stop")
 
 
 def test_daily(reader: Reader) -> None:
-    reader.follow(PARTS["Daily"])
+    reader.follow(CHAPTERS["Daily"])
     assert (reader.folder / "before.dump").stat().st_size > 0
 
 
@@ -259,133 +155,6 @@ def replace_all(text: str, words: dict[str, str]) -> str:
     return text
 
 
-# Troubleshooting
-
-
-def server_down(reader: Reader) -> Iterator[str]:
-    from servers import free_port
-
-    url = reader.environment["DATABASE_URL"]
-    reader.environment["DATABASE_URL"] = re.sub(r":\d+/", f":{free_port()}/", url)
-    yield "alembic current"
-    reader.environment["DATABASE_URL"] = url
-
-
-def wrong_password(reader: Reader) -> Iterator[str]:
-    url = reader.environment["DATABASE_URL"]
-    reader.environment["DATABASE_URL"] = re.sub(r"orion:[^@]+@", "orion:wrong@", url)
-    yield "alembic current"
-    reader.environment["DATABASE_URL"] = url
-
-
-def new_revision(reader: Reader) -> Path:
-    reader.type('alembic revision -m "note where measured"')
-    (file,) = (reader.folder / "alembic/versions").glob("*_note_where_measured.py")
-    return file
-
-
-def behind(reader: Reader) -> Iterator[str]:
-    new_revision(reader)
-    yield 'alembic revision --autogenerate -m "more"'
-
-
-def ahead(reader: Reader) -> Iterator[str]:
-    file = new_revision(reader)
-    reader.type("alembic upgrade head")
-    moved = file.rename(reader.folder / file.name)
-    yield "alembic upgrade head"
-    moved.rename(file)
-
-
-def version_lost(reader: Reader) -> Iterator[str]:
-    reader.sql("DELETE FROM alembic_version")
-    yield "alembic upgrade head"
-
-
-def two_heads(reader: Reader) -> Iterator[str]:
-    reader.type(
-        'alembic revision -m "note who measured"',
-        'alembic revision -m "note when measured" --head 001_initial_schema --splice'
-        " --rev-id 002_note_when_measured",
-    )
-    yield "alembic upgrade head"
-
-
-def locked(reader: Reader) -> Iterator[str]:
-    file = new_revision(reader)
-    text = file.read_text().replace("    pass\n", "    op.execute('LOCK TABLE structures')\n")
-    file.write_text(text)
-    with closing(psycopg2.connect(reader.url, application_name="notebook")) as connection:
-        connection.cursor().execute("SELECT FROM structures LIMIT 1")
-        yield "alembic upgrade head"
-
-
-def no_extension(reader: Reader) -> Iterator[str]:
-    url = reader.environment["DATABASE_URL"]
-    with closing(psycopg2.connect(url)) as connection:
-        connection.autocommit = True
-        connection.cursor().execute("DROP DATABASE IF EXISTS bare")
-        connection.cursor().execute("CREATE DATABASE bare")
-    reader.environment["DATABASE_URL"] = f"{url.rpartition('/')[0]}/bare"
-    yield "alembic upgrade head"
-    reader.environment["DATABASE_URL"] = url
-
-
-def elsewhere(reader: Reader) -> Iterator[str]:
-    yield "cd / && alembic current"
-
-
-FAULTS = {
-    "Connection refused": server_down,
-    "Password authentication failed": wrong_password,
-    "Extension vector": no_extension,
-    "No such file: alembic.ini": elsewhere,
-    "Target database is not up to date": behind,
-    "Can't locate revision identified by": ahead,
-    "Relation already exists": version_lost,
-    "Multiple head revisions are present": two_heads,
-    "Lock timeout": locked,
-}
-
-VARYING = {
-    r"127\.0\.0\.1:\d+": "ADDRESS",
-    r"(pid |backend\()\d+": r"\1PID",
-    r"\d{4}-\d\d-\d\d": "DATE",
-    r"\d+ s\b": "N s",
-    r"\S+ applied it": "SOMEBODY applied it",
-    r"nano-os [\d.]+": "VERSION",
-    r"(?<![\w<])/[\w./-]*/": "FOLDER/",
-    r"line\s+\d+": "line N",
-    r"\s+": " ",
-}
-"""What is not the same in every run, and what stands for it."""
-
-
-def lasting(text: str) -> str:
-    for pattern, stands in VARYING.items():
-        text = re.sub(pattern, stands, text)
-    return text.strip()
-
-
-def test_every_symptom_is_produced() -> None:
-    assert list(FAULTS) == re.findall(r"^### (.+)$", PARTS["Troubleshooting"], re.MULTILINE)
-
-
-@pytest.mark.parametrize("symptom", FAULTS)
-def test_symptom_finding_and_cure(symptom: str, reader: Reader) -> None:
-    """The page shows what Alembic and doctor really say, and its cure makes all well."""
-    section = sections(PAGE, 3)[symptom]
-    shown = [lasting(block.text) for block in blocks_of(section) if block.language == "text"]
-    fault = FAULTS[symptom](reader)
-    said = [reader.type(f"{next(fault)} || true"), reader.type("nano-os db doctor || true")]
-    assert shown
-    for block, output in zip(shown, said, strict=False):
-        assert block in lasting(output), output
-    assert next(fault, None) is None  # whoever did it has mended it
-    reader.follow(section)
-    assert "Nothing found wrong" in reader.type("nano-os db doctor")
-
-
 def test_the_database_in_force_is_reached(reader: Reader) -> None:
-    said = reader.follow(PARTS["Where the original guide has aged"])
+    said = reader.follow(CHAPTERS["Where the original guide has aged"])
     assert said.count("PostgreSQL 18") == 3
