@@ -78,6 +78,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     steady.ServerUnreachable: Outcome(503, ENVIRONMENT, retry=True),
     steady.AuthenticationFailed: Outcome(503, ENVIRONMENT),
     steady.DatabaseMissing: Outcome(503, ENVIRONMENT),
+    steady.SchemaBusy: Outcome(503, ENVIRONMENT, retry=True),
     steady.ExtensionMissing: Outcome(503, ENVIRONMENT),
     steady.PoolerInTheWay: Outcome(503, ENVIRONMENT),
     steady.ClusterError: Outcome(503, ENVIRONMENT),

@@ -42,6 +42,10 @@ class DatabaseMissing(EnvironmentFault):
     """The server has no database of that name."""
 
 
+class SchemaBusy(EnvironmentFault):
+    """Another transaction holds a table of the schema."""
+
+
 class ExtensionMissing(EnvironmentFault):
     """The extension is not installed, or this role may not create it."""
 

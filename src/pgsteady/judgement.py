@@ -42,6 +42,18 @@ _OF_FACTS = {
     "toast options": INFO,
     "version": WARNING,
 }
+_ABSENT = {
+    "compression": "default",
+    "fires": "ENABLE",
+    "null": "NULL",
+    "persistence": "LOGGED",
+    "row security": "off",
+    "statistics": "default",
+    "storage": "default",
+    "triggers": "ENABLED",
+}
+"""What a fact is called where nothing is said of it, if not "none"."""
+
 NOT_VALID = " NOT VALID"
 
 
@@ -107,8 +119,9 @@ def _message(difference: Difference, by: str) -> str:
         return "INVALID: it is kept up with every write, and serves no query"
     if _only_validity(difference):
         return "NOT VALID: rows from before it was added may break it"
-    said = difference.expected or "nothing"
-    return f"{difference.fact}: {difference.live or 'nothing'}; {by} say: {said}"
+    absent = _ABSENT.get(difference.fact, "none")
+    now, then = difference.live or absent, difference.expected or absent
+    return f"{difference.fact}: {now}; {by} say: {then}"
 
 
 def _only_validity(difference: Difference) -> bool:

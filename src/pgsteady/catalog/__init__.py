@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql.base import PGDialect, PGIdentifierPreparer
+from sqlalchemy.exc import OperationalError
 
 from pgsteady.catalog.queries import QUERIES
+from pgsteady.connection import LOCK_NOT_AVAILABLE
+from pgsteady.errors import SchemaBusy
 
 _PREPARER = PGIdentifierPreparer(PGDialect())  # type: ignore[no-untyped-call]
 
@@ -36,6 +39,9 @@ class Key(NamedTuple):
         named = ".".join(part for part in (self.schema, self.table, self.name) if part)
         return f"{self.kind} {named}"
 
+
+LOCK_TIMEOUT = "3s"
+"""Longest wait for a table that somebody alters just now."""
 
 Facts = dict[str, str]
 Catalog = dict[Key, Facts]
@@ -85,6 +91,9 @@ def read(
     ``unqualified`` are written bare too, as are those of extensions.
 
     The transaction's ``search_path`` is changed while it reads.
+
+    Raises:
+        SchemaBusy: another transaction holds a table too long.
     """
     before, path, me, homes = connection.execute(
         text(
@@ -97,20 +106,37 @@ def read(
     names = {quoted(name): quoted(known) for name, known in {**bare, **schemas}.items()}
     parameters = {"schemas": list(schemas), "owner": owner or me, "path": path}
     catalog: Catalog = {}
-    connection.execute(text("SELECT set_config('search_path', '', true)"))
-    for query in QUERIES:
-        for kind, schema, table, name, facts in connection.exec_driver_sql(query, parameters):
-            known = schemas.get(schema, "")
-            if kind == "schema" and not known:
-                continue  # every database has the default one
-            key = Key(kind, known, table, renamed(name, names) if "(" in name else name)
-            catalog[key] = {
-                fact: said if fact in _VERBATIM else renamed(said, names)
-                for fact, said in facts.items()
-                if said
-            }
-    connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": before})
+    for kind, schema, table, name, facts in _rows(connection, parameters, before):
+        known = schemas.get(schema, "")
+        if kind == "schema" and not known:
+            continue  # every database has the default one
+        key = Key(kind, known, table, renamed(name, names) if "(" in name else name)
+        catalog[key] = {
+            fact: said if fact in _VERBATIM else renamed(said, names)
+            for fact, said in facts.items()
+            if said
+        }
     return catalog
+
+
+def _rows(connection: Connection, parameters: dict[str, Any], path: str) -> list[Any]:
+    """Run the queries; some functions of PostgreSQL wait for a table that is being altered."""
+    configure = text(
+        "SELECT set_config('search_path', :path, true), set_config('lock_timeout', :limit, true)"
+    )
+    patience = connection.scalar(text("SELECT current_setting('lock_timeout')"))
+    connection.execute(configure, {"path": "", "limit": LOCK_TIMEOUT})
+    try:
+        rows = [row for q in QUERIES for row in connection.exec_driver_sql(q, parameters)]
+    except OperationalError as error:
+        if getattr(error.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise SchemaBusy(
+            f"Another transaction has held a table for longer than {LOCK_TIMEOUT}.",
+            hint="Run the command again when it has ended; `doctor` names long transactions.",
+        ) from error
+    connection.execute(configure, {"path": path, "limit": patience})
+    return rows
 
 
 def renamed(sql: str, schemas: Mapping[str, str]) -> str:

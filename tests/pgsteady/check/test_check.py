@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from pgsteady import backup
 from pgsteady.cli.app import app
 from pgsteady.connection import connect
-from pgsteady.errors import ModelsFailed, WrongAllowance
+from pgsteady.errors import ModelsFailed, SchemaBusy, WrongAllowance
 from pgsteady.fingerprints import live_fingerprint
 from pgsteady.project import Project
 from pgsteady.url import parse
@@ -149,6 +149,17 @@ def test_a_restored_dump_is_the_same_schema(
 def fingerprint_of(project: ToyProject, url: str) -> dict[str, str]:
     with connect(parse(url, "the test")) as connection:
         return live_fingerprint(Project.load(project.ini), connection)
+
+
+def test_a_locked_table_is_not_waited_for_without_end(project: ToyProject, database: str) -> None:
+    project.models(RESTORED)
+    project.generate("first")
+    project.run("upgrade", "head")
+    with closing(psycopg2.connect(database)) as other, other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE people IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(SchemaBusy, match="when it has ended"):
+            run_check(project)
+    assert check(project) == (0, [], [])
 
 
 def test_an_unknown_revision_is_named(project: ToyProject, database: str) -> None:
