@@ -116,10 +116,10 @@ class Worker:
                     await self._wait()
                 await self._hand_all_back()
         finally:
-            for executor in self._free:
-                executor.shutdown(wait=False)
             for child in multiprocessing.active_children():
                 child.kill()
+            for executor in self._free:
+                executor.shutdown()  # its thread ends as its process is gone; wait for that
         if self._fault is not None:
             raise self._fault
 
