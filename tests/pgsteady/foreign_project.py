@@ -30,7 +30,9 @@ class ForeignProject:
         with contextlib.redirect_stdout(io.StringIO()):
             config = Config(self.ini, stdout=io.StringIO())
             alembic.command.init(config, str(folder / "migrations"), template)
-        shutil.copytree(FOREIGN / name / "versions", folder / "migrations" / "versions", dirs_exist_ok=True)
+        shutil.copytree(
+            FOREIGN / name / "versions", folder / "migrations" / "versions", dirs_exist_ok=True
+        )
         shutil.copy(FOREIGN / name / "models.py", folder)
         driver_url = scheme + url.removeprefix("postgresql")
         self._fill(self.ini, "driver://user:pass@localhost/dbname", driver_url.replace("%", "%%"))
