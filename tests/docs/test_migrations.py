@@ -16,15 +16,13 @@ if TYPE_CHECKING:
 RECIPES = {
     title: text for title, text in SECTIONS.items() if f"### {title}\n" in CHAPTERS["Recipes"]
 }
-SERVERS = [pytest.param(16, marks=pytest.mark.slow), 18]
+SERVERS = [16, 18]
 
 BEFORE = {"A new embedding model": "nano-os embed run"}
 """What the reader of a recipe has done before."""
 
 LOSES = {"Drop a column", "Drop a table", "A new embedding model"}
 """Recipes that lose rows or values, as they say."""
-
-TAKE_LONG = {"Add a foreign key", "Rename a column", "Change a type", "A new embedding model"}
 
 HOLDS = {
     "Add a column with a default": "SELECT bool_and(NOT email_verified) FROM users",
@@ -63,11 +61,9 @@ END $$
 """Thirty more rows for each, so that batches are several."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", SERVERS, indirect=True)
-@pytest.mark.parametrize(
-    "recipe",
-    [pytest.param(r, marks=pytest.mark.slow) if r in TAKE_LONG else r for r in RECIPES],
-)
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_recipe(recipe: str, reader: Reader) -> None:
     """Up, down and up on filled tables; lint and check find nothing."""
     reader.type(BEFORE.get(recipe, ""))
@@ -107,7 +103,7 @@ def test_renamed_column_is_equal_under_both_names(reader: Reader) -> None:
 
 
 def test_recipes_stand_in_the_tables_above() -> None:
-    assert set(BEFORE) | LOSES | TAKE_LONG | set(HOLDS) <= set(RECIPES)
+    assert set(BEFORE) | LOSES | set(HOLDS) <= set(RECIPES)
 
 
 def test_set_up_by_an_administrator(
@@ -144,6 +140,7 @@ def test_set_up_of_the_embedded_database(server_folder: Path, tmp_path: Path) ->
     reader.type("nano-os db stop")
 
 
+@pytest.mark.slow
 def test_daily(reader: Reader) -> None:
     reader.follow(CHAPTERS["Daily"])
     assert (reader.folder / "before.dump").stat().st_size > 0

@@ -54,7 +54,13 @@ def environment(server_folder: Path, tmp_path: Path) -> Iterator[dict[str, str]]
     embedded.stop(server_folder)
 
 
-@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=[] if page.name == "README.md" else pytest.mark.slow)
+        for page in WITH_COMMANDS
+    ],
+)
 def test_reader_can_follow(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     done = subprocess.run(
         ["/bin/bash", "-c", f"{MAKE}\n{script(page, NOT_TYPED)}"],

@@ -122,6 +122,7 @@ def test_every_symptom_is_produced() -> None:
     assert list(FAULTS) == re.findall(r"^### (.+)$", CHAPTERS["Troubleshooting"], re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symptom", FAULTS)
 def test_symptom_finding_and_cure(symptom: str, reader: Reader) -> None:
     """The page shows what Alembic and doctor really say, and its cure makes all well."""

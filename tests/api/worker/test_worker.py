@@ -235,6 +235,7 @@ async def test_a_worker_gives_up_a_job_that_was_taken_from_it(
     assert count(query, "simulation_results") == 1
 
 
+@pytest.mark.slow
 async def test_a_worker_cut_off_from_its_lock_ends(
     start: Start, query: Query, queue_up: Any
 ) -> None:
@@ -250,6 +251,7 @@ async def test_a_worker_cut_off_from_its_lock_ends(
     assert_done_once(query, 1)
 
 
+@pytest.mark.slow
 async def test_heartbeats_keep_a_long_job(start: Start, query: Query, queue_up: Any) -> None:
     """Longer than its lease, and nobody else takes it."""
     await queue_up(metal("Cu", cells=8), parameters=LONG)
