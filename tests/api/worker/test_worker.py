@@ -116,6 +116,7 @@ async def test_drain_does_all_and_ends(start: Start, query: Query, queue_up: Any
     assert "Traceback" not in worker.output()
 
 
+@pytest.mark.usefixtures("database")
 def test_drain_of_an_empty_queue_ends(start: Start) -> None:
     assert start("worker", "--drain").end() == 0
 
