@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.output import err, out, print_json
+from api.cli.output import Json, err, out, print_json
 
 if TYPE_CHECKING:
     from pgsteady.project import Project
 
 app = typer.Typer(no_args_is_help=True, help="The database: where it is, and the ways into it.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command("url")

@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from api.cli.database import transaction, with_database
-from api.cli.output import err, print_json, progress
+from api.cli.output import Json, err, print_json, progress
 
 if TYPE_CHECKING:
     from api.db import Sessions
@@ -38,7 +38,7 @@ class EmbedReport:
 @app.command()
 def run(
     model: Annotated[str, typer.Option(help="The embedder.")] = "soap",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: Json = False,
 ) -> None:
     """Embed every structure that has no vector yet, and renew the nearest neighbours of all."""
     report = embed_all(model)

@@ -9,11 +9,9 @@ from uuid import UUID
 import typer
 
 from api.cli.database import in_transaction
-from api.cli.output import err, print_json, show_fields, show_table
+from api.cli.output import Json, err, print_json, show_document, show_table
 
 app = typer.Typer(no_args_is_help=True, help="Calculations: ask for them, and see how they fare.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command()
@@ -119,10 +117,5 @@ def show(id_: Annotated[UUID, typer.Argument(metavar="ID")], json: Json = False)
     """Show all that is known of one job."""
     from api.services import simulations
 
-    detail = in_transaction(lambda session, _: simulations.show(session, id_)).model_dump(
-        mode="json"
-    )
-    if json:
-        print_json(detail)
-    else:
-        show_fields(detail)
+    detail = in_transaction(lambda session, _: simulations.show(session, id_))
+    show_document(detail.model_dump(mode="json"), as_json=json)

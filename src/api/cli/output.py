@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +19,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+"""The option of every command that has something to say to programs."""
 
 out = Console(highlight=False, soft_wrap=True)
 if not out.is_terminal:
@@ -59,6 +63,14 @@ def show_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequenc
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     out.print(table)
+
+
+def show_document(document: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one record: as JSON, or as names and values."""
+    if as_json:
+        print_json(document)
+    else:
+        show_fields(document)
 
 
 def show_fields(fields: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 
 from api.cli.database import in_transaction
-from api.cli.output import print_json, show_fields, show_table
+from api.cli.output import Json, print_json, show_fields, show_table
 
 app = typer.Typer(no_args_is_help=True, help="Numbers, and where they come from.")
 
@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Numbers, and where they come from.
 @app.command()
 def show(
     id_: Annotated[UUID, typer.Argument(metavar="ID", help="Of the result or of its job.")],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: Json = False,
 ) -> None:
     """Show a result with its method and provenance."""
     from api.services import results

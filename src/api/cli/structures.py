@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from api.cli.database import in_transaction, transaction, with_database
-from api.cli.output import err, print_json, progress, show_fields, show_table
+from api.cli.output import Json, err, print_json, progress, show_document, show_table
 
 if TYPE_CHECKING:
     from api.db import Sessions
@@ -20,8 +20,6 @@ app = typer.Typer(no_args_is_help=True, help="Crystals and molecules: in, out, a
 
 BATCH = 500
 """Structures stored in one transaction."""
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command("import")
@@ -153,13 +151,8 @@ def show(id_: Annotated[UUID, typer.Argument(metavar="ID")], json: Json = False)
     """Show all that is known of one structure."""
     from api.services import structures
 
-    detail = in_transaction(lambda session, _: structures.show(session, id_)).model_dump(
-        mode="json"
-    )
-    if json:
-        print_json(detail)
-    else:
-        show_fields(detail)
+    detail = in_transaction(lambda session, _: structures.show(session, id_))
+    show_document(detail.model_dump(mode="json"), as_json=json)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from api.cli.database import in_transaction
-from api.cli.output import err, print_json
+from api.cli.output import Json, err, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Accounts.")
 
@@ -32,7 +32,7 @@ def create(
             help="Asked for, or taken from the environment variable.",
         ),
     ] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: Json = False,
 ) -> None:
     """Create an account. The password is asked for and stored as an argon2 hash."""
     from api.services import users

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from inspect import cleandoc
-from typing import Annotated
 
 import typer
 
 from api.cli.database import in_transaction
-from api.cli.output import out, print_json, show_fields, show_table
+from api.cli.output import Json, out, print_json, show_fields, show_table
 
 app = typer.Typer(no_args_is_help=True, help="What can be computed, with which parameters.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command("list")
