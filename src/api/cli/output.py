@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -20,19 +18,24 @@ from rich.progress import (
 )
 from rich.table import Table
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-"""The option of every command that has something to say to programs."""
+from pgsteady.cli.output import Json, print_json
+
+__all__ = [
+    "Json",
+    "err",
+    "fail",
+    "out",
+    "print_json",
+    "progress",
+    "show_document",
+    "show_fields",
+    "show_table",
+]
 
 out = Console(highlight=False, soft_wrap=True)
 if not out.is_terminal:
     out.width = 200  # what reads a pipe does not want lines broken at 80
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def print_json(document: Any) -> None:
-    """Print one JSON document to stdout; UUIDs, dates and decimals become text."""
-    json.dump(document, sys.stdout, indent=2, default=str, ensure_ascii=False)
-    sys.stdout.write("\n")
 
 
 def fail(error: Exception) -> int:

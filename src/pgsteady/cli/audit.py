@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from pgsteady.audit import FAILED, NOTICED, Breach, Record, breach, history
-from pgsteady.cli.output import out, print_json
+from pgsteady.cli.output import Json, out, print_json
 from pgsteady.connection import connect
 from pgsteady.project import Project
 from pgsteady.status import current_revisions
@@ -25,7 +25,7 @@ def audit(
     verify: Annotated[
         bool, typer.Option("--verify", help="Check that no record was changed, and name the first.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say who changed the schema, when, and from which code."""
     ini: Path = context.obj

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from pgsteady.cli.output import out, print_json
+from pgsteady.cli.output import Json, out, print_json
 from pgsteady.fingerprints import folder, record
 from pgsteady.project import Project
 
 
 def catalog(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Record by what each revision's schema is recognised; `doctor` reads it."""
     ini: Path = context.obj

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from pgsteady.cli.output import counted, out, print_finding, print_json
+from pgsteady.cli.output import Json, counted, out, print_finding, print_json
 from pgsteady.drift import Report
 from pgsteady.drift import check as check_project
 from pgsteady.finding import Finding
@@ -17,7 +16,7 @@ from pgsteady.project import Project
 
 def check(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Compare the database with its revisions and with the models."""
     ini: Path = context.obj

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from pgsteady.cli.output import out, print_finding, print_json
+from pgsteady.cli.output import Json, out, print_finding, print_json
 from pgsteady.doctor import Result, State, examine
 
 COLOURS = {State.OK: "green", State.FINDING: "bold red", State.NOT_KNOWN: "yellow"}
@@ -18,7 +17,7 @@ HEALTHY, FINDINGS, ENVIRONMENT = 0, 1, 3
 
 def doctor(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say what is wrong with the project, its server and its database, and the cure."""
     ini: Path = context.obj

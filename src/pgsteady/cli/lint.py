@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pgsteady.cli.output import counted, out, print_finding
+from pgsteady.cli.output import Json, counted, out, print_finding
 from pgsteady.errors import RevisionUnknown
 from pgsteady.lint import lint as review_revisions
 from pgsteady.lint.formats import FORMATS
@@ -31,7 +31,6 @@ Revisions = Annotated[
     typer.Argument(help="Ids, head, or FIRST:LAST; all unless given.", metavar="[REV]..."),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="For people or a program.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 BaseOption = Annotated[
     str | None,
     typer.Option("--base", help="Git reference whose revisions have landed.", metavar="REF"),
@@ -42,7 +41,7 @@ def lint(
     context: typer.Context,
     revisions: Revisions = None,
     form: FormatOption = Format.TEXT,
-    as_json: JsonOption = False,
+    as_json: Json = False,
     base: BaseOption = None,
 ) -> None:
     """Say what revisions would do to whom, and the safe form."""

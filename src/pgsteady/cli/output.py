@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
 from pgsteady.finding import Finding, Severity
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+"""The option of every command."""
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -19,7 +23,7 @@ COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document to stdout."""
+    """Print one JSON document to stdout; UUIDs, dates and paths become text."""
     json.dump(document, sys.stdout, indent=2, default=str, ensure_ascii=False)
     sys.stdout.write("\n")
 

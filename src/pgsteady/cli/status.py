@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from pgsteady.cli.output import out, print_json
+from pgsteady.cli.output import Json, out, print_json
 from pgsteady.drift import check
 from pgsteady.project import Project
 from pgsteady.status import Status
@@ -17,7 +16,7 @@ from pgsteady.status import Status
 
 def status(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say which revision the database has and what is pending."""
     ini: Path = context.obj
