@@ -89,6 +89,15 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     steady.ModelsFailed: Outcome(500, FAILURE),
     steady.ReplayFailed: Outcome(500, FAILURE),
     steady.LockTimeout: Outcome(503, FAILURE, retry=True),
+    steady.BackupFailed: Outcome(500, FAILURE),
+    steady.BackupDamaged: Outcome(500, FAILURE),
+    steady.RestoreFailed: Outcome(500, FAILURE),
+    steady.WrongDeclaration: Outcome(500, USAGE),
+    steady.RehearsalFailed: Outcome(500, FAILURE),
+    steady.GateClosed: Outcome(500, FAILURE),
+    steady.UpgradeStopped: Outcome(500, FAILURE),
+    steady.WouldLoseRows: Outcome(500, FAILURE),
+    steady.RepairFailed: Outcome(500, FAILURE),
 }
 
 

@@ -91,3 +91,39 @@ class ReplayFailed(PgSteadyError):
 
 class LockTimeout(RevisionFailed):
     """Another transaction held a lock that the revision needs."""
+
+
+class BackupFailed(PgSteadyError):
+    """No backup could be made that is proved to be good."""
+
+
+class BackupDamaged(PgSteadyError):
+    """The backup is not what was backed up."""
+
+
+class RestoreFailed(PgSteadyError):
+    """The backup could not be restored; the database in use is as it was."""
+
+
+class WrongDeclaration(PgSteadyError):
+    """What a model or a revision declares for verification cannot be used."""
+
+
+class RehearsalFailed(PgSteadyError):
+    """The pending revisions could not be rehearsed."""
+
+
+class GateClosed(PgSteadyError):
+    """The upgrade was not begun: something has to be put right first."""
+
+
+class UpgradeStopped(PgSteadyError):
+    """The upgrade stopped between two revisions."""
+
+
+class WouldLoseRows(PgSteadyError):
+    """The step would destroy rows of which there is no backup."""
+
+
+class RepairFailed(PgSteadyError):
+    """What is half done could not be finished or undone."""

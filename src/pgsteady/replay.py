@@ -8,18 +8,12 @@ such a server starts.
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from alembic.runtime.environment import EnvironmentContext
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import Connection, text
 
 from pgsteady import catalog
 from pgsteady.catalog import Catalog, quoted
@@ -27,30 +21,8 @@ from pgsteady.connection import connect
 from pgsteady.errors import ReplayFailed
 from pgsteady.live import read_project
 from pgsteady.project import Project, quiet
-from pgsteady.server import BUNDLED_MAJORS, Cluster, bundled
-from pgsteady.server.cluster import SUPERUSER
+from pgsteady.server import BUNDLED_MAJORS, SUPERUSER, Cluster, private_server, url_of
 from pgsteady.status import ancestors
-from pgsteady.url import DatabaseUrl
-
-SETTINGS = {
-    "autovacuum": "off",
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
-    "shared_buffers": "16MB",
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
-}
-ROOM_BYTES = 2**28
-"""Free memory that is enough for a cluster with next to nothing in it."""
-
-_GUARD = """
-read _
-pid=$(head -n 1 "$0/server/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"
-while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
-rm -rf "$0"
-"""
-"""Waits until we close its input, or are gone, and leaves nothing of the server."""
 
 
 @dataclass(frozen=True)
@@ -85,35 +57,6 @@ class Surroundings:
             schemas=tuple(catalog.project_schemas(connection)),
             extensions=tuple((name, schema) for name, schema in row[3]),
         )
-
-
-@contextmanager
-def private_server(major: int) -> Iterator[Cluster]:
-    """Run an empty server for as long as the block lasts; it goes even if we are killed.
-
-    It is the bundled one of that major version, or of the one nearest to it.
-    """
-    nearest = min(BUNDLED_MAJORS, key=lambda bundled: abs(bundled - major))
-    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of our own in it
-    roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES
-    folder = Path(tempfile.mkdtemp(prefix="pgsteady-", dir=memory if roomy else None))
-    guard = subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD, folder],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is not for it
-    )
-    try:
-        if os.geteuid() == 0:
-            folder.chmod(0o711)  # the server runs as another user, who has to pass
-        cluster = Cluster(folder / "server", bundled(nearest))
-        cluster.create()
-        cluster.start(SETTINGS)
-        yield cluster
-        cluster.stop()
-    finally:
-        guard.communicate()
 
 
 def replay(project: Project, revisions: Sequence[str], surroundings: Surroundings) -> Catalog:
@@ -156,7 +99,7 @@ def replay_each(project: Project, surroundings: Surroundings) -> Iterator[tuple[
                 database = f"branch_{len(applied)}"
                 _create(cluster, database, surroundings)
             applied[database] = needed
-            with connect(_url(cluster, database)) as connection:
+            with connect(url_of(cluster, database)) as connection:
                 upgrade(project, connection, [script.revision])
                 with connection.begin():
                     default = surroundings.default_schema
@@ -171,7 +114,7 @@ def _replayed(
     database: str,
 ) -> Catalog:
     _create(cluster, database, surroundings)
-    with connect(_url(cluster, database)) as connection:
+    with connect(url_of(cluster, database)) as connection:
         if database == "furnished":
             _furnish(connection, surroundings)
         upgrade(project, connection, revisions)
@@ -233,15 +176,3 @@ def _furnish(connection: Connection, surroundings: Surroundings) -> None:
                 connection.exec_driver_sql(
                     f"CREATE EXTENSION IF NOT EXISTS {quoted(name)} SCHEMA {quoted(schema)}"
                 )
-
-
-def _url(cluster: Cluster, database: str) -> DatabaseUrl:
-    url = URL.create(
-        "postgresql",
-        username=SUPERUSER,
-        password=cluster.password,
-        port=cluster.port,
-        database=database,
-        query={"host": str(cluster.socket_folder)},
-    )
-    return DatabaseUrl(url, "the private server")

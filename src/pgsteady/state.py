@@ -37,6 +37,39 @@ _CHANGES = (
         hash text NOT NULL
     )
     """,
+    """
+    CREATE TABLE pgsteady.rehearsal (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        rehearsed_at timestamptz NOT NULL DEFAULT now(),
+        from_revisions text[] NOT NULL,
+        to_revisions text[] NOT NULL,
+        change_sha256 text NOT NULL,
+        go boolean NOT NULL,
+        report jsonb NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE pgsteady.upgrade (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        started_at timestamptz NOT NULL DEFAULT now(),
+        ended_at timestamptz,
+        from_revisions text[] NOT NULL,
+        to_revisions text[] NOT NULL,
+        backup text,
+        without_rehearsal text,
+        outcome text,
+        report jsonb
+    )
+    """,
+    """
+    CREATE TABLE pgsteady.maintenance (
+        only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+        since timestamptz NOT NULL DEFAULT now(),
+        reason text NOT NULL,
+        retry_after_s integer NOT NULL CHECK (retry_after_s > 0),
+        by text NOT NULL
+    )
+    """,
 )
 """What each version of the state adds to the one before; entries are never changed."""
 

@@ -1,4 +1,4 @@
-"""``nano-os db``: where the database is, and the ways into it."""
+"""``nano-os db``: where the database is, the ways into it, and the commands of pgsteady."""
 
 from __future__ import annotations
 
@@ -6,16 +6,28 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from api.cli.output import Json, err, out, print_json
+from pgsteady.cli.commands import Commands
+from pgsteady.cli.source import Source
 
-if TYPE_CHECKING:
-    from pgsteady.project import Project
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    help="The database: where it is, the ways into it, and changes of its schema.",
+)
 
-app = typer.Typer(no_args_is_help=True, help="The database: where it is, and the ways into it.")
+
+@app.callback()
+def remember(context: typer.Context) -> None:
+    """Note which project the commands of pgsteady are about: this one."""
+    from api import embedded
+    from api.settings import PROJECT_ROOT
+
+    context.obj = Source(PROJECT_ROOT / "alembic.ini", embedded.join)
 
 
 @app.command("url")
@@ -131,81 +143,6 @@ def upgrade_server(as_json: Json = False) -> None:
             f"The old cluster is kept in {done.kept}; remove it when you no longer need it.",
             markup=False,
         )
-
-
-@app.command()
-def status(as_json: Json = False) -> None:
-    """Say which revision the database has, what is pending, and whether it drifted."""
-    from pgsteady.cli import status as command
-
-    raise typer.Exit(command.run(_project(), as_json=as_json))
-
-
-@app.command()
-def check(as_json: Json = False) -> None:
-    """Compare the database with its revisions and with the models."""
-    from pgsteady.cli import check as command
-
-    raise typer.Exit(command.run(_project(), as_json=as_json))
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Say what is wrong with the project, its server and its database, and the cure."""
-    from api import embedded
-    from api.settings import PROJECT_ROOT
-    from pgsteady.cli import doctor as command
-
-    raise typer.Exit(command.run(PROJECT_ROOT / "alembic.ini", embedded.join, as_json=as_json))
-
-
-@app.command()
-def lint(
-    revisions: Annotated[
-        list[str] | None,
-        typer.Argument(help="Ids, head, or FIRST:LAST; all unless given.", metavar="[REV]..."),
-    ] = None,
-    form: Annotated[
-        str, typer.Option("--format", help="text, json, sarif, github or gitlab.")
-    ] = "text",
-    base: Annotated[
-        str | None, typer.Option(help="Git reference whose revisions have landed.", metavar="REF")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Say what revisions would do to whom, and the safe form."""
-    from api.errors import WrongUsage
-    from pgsteady.cli import lint as command
-    from pgsteady.errors import RevisionUnknown
-
-    if form not in set(command.Format):
-        raise WrongUsage(f"There is no format {form}; there are {', '.join(command.Format)}.")
-    try:
-        code = command.run(_project(), revisions or [], form=form, base=base, as_json=as_json)
-    except RevisionUnknown as error:
-        raise WrongUsage(str(error)) from error
-    raise typer.Exit(code)
-
-
-@app.command()
-def audit(
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Check that no record was changed, and name the first.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Say who changed the schema, when, and from which code."""
-    from pgsteady.cli import audit as command
-
-    raise typer.Exit(command.run(_project(), verify=verify, as_json=as_json))
-
-
-def _project() -> Project:
-    from api import embedded
-    from api.settings import PROJECT_ROOT
-    from pgsteady.project import Project
-
-    return Project.load(PROJECT_ROOT / "alembic.ini", embedded.join)
 
 
 async def _read(statement: str) -> tuple[list[str], Sequence[Sequence[Any]]]:

@@ -8,18 +8,15 @@ from typing import Annotated
 
 import typer
 
-from pgsteady.cli.audit import audit
-from pgsteady.cli.catalog import catalog
-from pgsteady.cli.check import check
-from pgsteady.cli.doctor import doctor
-from pgsteady.cli.lint import lint
-from pgsteady.cli.status import status
-from pgsteady.errors import EnvironmentFault, PgSteadyError, UrlError
+from pgsteady.cli.commands import Commands
+from pgsteady.cli.source import Source
+from pgsteady.errors import EnvironmentFault, PgSteadyError, RevisionUnknown, UrlError
 
-FAILURE, ENVIRONMENT = 1, 3
+FAILURE, USAGE, ENVIRONMENT = 1, 2, 3
 
 app = typer.Typer(
     name="pgsteady",
+    cls=Commands,
     help="What is true of a database, and what a change would do to it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -34,11 +31,7 @@ def remember(
     ),
 ) -> None:
     """Note which project is meant."""
-    context.obj = ini
-
-
-for command in (status, check, doctor, lint, audit, catalog):
-    app.command()(command)
+    context.obj = Source(ini)
 
 
 def main() -> None:
@@ -47,4 +40,12 @@ def main() -> None:
         app(prog_name="python -m pgsteady")
     except PgSteadyError as error:
         sys.stderr.write(f"Error: {error}\n")
-        sys.exit(ENVIRONMENT if isinstance(error, EnvironmentFault | UrlError) else FAILURE)
+        sys.exit(_exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _exit_code(error: PgSteadyError) -> int:
+    if isinstance(error, RevisionUnknown):
+        return USAGE
+    return ENVIRONMENT if isinstance(error, EnvironmentFault | UrlError) else FAILURE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from rich.markup import escape
 
 from pgsteady.audit import FAILED, NOTICED, Breach, Record, breach, history
 from pgsteady.cli.output import Json, out, print_json
+from pgsteady.cli.source import Source
 from pgsteady.connection import connect
 from pgsteady.project import Project
 from pgsteady.status import current_revisions
@@ -28,8 +28,8 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Say who changed the schema, when, and from which code."""
-    ini: Path = context.obj
-    raise typer.Exit(run(Project.load(ini), verify=verify, as_json=as_json))
+    source: Source = context.obj
+    raise typer.Exit(run(source.project(), verify=verify, as_json=as_json))
 
 
 def run(project: Project, *, verify: bool = False, as_json: bool = False) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import typer
 
 from pgsteady.cli.output import Json, out, print_json
+from pgsteady.cli.source import Source
 from pgsteady.fingerprints import folder, record
 from pgsteady.project import Project
 
@@ -16,8 +15,8 @@ def catalog(
     as_json: Json = False,
 ) -> None:
     """Record by what each revision's schema is recognised; `doctor` reads it."""
-    ini: Path = context.obj
-    raise typer.Exit(run(Project.load(ini), as_json=as_json))
+    source: Source = context.obj
+    raise typer.Exit(run(source.project(), as_json=as_json))
 
 
 def run(project: Project, *, as_json: bool = False) -> int:

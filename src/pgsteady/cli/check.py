@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import typer
 
 from pgsteady.cli.output import Json, counted, out, print_finding, print_json
+from pgsteady.cli.source import Source
 from pgsteady.drift import Report
 from pgsteady.drift import check as check_project
 from pgsteady.finding import Finding
@@ -19,8 +19,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Compare the database with its revisions and with the models."""
-    ini: Path = context.obj
-    raise typer.Exit(run(Project.load(ini), as_json=as_json))
+    source: Source = context.obj
+    raise typer.Exit(run(source.project(), as_json=as_json))
 
 
 def run(project: Project, *, as_json: bool = False) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import typer
 from rich.markup import escape
 
 from pgsteady.cli.output import Json, out, print_finding, print_json
+from pgsteady.cli.source import Source
 from pgsteady.doctor import Result, State, examine
 
 COLOURS = {State.OK: "green", State.FINDING: "bold red", State.NOT_KNOWN: "yellow"}
@@ -20,17 +20,16 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Say what is wrong with the project, its server and its database, and the cure."""
-    ini: Path = context.obj
-    raise typer.Exit(run(ini, as_json=as_json))
+    source: Source = context.obj
+    raise typer.Exit(run(source, as_json=as_json))
 
 
-def run(ini: Path, fallback_url: Callable[[], str] | None = None, *, as_json: bool = False) -> int:
-    """Examine the project of ``ini``, print the answers and return the exit code.
+def run(source: Source, *, as_json: bool = False) -> int:
+    """Examine the project, print the answers and return the exit code.
 
-    It takes no loaded project: that it cannot be read is one of the findings.
-    ``fallback_url`` is as in :func:`pgsteady.url.resolve`.
+    It takes no project that is read: that it cannot be is one of the findings.
     """
-    results = examine(ini, fallback_url)
+    results = examine(source.ini, source.fallback_url)
     if as_json:
         print_json({"healthy": not _findings(results), "examinations": _document(results)})
     else:

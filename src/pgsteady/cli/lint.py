@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pgsteady.cli.output import Json, counted, out, print_finding
-from pgsteady.errors import RevisionUnknown
+from pgsteady.cli.source import Source
 from pgsteady.lint import lint as review_revisions
 from pgsteady.lint.formats import FORMATS
 from pgsteady.project import Project
@@ -45,12 +45,8 @@ def lint(
     base: BaseOption = None,
 ) -> None:
     """Say what revisions would do to whom, and the safe form."""
-    ini: Path = context.obj
-    project = Project.load(ini)
-    try:
-        code = run(project, revisions or (), form=form, base=base, as_json=as_json)
-    except RevisionUnknown as error:
-        raise typer.BadParameter(str(error)) from error
+    source: Source = context.obj
+    code = run(source.project(), revisions or (), form=form, base=base, as_json=as_json)
     raise typer.Exit(code)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import typer
 
 from pgsteady.cli.output import Json, out, print_json
+from pgsteady.cli.source import Source
 from pgsteady.drift import check
 from pgsteady.project import Project
 from pgsteady.status import Status
@@ -19,8 +19,8 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Say which revision the database has and what is pending."""
-    ini: Path = context.obj
-    raise typer.Exit(run(Project.load(ini), as_json=as_json))
+    source: Source = context.obj
+    raise typer.Exit(run(source.project(), as_json=as_json))
 
 
 def run(project: Project, *, as_json: bool = False) -> int:

@@ -6,6 +6,17 @@ holds or who shares it; that is the caller's business.
 
 from pgsteady.server.account import Account
 from pgsteady.server.binaries import BUNDLED_MAJORS, Binaries, bundled, client
-from pgsteady.server.cluster import Cluster
+from pgsteady.server.cluster import SUPERUSER, Cluster
+from pgsteady.server.private import private_server, url_of
 
-__all__ = ["BUNDLED_MAJORS", "Account", "Binaries", "Cluster", "bundled", "client"]
+__all__ = [
+    "BUNDLED_MAJORS",
+    "SUPERUSER",
+    "Account",
+    "Binaries",
+    "Cluster",
+    "bundled",
+    "client",
+    "private_server",
+    "url_of",
+]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 STARTED = """
 import sys, time
-from pgsteady.replay import private_server
+from pgsteady.server import private_server
 with private_server(18) as cluster:
     print(cluster.folder.parent, (cluster.data / "postmaster.pid").read_text().split()[0])
     sys.stdout.flush()
