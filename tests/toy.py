@@ -11,7 +11,7 @@ from pathlib import Path
 import alembic.command
 from alembic.config import CommandLine, Config
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 ENV = """
 import runpy
