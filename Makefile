@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup check format test test-slow test-all migration clean
+.PHONY: help demo setup check format test test-slow test-all migration release faults-migrators faults-kills clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,6 +36,15 @@ test-all: .venv/development ## Both, as in CI
 migration: .venv/development ## Write a revision from changed models: make migration m="add x to y"
 	@test -n "$$m" || { echo 'Say what it does: make migration m="add x to y"' >&2; exit 2; }
 	$(BIN)/alembic revision --autogenerate -m "$$m"
+
+release: .venv/development ## Record a filled database of a new revision, for tests/migrations
+	tests/migrations/releases/record.sh
+
+faults-migrators: .venv/development ## 100 rounds of ten migrators at once
+	FAULTS=full $(BIN)/pytest -n 2 -m '' tests/faults/test_migrators.py
+
+faults-kills: .venv/development ## kill -9 of client and server at many points of every command
+	FAULTS=full $(BIN)/pytest -n 2 -m '' tests/faults/test_kills.py
 
 clean: ## Remove .venv, caches and the demo's report; databases stay
 	rm -rf .venv build demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
