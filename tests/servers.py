@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -61,6 +62,15 @@ class ExternalServer:
         """Drop a database, whoever is connected to it."""
         with self.cluster.session() as cursor:
             cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def crash(self) -> None:
+        """End the server as a crash does, with SIGKILL."""
+        pid = int((self.cluster.data / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+
+    def start_again(self) -> None:
+        """Start the server after a crash."""
+        self.cluster.start(THROWAWAY, port=self.port)
 
 
 @pytest.fixture(scope="session")

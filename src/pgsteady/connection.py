@@ -50,6 +50,20 @@ def connect(database: DatabaseUrl) -> Iterator[Connection]:
         yield connection
 
 
+def sqlstate(error: BaseException) -> str | None:
+    """Return the server's code of what caused ``error``, whichever driver raised it.
+
+    None if it was not the server.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        code = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
+        if code is not None:
+            return str(code)
+        cause = cause.__cause__
+    return None
+
+
 def not_connected(cause: str, database: DatabaseUrl) -> EnvironmentFault:
     """Say why ``database`` cannot be reached, from any driver's words, and the next step."""
     url, where = database.url, f"at {database.address}"
@@ -92,7 +106,7 @@ def revision_failure(
             "postgresql-<major>-pgvector); then run the command again.",
         )
     where = _place(error)
-    if getattr(error.orig, "pgcode", None) == LOCK_NOT_AVAILABLE:
+    if sqlstate(error) == LOCK_NOT_AVAILABLE:
         return LockTimeout(
             f"{where}: another transaction holds a lock that this revision needs ({cause}).",
             hint="It was rolled back. Run the command again when the database is quieter.",

@@ -68,8 +68,10 @@ _CHANGES = (
         reason text NOT NULL,
         retry_after_s integer NOT NULL CHECK (retry_after_s > 0),
         by text NOT NULL
-    )
-    """,
+    );
+    GRANT USAGE ON SCHEMA pgsteady TO PUBLIC;
+    GRANT SELECT ON pgsteady.maintenance TO PUBLIC
+    """,  # an application may run as another role than migrates
 )
 """What each version of the state adds to the one before; entries are never changed."""
 
@@ -81,7 +83,8 @@ _MAY_WRITE = text(
 _GRANT = text(
     "SELECT CASE WHEN n.oid IS NULL THEN format('GRANT CREATE ON DATABASE %I TO %I;', d, u) "
     "ELSE format('GRANT USAGE ON SCHEMA pgsteady TO %1$I; GRANT SELECT, INSERT ON ALL TABLES "
-    "IN SCHEMA pgsteady TO %1$I;', u) END "
+    "IN SCHEMA pgsteady TO %1$I; "
+    "GRANT UPDATE, DELETE ON pgsteady.upgrade, pgsteady.maintenance TO %1$I;', u) END "
     "FROM (VALUES (current_database(), current_user)) AS who (d, u) "
     "LEFT JOIN pg_namespace n ON n.nspname = 'pgsteady'"
 )

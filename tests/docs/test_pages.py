@@ -116,8 +116,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def names(command: Any, path: tuple[str, ...] = ("nano-os",)) -> Iterator[str]:
     """Yield every command that does something, as it is typed."""
     if isinstance(command, TyperGroup):
-        for name, child in command.commands.items():
-            yield from names(child, (*path, name))
+        context: Any = None  # neither looks at it
+        for name in command.list_commands(context):
+            yield from names(command.get_command(context, name), (*path, name))
     else:
         yield " ".join(path)
 

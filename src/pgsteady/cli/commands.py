@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-COMMANDS = ("status", "check", "doctor", "lint", "audit", "catalog")
+COMMANDS = ("status", "check", "doctor", "lint", "audit", "catalog", "maintenance")
 """A command's name is that of its module, and of the function in it."""
 
 

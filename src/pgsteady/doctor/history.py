@@ -121,8 +121,8 @@ def _unversioned(patient: Patient, status: Status) -> Finding:
             severity=Severity.WARNING,
             code="not-migrated",
             object=f'database "{patient.database.url.database}"',
-            message=f"No revision was applied yet; {some([r.id for r in status.pending])} "
-            "are pending.",
+            message="No revision was applied yet; pending: "
+            f"{some([revision.id for revision in status.pending])}.",
             cure="alembic upgrade head",
         )
     match = recognise(patient)
