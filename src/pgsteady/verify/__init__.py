@@ -1,0 +1,7 @@
+"""Proof that a database holds what it held, and that what must hold does."""
+
+from pgsteady.verify.comparison import compare
+from pgsteady.verify.evidence import Evidence
+from pgsteady.verify.taking import Sample, take
+
+__all__ = ["Evidence", "Sample", "compare", "take"]

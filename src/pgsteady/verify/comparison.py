@@ -1,0 +1,280 @@
+"""Compares what a database held before with what it holds after, and names what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgsteady.finding import Finding, Severity
+from pgsteady.verify.evidence import Column, Content, Evidence, Expected
+
+DECLARE = "If it was meant, let the revision declare it: changes = {{{}}}"
+
+
+def compare(before: Evidence, after: Evidence) -> list[Finding]:
+    """Return what is not as it was, nor as the revisions applied in between declare it.
+
+    What is new needs no declaration. What is gone is an error if it held data, unless the
+    same content is there under another name.
+    """
+    expected = _expected(before, after)
+    return [
+        *_tables(before, after, expected),
+        *_views(before, after),
+        *_sequences(before, after),
+        *_enums(before, after),
+        *_large_objects(before, after),
+        *_not_read(before, after),
+    ]
+
+
+def _expected(before: Evidence, after: Evidence) -> dict[str, Expected]:
+    """Return what was expected of the last of the revisions that were applied in between."""
+    found: dict[str, Expected] = {}
+    for revision, tables in before.expected.items():
+        if revision not in after.applied:
+            break
+        found = tables
+    return found
+
+
+def _tables(before: Evidence, after: Evidence, expected: dict[str, Expected]) -> Iterator[Finding]:
+    for table, was in before.tables.items():
+        rule = expected.get(table, Expected(was))
+        now = after.tables.get(table)
+        if now is not None:
+            yield from _content(table, was, now, rule)
+        elif table not in after.not_read and not rule.any_rows:
+            yield _gone_table(table, was, after, before)
+
+
+def _gone_table(table: str, was: Content, after: Evidence, before: Evidence) -> Finding:
+    for other, content in after.tables.items():
+        if other not in before.tables and _same(was, content):
+            message = f"it is called {other} now, with the same content"
+            return Finding(
+                severity=Severity.INFO, code="renamed-table", object=table, message=message
+            )
+    if was.rows == 0:
+        return Finding(
+            severity=Severity.INFO,
+            code="dropped-table",
+            object=table,
+            message="it is gone; it held no rows",
+        )
+    return Finding(
+        severity=Severity.ERROR,
+        code="lost-table",
+        object=table,
+        message=f"it is gone, and its {_rows(was.rows)} with it",
+        cure=DECLARE.format(f'"{table}": None'),
+    )
+
+
+def _content(table: str, was: Content, now: Content, rule: Expected) -> Iterator[Finding]:
+    if rule.any_rows or rule.content is None:
+        return
+    want = rule.content
+    if now.rows != want.rows:
+        yield _row_count(table, was, now, want)
+        return
+    if not _comparable(want, now):
+        yield Finding(
+            severity=Severity.WARNING,
+            code="not-compared",
+            object=table,
+            message="its rows are told apart or sampled in another way than before",
+            cure="Take the evidence with `verify --against`, which reads as before.",
+        )
+        return
+    if want.keyed and now.identities != want.identities:
+        yield Finding(
+            severity=Severity.ERROR,
+            code="replaced-rows",
+            object=table,
+            message=f"as many rows as expected, but not the same ones: the values of "
+            f"{', '.join(now.identity)} differ",
+            cure=DECLARE.format(f'"{table}": None'),
+        )
+        return
+    found = [*_columns(table, want, now, rule)]
+    yield from found
+    same_columns = set(want.columns) == set(now.columns)
+    if not want.keyed and not found and same_columns and now.identities != want.identities:
+        yield Finding(
+            severity=Severity.ERROR,
+            code="changed-rows",
+            object=table,
+            message="each column holds the values that it held, but in other combinations",
+        )
+
+
+def _row_count(table: str, was: Content, now: Content, want: Content) -> Finding:
+    differs = now.rows - want.rows
+    how = "lost-rows" if differs < 0 else "extra-rows"
+    declared = "" if want.rows == was.rows else f", of which {want.rows} were to stay"
+    return Finding(
+        severity=Severity.ERROR,
+        code=how,
+        object=table,
+        message=f"{_rows(abs(differs))} {'too few' if differs < 0 else 'too many'}: "
+        f"{now.rows} now, {was.rows} before{declared}",
+        cure=DECLARE.format(f'"{table}": "<condition of the rows that stay>"'),
+    )
+
+
+def _columns(table: str, want: Content, now: Content, rule: Expected) -> Iterator[Finding]:
+    new = {name: column for name, column in now.columns.items() if name not in want.columns}
+    for column, wanted in want.columns.items():
+        found = now.columns.get(column)
+        if found is None:
+            yield _gone_column(table, column, want, new)
+        elif found != wanted:
+            yield _changed_column(table, column, want, now, column in rule.declared)
+
+
+def _gone_column(table: str, column: str, want: Content, new: dict[str, Column]) -> Finding:
+    was = want.columns[column]
+    for other, found in new.items():
+        if found == was and was.filled:
+            return Finding(
+                severity=Severity.INFO,
+                code="renamed-column",
+                object=f"{table}.{column}",
+                message=f"it is called {other} now, with the same content",
+            )
+    if not was.filled:
+        return Finding(
+            severity=Severity.INFO,
+            code="dropped-column",
+            object=f"{table}.{column}",
+            message="it is gone; it held nothing but NULL",
+        )
+    return Finding(
+        severity=Severity.ERROR,
+        code="lost-column",
+        object=f"{table}.{column}",
+        message=f"it is gone, and its {was.filled} values with it",
+        cure=DECLARE.format(f'"{table}.{column}": None'),
+    )
+
+
+def _changed_column(
+    table: str, column: str, want: Content, now: Content, declared: bool
+) -> Finding:
+    wanted, found = want.columns[column], now.columns[column]
+    filled = (
+        f"; {found.filled} values are not NULL, and {wanted.filled} should be"
+        if found.filled != wanted.filled
+        else ""
+    )
+    if declared:
+        return Finding(
+            severity=Severity.ERROR,
+            code="not-as-declared",
+            object=f"{table}.{column}",
+            message=f"its values are not what the declared expression gives{filled}",
+            cure="Values are compared as text: an expression must have the column's new type.",
+        )
+    return Finding(
+        severity=Severity.ERROR,
+        code="changed-values",
+        object=f"{table}.{column}",
+        message=f"its values changed, and no revision declares it{filled}",
+        cure=DECLARE.format(f'"{table}.{column}": "<expression over the old row>"'),
+    )
+
+
+def _views(before: Evidence, after: Evidence) -> Iterator[Finding]:
+    for view, was in before.views.items():
+        now = after.views.get(view)
+        if now is not None and not _same(was, now):
+            yield Finding(
+                severity=Severity.WARNING,
+                code="changed-view",
+                object=view,
+                message="the materialized view holds other rows than before",
+            )
+
+
+def _sequences(before: Evidence, after: Evidence) -> Iterator[Finding]:
+    for sequence, was in before.sequences.items():
+        now = after.sequences.get(sequence)
+        if now is None or was.value is None:
+            continue
+        forward = 1 if was.increment > 0 else -1
+        if now.value is None or (now.value - was.value) * forward < 0:
+            yield Finding(
+                severity=Severity.ERROR,
+                code="sequence-went-back",
+                object=sequence,
+                message=f"it stands at {now.value or 'its start'}, before at {was.value}: numbers "
+                "that were given out will be given out again",
+                sql=f"SELECT setval('{sequence}', {was.value});",
+            )
+
+
+def _enums(before: Evidence, after: Evidence) -> Iterator[Finding]:
+    for enum, was in before.enums.items():
+        now = after.enums.get(enum)
+        if now is None:
+            continue
+        stayed = [label for label in was if label in now]
+        if stayed != [label for label in now if label in was]:
+            yield Finding(
+                severity=Severity.ERROR,
+                code="enum-order",
+                object=enum,
+                message=f"its labels sort differently now: {', '.join(now)}; before: "
+                f"{', '.join(was)}",
+            )
+        if len(stayed) < len(was):
+            gone = ", ".join(label for label in was if label not in now)
+            yield Finding(
+                severity=Severity.INFO,
+                code="enum-labels",
+                object=enum,
+                message=f"it has no label {gone} any more",
+            )
+
+
+def _large_objects(before: Evidence, after: Evidence) -> Iterator[Finding]:
+    was, now = before.large_objects, after.large_objects
+    if was.rows != now.rows or was.identities != now.identities:
+        message = f"there are {now.rows} now, {was.rows} before"
+        if was.rows == now.rows:
+            message = "they are not the same ones"
+    elif was.columns != now.columns and was.columns and now.columns:
+        message = "their content changed"
+    else:
+        return
+    yield Finding(
+        severity=Severity.ERROR,
+        code="large-objects",
+        object="large objects",
+        message=message,
+    )
+
+
+def _not_read(before: Evidence, after: Evidence) -> Iterator[Finding]:
+    for what, why in (before.not_read | after.not_read).items():
+        yield Finding(
+            severity=Severity.WARNING,
+            code="not-read",
+            object=what,
+            message=f"it could not be read: {why}",
+        )
+
+
+def _comparable(want: Content, now: Content) -> bool:
+    if (want.keyed, want.one_in) != (now.keyed, now.one_in):
+        return False
+    renamed_key = want.identities == now.identities
+    return not want.keyed or want.identity == now.identity or renamed_key
+
+
+def _same(was: Content, now: Content) -> bool:
+    return (was.rows, was.identities, was.columns) == (now.rows, now.identities, now.columns)
+
+
+def _rows(number: int) -> str:
+    return f"{number} row{'' if number == 1 else 's'}"

@@ -1,0 +1,113 @@
+"""What a database has that holds content: tables, materialized views, sequences, enums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from pgsteady import catalog
+from pgsteady.project import Project
+from pgsteady.verify.digest import name
+from pgsteady.verify.evidence import Sequence
+
+MATERIALIZED_VIEW, PARTITIONED = "m", "p"
+
+OURS_OR_THE_SYSTEMS = (
+    f"n.nspname ~ '^pg_' OR n.nspname IN ('information_schema', '{catalog.OURS}') OR EXISTS "
+    "(SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid "
+    "AND d.deptype = 'e')"
+)
+"""SQL for what is no project's: of a class ``c`` in the namespace ``n``."""
+
+_RELATIONS = text(
+    f"""
+    SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relispopulated,
+      ARRAY(SELECT attname::text FROM pg_attribute a WHERE a.attrelid = c.oid
+        AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns,
+      ARRAY(SELECT a.attname::text FROM pg_index i
+        CROSS JOIN unnest(i.indkey::int[]) WITH ORDINALITY k (attnum, place)
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+        WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts
+        ORDER BY k.place) AS key,
+      (SELECT coalesce(sum(pg_table_size(t.relid)), 0)::bigint
+        FROM pg_partition_tree(c.oid) t) + CASE c.relkind WHEN 'p' THEN 0
+        ELSE pg_table_size(c.oid) END AS bytes
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND NOT ({OURS_OR_THE_SYSTEMS})
+      AND NOT (n.nspname = :schema AND c.relname = :version_table)
+    ORDER BY 2, 3
+    """  # noqa: S608 - constants only
+)
+
+_SEQUENCES = text(
+    f"""
+    SELECT n.nspname || '.' || c.relname, s.last_value, s.increment_by
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_sequences s ON s.schemaname = n.nspname AND s.sequencename = c.relname
+    WHERE c.relkind = 'S' AND NOT ({OURS_OR_THE_SYSTEMS}) ORDER BY 1
+    """  # noqa: S608 - constants only
+)
+
+_ENUMS = text(
+    """
+    SELECT n.nspname || '.' || t.typname, array_agg(e.enumlabel::text ORDER BY e.enumsortorder)
+    FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+    JOIN pg_enum e ON e.enumtypid = t.oid
+    WHERE n.nspname !~ '^pg_' AND NOT EXISTS (SELECT FROM pg_depend d
+      WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e')
+    GROUP BY 1 ORDER BY 1
+    """
+)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or a materialized view; ``key`` is empty where it has no primary key."""
+
+    oid: int
+    schema: str
+    table: str
+    kind: str
+    populated: bool
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+    @property
+    def sql(self) -> str:
+        """What stands behind FROM: with partitions, without tables that inherit."""
+        only = "" if self.kind == PARTITIONED else "ONLY "
+        return f"{only}{name(self.schema, self.table)}"
+
+
+def relations(connection: Connection, project: Project) -> list[Relation]:
+    """Return what holds rows of the project: not ours, the system's, extensions' or Alembic's.
+
+    A partitioned table stands for all its partitions: rows may move between them.
+    """
+    home = project.version_table_schema or catalog.default_schema(connection)
+    parameters = {"schema": home, "version_table": project.version_table}
+    return [
+        Relation(oid, schema, table, kind, populated, tuple(columns), tuple(key), size)
+        for oid, schema, table, kind, populated, columns, key, size in connection.execute(
+            _RELATIONS, parameters
+        )
+    ]
+
+
+def sequences(connection: Connection) -> dict[str, Sequence]:
+    """Return where each sequence stands."""
+    return {name: Sequence(value, by) for name, value, by in connection.execute(_SEQUENCES)}
+
+
+def enums(connection: Connection) -> dict[str, list[str]]:
+    """Return the labels of each enum in their order."""
+    return {name: list(labels) for name, labels in connection.execute(_ENUMS)}
+
+
+LARGE_OBJECTS = "(SELECT oid AS id, lo_get(oid) AS content FROM pg_largeobject_metadata) AS objects"
+"""What stands behind FROM for the large objects of a role that may read them."""

@@ -1,0 +1,146 @@
+"""Takes evidence of a database's content: one sequential pass over each table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from pgsteady.declarations import Change
+from pgsteady.progress import SILENT, Progress
+from pgsteady.project import Project
+from pgsteady.status import ancestors, current_revisions
+from pgsteady.verify.digest import Source, aside, digest
+from pgsteady.verify.evidence import Content, Evidence
+from pgsteady.verify.expectation import expected
+from pgsteady.verify.relations import (
+    LARGE_OBJECTS,
+    MATERIALIZED_VIEW,
+    Relation,
+    enums,
+    relations,
+    sequences,
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Values are read in one row of ``one_in``, in tables larger than ``above_bytes``."""
+
+    one_in: int
+    above_bytes: int = 2**30
+
+
+def take(
+    connection: Connection,
+    project: Project,
+    *,
+    changes: Iterable[Change] | None = None,
+    sample: Sample | None = None,
+    like: Evidence | None = None,
+    progress: Progress = SILENT,
+) -> Evidence:
+    """Return evidence of what the database holds, in the snapshot of the caller's transaction.
+
+    ``changes`` are what pending revisions declare (:func:`pgsteady.declarations.declared`);
+    what they have to make of the present rows is part of the evidence. With ``like``, rows
+    are told apart and sampled as in that earlier evidence, so that the two can be compared
+    although a primary key was changed.
+
+    Nothing is written, and no setting of the transaction stays changed. What may not be
+    read is said in the evidence.
+
+    Raises:
+        WrongDeclaration: a declared change cannot be evaluated.
+    """
+    with aside(connection):
+        counters = sequences(connection)  # no snapshot holds them: first, so that they only grow
+        revisions = current_revisions(project, connection)
+        known = {script.revision for script in project.script.walk_revisions()}
+        found = relations(connection, project)
+        taking = _Taking(connection, sample, like)
+        total = sum(relation.bytes for relation in found) or 1
+        with progress.step("Reading the tables", total) as advance:
+            done = 0
+            for relation in found:
+                taking.read(relation)
+                done += relation.bytes
+                advance(done)
+        objects = taking.large_objects()
+        one_in = {table: content.one_in for table, content in taking.tables.items()}
+        readable = [r for r in found if str(r) in taking.tables]
+        with progress.step("Computing what declared changes have to make"):
+            expectations = expected(connection, readable, changes or (), one_in)
+        return Evidence(
+            revisions=revisions,
+            applied=tuple(sorted(ancestors(project, [r for r in revisions if r in known]))),
+            tables=taking.tables,
+            views=taking.views,
+            expected=expectations,
+            sequences=counters,
+            enums=enums(connection),
+            large_objects=objects,
+            not_read=taking.not_read,
+        )
+
+
+class _Taking:
+    """Reads relations, and notes those that cannot be read."""
+
+    def __init__(
+        self, connection: Connection, sample: Sample | None, like: Evidence | None
+    ) -> None:
+        self._connection = connection
+        self._sample = sample
+        self._like = like
+        self.tables: dict[str, Content] = {}
+        self.views: dict[str, Content] = {}
+        self.not_read: dict[str, str] = {}
+
+    def read(self, relation: Relation) -> None:
+        is_view = relation.kind == MATERIALIZED_VIEW
+        if not relation.populated:
+            return
+        earlier = self._like.tables.get(str(relation)) if self._like else None
+        source = _source(relation, earlier)
+        one_in = earlier.one_in if earlier else self._one_in(relation)
+        content = self._try(
+            str(relation),
+            lambda: digest(self._connection, source, one_in if source.keyed else 1),
+        )
+        if content:
+            (self.views if is_view else self.tables)[str(relation)] = content
+
+    def large_objects(self) -> Content:
+        """Digest them; where the role may not read their content, their ids."""
+        whole = Source(LARGE_OBJECTS, ("content",), ("id",), keyed=True)
+        ids = Source(LARGE_OBJECTS, (), ("id",), keyed=True)
+        content = self._try("content of large objects", lambda: digest(self._connection, whole))
+        return content or digest(self._connection, ids)
+
+    def _one_in(self, relation: Relation) -> int:
+        large = self._sample and relation.bytes > self._sample.above_bytes
+        return self._sample.one_in if self._sample and large and relation.key else 1
+
+    def _try(self, what: str, read: Callable[[], Content]) -> Content | None:
+        """Return what ``read`` returns; the transaction goes on if it fails."""
+        savepoint = self._connection.begin_nested()
+        try:
+            content = read()
+        except DBAPIError as error:
+            savepoint.rollback()
+            self.not_read[what] = str(error.orig).strip().splitlines()[0]
+            return None
+        savepoint.commit()
+        return content
+
+
+def _source(relation: Relation, earlier: Content | None) -> Source:
+    """Say what to digest, with rows told apart as they were earlier if that is still possible."""
+    columns, keyed = relation.columns, bool(relation.key)
+    identity = relation.key or tuple(sorted(columns))
+    if earlier and set(earlier.identity) <= set(columns):
+        identity, keyed = earlier.identity, earlier.keyed
+    return Source(relation.sql, columns, identity, keyed)
