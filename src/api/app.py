@@ -2,19 +2,65 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.db import code_version, make_engine
-from api.errors import OUTCOMES, outcome
+from api.db import code_version, connection, make_engine
+from api.errors import OUTCOMES, UnderMaintenance, outcome
 from api.routes import health
+from api.services import maintenance
+from pgsteady.errors import EnvironmentFault
+from pgsteady.maintenance import Maintenance
+
+MAINTENANCE_KNOWN_S = 1.0
+"""How long an answer to whether maintenance is on is good for."""
 
 _log = logging.getLogger(__name__)
+
+
+class Gate:
+    """Answers 503 in place of the application while maintenance is on, but for its health."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._known: Maintenance | None = None
+        self._asked_at_s = float("-inf")
+        self._asking = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        answer = self._app
+        if scope["type"] == "http" and scope["path"] != "/health":
+            now = await self._current(scope["app"].state.engine)
+            if now is not None:
+                answer = _later(now)
+        await answer(scope, receive, send)
+
+    async def _current(self, engine: AsyncEngine) -> Maintenance | None:
+        async with self._asking:
+            if time.monotonic() - self._asked_at_s > MAINTENANCE_KNOWN_S:
+                try:
+                    async with connection(engine) as open_:
+                        self._known = await maintenance.current(open_)
+                except (DBAPIError, EnvironmentFault):
+                    _log.warning("Whether maintenance is on cannot be read; taken as it was.")
+                self._asked_at_s = time.monotonic()
+        return self._known
+
+
+def _later(now: Maintenance) -> JSONResponse:
+    error = UnderMaintenance(f"{now.reason}. Try again in {now.retry_after_s} s.")
+    return _document(error, {"Retry-After": str(now.retry_after_s)})
 
 
 @asynccontextmanager
@@ -28,6 +74,7 @@ def create_app() -> FastAPI:
     """Return the application; the database is opened when it starts."""
     app = FastAPI(title="NANO-OS", version=code_version(), lifespan=_lifespan)
     app.include_router(health.router)
+    app.add_middleware(Gate)
     for class_ in OUTCOMES:
         app.add_exception_handler(class_, _known)
     app.add_exception_handler(Exception, _unknown)
@@ -35,8 +82,12 @@ def create_app() -> FastAPI:
 
 
 async def _known(_request: Request, error: Exception) -> JSONResponse:
+    return _document(error)
+
+
+def _document(error: Exception, headers: dict[str, str] | None = None) -> JSONResponse:
     document = {"error": type(error).__name__, "message": str(error)}
-    return JSONResponse(document, status_code=outcome(error).http_status)
+    return JSONResponse(document, outcome(error).http_status, headers)
 
 
 async def _unknown(_request: Request, error: Exception) -> JSONResponse:

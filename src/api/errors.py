@@ -38,6 +38,10 @@ class SchemaNotReady(PlatformError):
     """The database has not been migrated to what this version of the code needs."""
 
 
+class UnderMaintenance(PlatformError):
+    """The platform is under maintenance."""
+
+
 class LostLease(PlatformError):
     """Another worker has taken this job over; the result was not stored."""
 
@@ -70,6 +74,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     NotAllowed: Outcome(403, FAILURE),
     WrongUsage: Outcome(422, USAGE),
     SchemaNotReady: Outcome(503, ENVIRONMENT),
+    UnderMaintenance: Outcome(503, ENVIRONMENT, retry=True),
     LostLease: Outcome(409, FAILURE),
     steady.PgSteadyError: Outcome(500, FAILURE),
     steady.UrlError: Outcome(500, ENVIRONMENT),

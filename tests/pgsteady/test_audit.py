@@ -219,7 +219,7 @@ def test_a_role_that_may_not_use_it(
         administrator.execute("ALTER SCHEMA pgsteady OWNER TO postgres")
         administrator.execute("ALTER TABLE pgsteady.audit OWNER TO postgres")
         administrator.execute("ALTER TABLE pgsteady.state OWNER TO postgres")
-        with pytest.raises(StateUnavailable, match="permission denied for schema") as caught:
+        with pytest.raises(StateUnavailable, match="permission denied for table") as caught:
             records(database)
         two.run("upgrade", "head")
         assert "No audit is kept" in caplog.text

@@ -33,7 +33,7 @@ async def _work(sessions: Sessions, *, drain: bool, slots: int) -> None:
     from api.settings import settings
     from api.worker import Worker
 
-    ours = Worker(sessions, settings(), slots=slots, drain=drain, listener=_say)
+    ours = Worker(sessions, settings(), slots=slots, drain=drain, listener=_say, note=_note)
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
@@ -52,3 +52,7 @@ def _say(event: str, claim: Claim, message: str) -> None:
     name = claim.structure_name or claim.structure_id
     err.print(f"[{colour}]{event:>11}[/] {claim.workflow} ", end="")
     err.print(f"{name} {message}", markup=False)
+
+
+def _note(message: str) -> None:
+    err.print(message, markup=False)

@@ -26,7 +26,7 @@ from sqlalchemy import text
 
 from api.db import Sessions
 from api.errors import LostLease
-from api.services import queue, results
+from api.services import maintenance, queue, results
 from api.services.queue import Claim
 from api.services.results import Run
 from api.services.simulations import QUEUE_CHANNEL
@@ -34,11 +34,13 @@ from api.settings import Settings
 from api.worker.perform import Task, perform, set_up
 from nanoos.errors import EngineError, NanoError
 from pgsteady.errors import ServerUnreachable
+from pgsteady.maintenance import CHANNEL, Maintenance
 
 PROGRESS_POLL_S = 0.5
 
 Event = Literal["claimed", "succeeded", "failed", "lost", "handed back"]
 Listener = Callable[[Event, Claim, str], None]
+Note = Callable[[str], None]
 
 
 @dataclass
@@ -63,7 +65,8 @@ class Worker:
     """Runs jobs of the queue, ``slots`` at a time.
 
     With ``drain`` it ends when nothing is left to claim; otherwise it waits for
-    more until ``stop`` is called, which hands running jobs back.
+    more until ``stop`` is called, which hands running jobs back. While maintenance is
+    on, nothing can be claimed; ``note`` is told so.
     """
 
     def __init__(
@@ -74,12 +77,15 @@ class Worker:
         slots: int = 1,
         drain: bool = False,
         listener: Listener = lambda *_: None,
+        note: Note = lambda _: None,
     ) -> None:
         self._sessions = sessions
         self._settings = settings
         self._slots = slots
         self._drain = drain
         self._tell = listener
+        self._note = note
+        self._maintenance: Maintenance | None = None
         self._number = secrets.randbelow(2**31)
         self._wake = asyncio.Event()
         self._stopping = False
@@ -136,6 +142,7 @@ class Worker:
             )
             driver: Any = (await connection.get_raw_connection()).driver_connection
             await driver.add_listener(QUEUE_CHANNEL, self._notified)
+            await driver.add_listener(CHANNEL, self._notified)
             driver.add_termination_listener(self._cut_off)
             try:
                 yield
@@ -164,6 +171,10 @@ class Worker:
         if not self._free:
             return
         async with self._sessions.begin() as session:
+            # In the transaction of the claim: maintenance that is switched on waits for it.
+            self._mind(await maintenance.current(session))
+            if self._maintenance:
+                return
             await queue.recover(session, self._settings.max_attempts)
             claims = await queue.claim(
                 session,
@@ -180,6 +191,13 @@ class Worker:
             task = asyncio.create_task(self._attempt(claim, self._free.pop()))
             self._running.add(task)
             task.add_done_callback(self._ended)
+
+    def _mind(self, now: Maintenance | None) -> None:
+        before, self._maintenance = self._maintenance, now
+        if now and not before:
+            self._note(f"Maintenance is on, nothing is claimed: {now.reason}.")
+        elif before and not now:
+            self._note("Maintenance is over.")
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
