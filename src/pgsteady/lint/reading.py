@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import alembic.context
+import alembic.op
 from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
@@ -80,12 +82,13 @@ def read(project: Project, script: Script) -> Revision:
         path=path,
         parents=(parents,) if isinstance(parents, str) else tuple(parents),
         source=path.read_text(),
-        upgrade=_run(project, script, "upgrade"),
-        downgrade=_run(project, script, "downgrade"),
+        upgrade=read_direction(project, script, "upgrade"),
+        downgrade=read_direction(project, script, "downgrade"),
     )
 
 
-def _run(project: Project, script: Script, direction: str) -> Run:
+def read_direction(project: Project, script: Script, direction: str) -> Run:
+    """Read ``upgrade`` or ``downgrade`` of a revision by running it, without a database."""
     recorder = _Recorder(Path(script.path))
     function = getattr(script.module, direction, None)
     if function is None:
@@ -141,8 +144,19 @@ def _offline(project: Project, recorder: _Recorder) -> Iterator[None]:
     )
     context.connection = context.impl.connection = recorder.connection()  # type: ignore[assignment]
     environment._migration_context = context  # what configure() would have set
-    with environment, Operations.context(context):
+    with _proxies_kept(), environment, Operations.context(context):
         yield
+
+
+@contextmanager
+def _proxies_kept() -> Iterator[None]:
+    """Give ``alembic.op`` and ``alembic.context`` back to the run of Alembic we may be in."""
+    proxies = [getattr(module, "_proxy", None) for module in (alembic.context, alembic.op)]
+    try:
+        yield
+    finally:
+        for proxy in filter(None, proxies):
+            proxy._install_proxy()
 
 
 class _Recorder:
