@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging.config
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from sqlalchemy.exc import DBAPIError, ObjectNotExecutableError
 from pgsteady.autogenerate import Autogenerate
 from pgsteady.connection import connect, revision_failure
 from pgsteady.errors import PgSteadyError
-from pgsteady.lock import direct, migration_lock
+from pgsteady.guard import Guard
+from pgsteady.lock import direct, limit_waits, migration_lock
 from pgsteady.recorder import Recorder
 from pgsteady.revisions import next_id
 from pgsteady.url import resolve
@@ -116,17 +118,21 @@ def _online(
         Recorder(environment, database, ini.parent) as recorder,
         connect(database) as connection,
     ):
-        _limit_lock_waits(connection, settings["lock_timeout_s"])
+        limit = partial(limit_waits, lock_timeout_s=settings["lock_timeout_s"])
+        event.listen(connection, "begin", limit)
         try:
             if changes:
                 _widen_version_table(environment, connection)
             hooks = Autogenerate(
                 settings["target_metadata"], connection, foreign_index_prefixes
             ).options()
+            migrate = partial(_run, environment)
             if changes:
+                guard = Guard(environment, database, connection, settings)
                 hooks |= recorder.watch(connection)
+                migrate = partial(guard.run, migrate)
             environment.configure(connection=connection, **settings, **hooks)
-            _run(environment)
+            migrate()
         except (DBAPIError, ObjectNotExecutableError) as error:
             raise revision_failure(error, database) from error
 
@@ -134,24 +140,6 @@ def _online(
 def _run(environment: EnvironmentContext) -> None:
     with environment.begin_transaction():
         environment.run_migrations()
-
-
-def _limit_lock_waits(connection: Connection, lock_timeout_s: float) -> None:
-    """Set lock_timeout in each transaction as it begins; no limit outside of transactions.
-
-    Executing it through ``connection`` before Alembic is configured would open a
-    transaction that Alembic takes for its caller's, and commits nothing.
-    """
-
-    def set_timeout(connection: Connection) -> None:
-        raw: Any = connection.connection.dbapi_connection
-        with raw.cursor() as cursor:
-            if raw.autocommit:
-                cursor.execute("SET lock_timeout = 0")
-            else:
-                cursor.execute(f"SET LOCAL lock_timeout = '{lock_timeout_s:g}s'")
-
-    event.listen(connection, "begin", set_timeout)
 
 
 def _widen_version_table(environment: EnvironmentContext, connection: Connection) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -21,8 +22,11 @@ POLL_S = 0.2
 KEY = int.from_bytes(sha256(b"pgsteady: schema change").digest()[:8], signed=True)
 """The advisory lock's number; PostgreSQL keeps advisory locks per database."""
 
+_HELD: set[int] = set()
+"""The sessions of this program that hold the lock of a database."""
+
 _HOLDER = text(
-    "SELECT format('pid %s, %s', a.pid, coalesce(host(a.client_addr), 'local')) "
+    "SELECT a.pid, format('pid %s, %s', a.pid, coalesce(host(a.client_addr), 'local')) AS place "
     "FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
     "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
     "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
@@ -31,24 +35,51 @@ _HOLDER = text(
 
 
 @contextmanager
-def migration_lock(database: DatabaseUrl) -> Iterator[None]:
+def migration_lock(
+    database: DatabaseUrl, tell: Callable[[str], None] = log.info
+) -> Iterator[Connection]:
     """Hold the database's migration lock; wait for it as long as another migrator works.
 
-    It is polled on an autocommit connection of its own: a session that blocks in
-    ``pg_advisory_lock`` holds a snapshot, and CREATE INDEX CONCURRENTLY in the migrator
-    that holds the lock would wait for that snapshot for ever. If this process dies, the
-    server releases the lock.
+    It is polled on an autocommit connection of its own, which is yielded: a session that
+    blocks in ``pg_advisory_lock`` holds a snapshot, and CREATE INDEX CONCURRENTLY in the
+    migrator that holds the lock would wait for that snapshot for ever. If this process
+    dies, the server releases the lock. A program that holds it has it wherever it asks
+    for it again. ``tell`` is told who is waited for.
     """
     with connect(database) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         waiting = False
         while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": KEY}):
+            holder = connection.execute(_HOLDER, {"key": KEY}).one_or_none()
+            if holder and holder.pid in _HELD:
+                yield connection
+                return
             if not waiting:
-                holder = connection.scalar(_HOLDER, {"key": KEY}) or "unknown"
-                log.info("Another migration is running (%s); waiting for it to end.", holder)
+                place = holder.place if holder else "unknown"
+                tell(f"Another migration is running ({place}); waiting for it to end.")
                 waiting = True
             time.sleep(POLL_S)
-        yield
+        pid = connection.scalars(text("SELECT pg_backend_pid()")).one()
+        _HELD.add(pid)
+        try:
+            yield connection
+        finally:
+            _HELD.discard(pid)
+
+
+def limit_waits(connection: Connection, lock_timeout_s: float) -> None:
+    """Limit each wait for a lock in the transaction that ``connection`` begins.
+
+    It is for the event ``begin``: executing it through ``connection`` before Alembic is
+    configured would open a transaction that Alembic takes for its caller's, and commits
+    nothing. Outside of transactions there is no limit.
+    """
+    raw: Any = connection.connection.dbapi_connection
+    with raw.cursor() as cursor:
+        if raw.autocommit:
+            cursor.execute("SET lock_timeout = 0")
+        else:
+            cursor.execute(f"SET LOCAL lock_timeout = '{lock_timeout_s:g}s'")
 
 
 def direct(database: DatabaseUrl, ini: Path) -> DatabaseUrl:
