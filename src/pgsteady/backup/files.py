@@ -92,7 +92,7 @@ def dump(database: DatabaseUrl, file: Path) -> None:
             text=True,
         )
         if run.returncode != 0:
-            raise PgSteadyError(f"pg_dump failed: {_tail(run.stderr)}")
+            raise PgSteadyError(f"pg_dump failed: {tail(run.stderr)}")
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
         unfinished.replace(file)
@@ -134,7 +134,7 @@ def load(database: DatabaseUrl, file: Path, *, replace: bool = False) -> None:
         if psql.returncode != 0:
             complaints.seek(0)
             raise PgSteadyError(
-                f"Nothing was loaded: {_tail(complaints.read().decode(errors='replace'))}",
+                f"Nothing was loaded: {tail(complaints.read().decode(errors='replace'))}",
                 hint="What refers to roles of another server loads if pg_dump wrote it with "
                 "--no-owner --no-privileges.",
             )
@@ -194,7 +194,7 @@ def _restored(database: DatabaseUrl, file: Path) -> Iterator[bytes]:
         if restore.returncode != 0:
             complaints.seek(0)
             raise PgSteadyError(
-                f"{file} is damaged: {_tail(complaints.read().decode(errors='replace'))}"
+                f"{file} is damaged: {tail(complaints.read().decode(errors='replace'))}"
             )
 
 
@@ -211,5 +211,6 @@ def _is_custom(file: Path) -> bool:
     return start.startswith(_CUSTOM_MAGIC)
 
 
-def _tail(complaints: str) -> str:
+def tail(complaints: str) -> str:
+    """Return the end of what a program complained of."""
     return "\n".join(complaints.strip().splitlines()[-4:])

@@ -1,0 +1,159 @@
+"""pg_restore at work: a backup's files into a database."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+
+from pgsteady.backup.files import client_for, environment, tail
+from pgsteady.backup.packing import SUFFIX, unpack
+from pgsteady.backup.store import Backup
+from pgsteady.catalog import quoted
+from pgsteady.errors import RestoreFailed
+from pgsteady.progress import SILENT, Progress
+from pgsteady.url import DatabaseUrl
+
+_ITEM = re.compile(r"(?P<id>\d+); \d+ (?P<oid>\d+) (?P<what>.*)")
+_OF_AN_EXTENSION = "COMMENT - EXTENSION "
+"""Only an extension's owner may set it, and the extension came with it."""
+_FINISHED = re.compile(r"pg_restore: finished item (\d+) ")
+_COMPLAINT = re.compile(r"error|fatal|detail|hint|from TOC|command was", re.IGNORECASE)
+_MAINTENANCE_BYTES = 2**29
+"""For each index that is built; an HNSW index that does not fit takes many times as long."""
+_CURES = (
+    (
+        r'extension "(?P<name>[^"]+)" (is not available|has no installation script)',
+        "An administrator installs the package of extension {name} on that server.",
+    ),
+    (
+        r'permission denied to create extension "(?P<name>[^"]+)"',
+        "An administrator runs once, in database template1: CREATE EXTENSION {name};  "
+        "New databases then have it.",
+    ),
+    (r'role "(?P<name>[^"]+)" does not exist', 'An administrator runs once: CREATE ROLE "{name}";'),
+    (
+        r"must be (able to SET ROLE|member of role) \"(?P<name>[^\"]+)\"",
+        'An administrator runs once: GRANT "{name}" TO {user};  Or restore with --no-owner.',
+    ),
+    (r"No space left on device", "Free some space where the server keeps its data."),
+)
+
+
+def unpacked(backup: Backup, into: Path, jobs: int, progress: Progress = SILENT) -> Path:
+    """Decompress the backup's files into the folder ``into``, and return what pg_restore reads.
+
+    Raises:
+        BackupDamaged: a file cannot be decompressed.
+        RestoreFailed: there is no room.
+    """
+    place = into / "dump"
+    place.mkdir(mode=0o700)
+    manifest = backup.manifest
+    done, one_at_a_time = 0, threading.Lock()
+
+    def one(name: str) -> None:
+        with (place / name.removesuffix(SUFFIX)).open("wb") as file:
+            unpack(backup.files / name, file, counted)
+
+    try:
+        with progress.step("Decompress", manifest.raw_bytes) as advance:
+
+            def counted(size: int) -> None:
+                nonlocal done
+                with one_at_a_time:
+                    advance(done := done + size)
+
+            with ThreadPoolExecutor(max_workers=jobs) as threads:
+                list(threads.map(one, manifest.files))
+    except OSError as error:
+        raise RestoreFailed(
+            f"The backup cannot be decompressed into {into}: {error.strerror}.",
+            hint=f"It needs {manifest.raw_bytes} bytes there; TMPDIR names another folder.",
+        ) from error
+    return place if len(manifest.files) > 1 else next(place.iterdir())
+
+
+def restore(
+    backup: Backup,
+    archive: Path,
+    database: DatabaseUrl,
+    *options: str,
+    private: bool = False,
+    progress: Progress = SILENT,
+) -> None:
+    """Let pg_restore load ``archive`` into an empty database.
+
+    ``private`` says that the server is ours alone, and its memory this computer's.
+
+    Raises:
+        RestoreFailed: it failed; the message says at what.
+    """
+    manifest = backup.manifest
+    program = str(client_for("pg_restore", database))
+    contents = archive.with_name("contents")
+    items = _listed(program, archive, contents)
+    weights = {item["id"]: manifest.sizes.get(item["oid"], 0) for item in items}
+    command = [program, f"--use-list={contents}", "--exit-on-error", "--verbose", "--no-password"]
+    surroundings = environment(database) | {"LC_ALL": "C"}
+    if private:
+        surroundings["PGOPTIONS"] = f"-c maintenance_work_mem={_maintenance_bytes() // 1024}kB"
+    said: list[str] = []
+    with progress.step("Restore", sum(weights.values()) or 1) as advance:
+        run = subprocess.Popen(
+            [*command, *options, f"--dbname={database.url.database}", str(archive)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=surroundings,
+            text=True,
+            errors="replace",
+        )
+        with run:
+            try:
+                done = 0
+                for line in run.stderr or ():
+                    if finished := _FINISHED.match(line):
+                        advance(done := done + weights.get(finished[1], 0))
+                    elif _COMPLAINT.search(line):
+                        said.append(line)
+            except BaseException:
+                run.terminate()
+                raise
+    if run.returncode != 0:
+        raise _refused(tail("".join(said)), database)
+
+
+def _listed(program: str, archive: Path, contents: Path) -> list[re.Match[str]]:
+    """Write the list of what is to be restored, and return its items."""
+    listing = subprocess.run(
+        [program, "--list", archive], check=False, capture_output=True, text=True, errors="replace"
+    )
+    if listing.returncode != 0:
+        raise RestoreFailed(f"pg_restore cannot read the backup: {tail(listing.stderr)}")
+    lines = listing.stdout.splitlines(keepends=True)
+    found = [
+        (item, line) for line in lines if (item := _ITEM.match(line)) and _wanted(item["what"])
+    ]
+    contents.write_text("".join(line for _, line in found), encoding="utf-8")
+    return [item for item, _ in found]
+
+
+def _wanted(what: str) -> bool:
+    return not what.startswith(_OF_AN_EXTENSION)
+
+
+def _maintenance_bytes() -> int:
+    return min(_MAINTENANCE_BYTES, psutil.virtual_memory().available // 8)
+
+
+def _refused(complaint: str, database: DatabaseUrl) -> RestoreFailed:
+    """Return the error for what pg_restore complained of, with the next step."""
+    user = quoted(str(database.url.username))
+    found = ((re.search(cause, complaint), cure) for cause, cure in _CURES)
+    cures = (cure.format(**cause.groupdict(), user=user) for cause, cure in found if cause)
+    return RestoreFailed(f"The backup was not restored: {complaint}", hint=next(cures, None))
