@@ -2,6 +2,7 @@
 
 from pgsteady.verify.comparison import compare
 from pgsteady.verify.evidence import Evidence
+from pgsteady.verify.examination import examine
 from pgsteady.verify.taking import Sample, take
 
-__all__ = ["Evidence", "Sample", "compare", "take"]
+__all__ = ["Evidence", "Sample", "compare", "examine", "take"]

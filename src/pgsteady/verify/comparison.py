@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pgsteady.finding import Finding, Severity
 from pgsteady.verify.evidence import Column, Content, Evidence, Expected
+from pgsteady.verify.plans import slower
 
 DECLARE = "If it was meant, let the revision declare it: changes = {{{}}}"
 
@@ -23,6 +24,7 @@ def compare(before: Evidence, after: Evidence) -> list[Finding]:
         *_sequences(before, after),
         *_enums(before, after),
         *_large_objects(before, after),
+        *slower(before.plans, after.plans),
         *_not_read(before, after),
     ]
 
@@ -52,19 +54,22 @@ def _gone_table(table: str, was: Content, after: Evidence, before: Evidence) -> 
         if other not in before.tables and _same(was, content):
             message = f"it is called {other} now, with the same content"
             return Finding(
-                severity=Severity.INFO, code="renamed-table", object=table, message=message
+                severity=Severity.INFO,
+                code="renamed-table",
+                object=f"table {table}",
+                message=message,
             )
     if was.rows == 0:
         return Finding(
             severity=Severity.INFO,
             code="dropped-table",
-            object=table,
+            object=f"table {table}",
             message="it is gone; it held no rows",
         )
     return Finding(
         severity=Severity.ERROR,
         code="lost-table",
-        object=table,
+        object=f"table {table}",
         message=f"it is gone, and its {_rows(was.rows)} with it",
         cure=DECLARE.format(f'"{table}": None'),
     )
@@ -81,7 +86,7 @@ def _content(table: str, was: Content, now: Content, rule: Expected) -> Iterator
         yield Finding(
             severity=Severity.WARNING,
             code="not-compared",
-            object=table,
+            object=f"table {table}",
             message="its rows are told apart or sampled in another way than before",
             cure="Take the evidence with `verify --against`, which reads as before.",
         )
@@ -90,7 +95,7 @@ def _content(table: str, was: Content, now: Content, rule: Expected) -> Iterator
         yield Finding(
             severity=Severity.ERROR,
             code="replaced-rows",
-            object=table,
+            object=f"table {table}",
             message=f"as many rows as expected, but not the same ones: the values of "
             f"{', '.join(now.identity)} differ",
             cure=DECLARE.format(f'"{table}": None'),
@@ -103,7 +108,7 @@ def _content(table: str, was: Content, now: Content, rule: Expected) -> Iterator
         yield Finding(
             severity=Severity.ERROR,
             code="changed-rows",
-            object=table,
+            object=f"table {table}",
             message="each column holds the values that it held, but in other combinations",
         )
 
@@ -115,7 +120,7 @@ def _row_count(table: str, was: Content, now: Content, want: Content) -> Finding
     return Finding(
         severity=Severity.ERROR,
         code=how,
-        object=table,
+        object=f"table {table}",
         message=f"{_rows(abs(differs))} {'too few' if differs < 0 else 'too many'}: "
         f"{now.rows} now, {was.rows} before{declared}",
         cure=DECLARE.format(f'"{table}": "<condition of the rows that stay>"'),
@@ -139,20 +144,20 @@ def _gone_column(table: str, column: str, want: Content, new: dict[str, Column])
             return Finding(
                 severity=Severity.INFO,
                 code="renamed-column",
-                object=f"{table}.{column}",
+                object=f"column {table}.{column}",
                 message=f"it is called {other} now, with the same content",
             )
     if not was.filled:
         return Finding(
             severity=Severity.INFO,
             code="dropped-column",
-            object=f"{table}.{column}",
+            object=f"column {table}.{column}",
             message="it is gone; it held nothing but NULL",
         )
     return Finding(
         severity=Severity.ERROR,
         code="lost-column",
-        object=f"{table}.{column}",
+        object=f"column {table}.{column}",
         message=f"it is gone, and its {was.filled} values with it",
         cure=DECLARE.format(f'"{table}.{column}": None'),
     )
@@ -171,14 +176,14 @@ def _changed_column(
         return Finding(
             severity=Severity.ERROR,
             code="not-as-declared",
-            object=f"{table}.{column}",
+            object=f"column {table}.{column}",
             message=f"its values are not what the declared expression gives{filled}",
             cure="Values are compared as text: an expression must have the column's new type.",
         )
     return Finding(
         severity=Severity.ERROR,
         code="changed-values",
-        object=f"{table}.{column}",
+        object=f"column {table}.{column}",
         message=f"its values changed, and no revision declares it{filled}",
         cure=DECLARE.format(f'"{table}.{column}": "<expression over the old row>"'),
     )
@@ -191,7 +196,7 @@ def _views(before: Evidence, after: Evidence) -> Iterator[Finding]:
             yield Finding(
                 severity=Severity.WARNING,
                 code="changed-view",
-                object=view,
+                object=f"view {view}",
                 message="the materialized view holds other rows than before",
             )
 
@@ -206,7 +211,7 @@ def _sequences(before: Evidence, after: Evidence) -> Iterator[Finding]:
             yield Finding(
                 severity=Severity.ERROR,
                 code="sequence-went-back",
-                object=sequence,
+                object=f"sequence {sequence}",
                 message=f"it stands at {now.value or 'its start'}, before at {was.value}: numbers "
                 "that were given out will be given out again",
                 sql=f"SELECT setval('{sequence}', {was.value});",
@@ -223,7 +228,7 @@ def _enums(before: Evidence, after: Evidence) -> Iterator[Finding]:
             yield Finding(
                 severity=Severity.ERROR,
                 code="enum-order",
-                object=enum,
+                object=f"enum {enum}",
                 message=f"its labels sort differently now: {', '.join(now)}; before: "
                 f"{', '.join(was)}",
             )
@@ -232,7 +237,7 @@ def _enums(before: Evidence, after: Evidence) -> Iterator[Finding]:
             yield Finding(
                 severity=Severity.INFO,
                 code="enum-labels",
-                object=enum,
+                object=f"enum {enum}",
                 message=f"it has no label {gone} any more",
             )
 

@@ -9,12 +9,13 @@ hash partitioning depends too, so that a dump of one major version fits the next
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from pgsteady.verify.evidence import Column, Content
 
@@ -29,6 +30,9 @@ CANONICAL = {
     "row_security": "off",  # an error, rather than rows that are silently left out
 }
 """Settings under which equal values have equal texts."""
+
+QUALIFIED = {"search_path": ""}
+"""Under which PostgreSQL writes every name with its schema."""
 
 _COLUMNS_AT_ONCE = 500
 """A query returns at most 1,664 columns; each of a table's takes two."""
@@ -52,17 +56,45 @@ def aside(connection: Connection) -> Iterator[None]:
     """Read in the block with settings of our own; nothing that happens in it stays."""
     savepoint = connection.begin_nested()
     try:
-        for name, value in CANONICAL.items():
-            query(connection, f"SET LOCAL {name} = '{value}'")
-        query(connection, "SET LOCAL transaction_read_only = on")
-        yield
+        with settings(connection, CANONICAL):
+            yield
     finally:
         savepoint.rollback()
 
 
-def query(connection: Connection, sql: str) -> CursorResult[Any]:
-    """Run SQL in which ``%`` and ``:`` are nothing but themselves."""
-    return connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+@contextmanager
+def settings(connection: Connection, values: Mapping[str, str]) -> Iterator[None]:
+    """Change settings of the transaction; an error leaves them, to be undone with the rest."""
+    change = text("SELECT set_config(:setting, :value, true)")
+    read = text("SELECT current_setting(:setting)")
+    before = {each: connection.scalar(read, {"setting": each}) for each in values}
+    for each, value in values.items():
+        connection.execute(change, {"setting": each, "value": value})
+    yield
+    for each, was in before.items():
+        connection.execute(change, {"setting": each, "value": was})
+
+
+@contextmanager
+def attempted(connection: Connection) -> Iterator[None]:
+    """Undo what the block did to the transaction if it fails, so that this can go on."""
+    savepoint = connection.begin_nested()
+    try:
+        yield
+    except DBAPIError:
+        savepoint.rollback()
+        raise
+    savepoint.commit()
+
+
+def said_by(error: DBAPIError) -> str:
+    """Return the server's own words, without what they are about."""
+    return str(error.orig).strip().splitlines()[0]
+
+
+def query(connection: Connection, sql: str) -> list[Any]:
+    """Return the rows of SQL in which ``%`` and ``:`` are nothing but themselves."""
+    return list(connection.exec_driver_sql(sql, execution_options={"no_parameters": True}))
 
 
 def name(*parts: str) -> str:
@@ -81,8 +113,7 @@ def digest(connection: Connection, source: Source, one_in: int = 1) -> Content:
     columns: dict[str, Column] = {}
     for start in range(0, max(len(named), 1), _COLUMNS_AT_ONCE):
         chunk = named[start : start + _COLUMNS_AT_ONCE]
-        found = tuple(query(connection, _select(source, chunk, one_in)).one())
-        rows, identities, figures = found[0], found[1], found[2:]
+        [(rows, identities, *figures)] = query(connection, _select(source, chunk, one_in))
         columns |= {
             column: Column(str(hashes), filled)
             for column, hashes, filled in zip(chunk, figures[::2], figures[1::2], strict=True)
@@ -110,5 +141,5 @@ def _select(source: Source, columns: Sequence[str], one_in: int) -> str:
     )
 
 
-def _hash(text: str, seed: str) -> str:
-    return f'hashtextextended(({text}) COLLATE "C", {seed})'
+def _hash(value: str, seed: str) -> str:
+    return f'hashtextextended(({value}) COLLATE "C", {seed})'

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from pgsteady import catalog
 from pgsteady.declarations import Change
 from pgsteady.errors import WrongDeclaration
-from pgsteady.verify.digest import Source, digest, name
+from pgsteady.verify.digest import Source, digest, name, said_by
 from pgsteady.verify.evidence import Expected
 from pgsteady.verify.relations import Relation
 
@@ -67,7 +67,7 @@ def expected(
             except DBAPIError as error:
                 raise WrongDeclaration(
                     f"revision {change.revision}: what `changes` says of {table} cannot be "
-                    f"evaluated: {str(error.orig).strip().splitlines()[0]}"
+                    f"evaluated: {said_by(error)}"
                 ) from error
         found[change.revision] = dict(so_far)
     return found

@@ -61,6 +61,14 @@ _ENUMS = text(
 )
 
 
+def index_keys(direction: str = "''") -> str:
+    """Return SQL for what the index ``i`` is made of, as an array that ORDER BY takes."""
+    return f"""ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, false) || coalesce((
+      SELECT format(' COLLATE %I.%I', s.nspname, o.collname) FROM pg_collation o
+      JOIN pg_namespace s ON s.oid = o.collnamespace WHERE o.oid = i.indcollation[k - 1]), '')
+      || {direction} FROM generate_series(1, i.indnkeyatts) k ORDER BY k)"""  # noqa: S608
+
+
 @dataclass(frozen=True)
 class Relation:
     """A table or a materialized view; ``key`` is empty where it has no primary key."""
@@ -84,13 +92,20 @@ class Relation:
         return f"{only}{name(self.schema, self.table)}"
 
 
-def relations(connection: Connection, project: Project) -> list[Relation]:
+def version_table(connection: Connection, project: Project) -> tuple[str, str]:
+    """Return schema and name of Alembic's table."""
+    schema = project.version_table_schema or catalog.default_schema(connection)
+    return schema, project.version_table
+
+
+def relations(connection: Connection, version_table: tuple[str, str]) -> list[Relation]:
     """Return what holds rows of the project: not ours, the system's, extensions' or Alembic's.
 
-    A partitioned table stands for all its partitions: rows may move between them.
+    ``version_table`` is Alembic's schema and table. A partitioned table stands
+    for all its partitions: rows may move between them.
     """
-    home = project.version_table_schema or catalog.default_schema(connection)
-    parameters = {"schema": home, "version_table": project.version_table}
+    schema, table = version_table
+    parameters = {"schema": schema, "version_table": table}
     return [
         Relation(oid, schema, table, kind, populated, tuple(columns), tuple(key), size)
         for oid, schema, table, kind, populated, columns, key, size in connection.execute(

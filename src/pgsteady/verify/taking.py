@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from pgsteady.declarations import Change
+from pgsteady.declarations import Change, declared
 from pgsteady.progress import SILENT, Progress
 from pgsteady.project import Project
 from pgsteady.status import ancestors, current_revisions
-from pgsteady.verify.digest import Source, aside, digest
+from pgsteady.verify.digest import QUALIFIED, Source, aside, attempted, digest, said_by, settings
 from pgsteady.verify.evidence import Content, Evidence
 from pgsteady.verify.expectation import expected
+from pgsteady.verify.plans import plans
 from pgsteady.verify.relations import (
     LARGE_OBJECTS,
     MATERIALIZED_VIEW,
@@ -22,6 +23,7 @@ from pgsteady.verify.relations import (
     enums,
     relations,
     sequences,
+    version_table,
 )
 
 
@@ -59,18 +61,22 @@ def take(
         counters = sequences(connection)  # no snapshot holds them: first, so that they only grow
         revisions = current_revisions(project, connection)
         known = {script.revision for script in project.script.walk_revisions()}
-        found = relations(connection, project)
+        found = relations(connection, version_table(connection, project))
         taking = _Taking(connection, sample, like)
         total = sum(relation.bytes for relation in found) or 1
-        with progress.step("Reading the tables", total) as advance:
+        with (
+            settings(connection, QUALIFIED),
+            progress.step("Reading the tables", total) as advance,
+        ):
             done = 0
             for relation in found:
                 taking.read(relation)
                 done += relation.bytes
                 advance(done)
-        objects = taking.large_objects()
+            objects = taking.large_objects()
         one_in = {table: content.one_in for table, content in taking.tables.items()}
         readable = [r for r in found if str(r) in taking.tables]
+        hot_queries = declared(project, ()).hot_queries
         with progress.step("Computing what declared changes have to make"):
             expectations = expected(connection, readable, changes or (), one_in)
         return Evidence(
@@ -82,6 +88,7 @@ def take(
             sequences=counters,
             enums=enums(connection),
             large_objects=objects,
+            plans=dict(plans(connection, hot_queries)),
             not_read=taking.not_read,
         )
 
@@ -126,15 +133,12 @@ class _Taking:
 
     def _try(self, what: str, read: Callable[[], Content]) -> Content | None:
         """Return what ``read`` returns; the transaction goes on if it fails."""
-        savepoint = self._connection.begin_nested()
         try:
-            content = read()
+            with attempted(self._connection):
+                return read()
         except DBAPIError as error:
-            savepoint.rollback()
-            self.not_read[what] = str(error.orig).strip().splitlines()[0]
+            self.not_read[what] = said_by(error)
             return None
-        savepoint.commit()
-        return content
 
 
 def _source(relation: Relation, earlier: Content | None) -> Source:

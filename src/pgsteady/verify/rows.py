@@ -1,0 +1,149 @@
+"""Do all rows obey what their table says of them? One sequential pass over each table.
+
+PostgreSQL checks a row when it is written. A row written while triggers were off, before a
+constraint was altered in the catalog, or read from a damaged page is never checked again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from pgsteady.finding import Finding, Severity
+from pgsteady.progress import Progress
+from pgsteady.verify.digest import attempted, name, query, said_by
+from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS
+
+_TABLES = f"""
+SELECT c.oid, n.nspname::text, c.relname::text, pg_table_size(c.oid)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND NOT ({OURS_OR_THE_SYSTEMS}) ORDER BY 2, 3
+"""  # noqa: S608 - constants only
+
+_COLUMNS = "pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r'"
+
+_RULES = rf"""
+SELECT attrelid, 'column', attname::text, 'null-values', format('num_nulls(%I) > 0', attname)
+FROM {_COLUMNS} JOIN pg_type t ON t.oid = a.atttypid
+WHERE (a.attnotnull OR t.typnotnull) AND attnum > 0 AND NOT attisdropped
+UNION ALL
+SELECT conrelid, 'constraint', conname::text, 'broken-check',
+  format('(%s) IS FALSE', pg_get_expr(conbin, conrelid))
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid AND c.relkind = 'r'
+WHERE contype = 'c' AND to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false'
+UNION ALL
+SELECT attrelid, 'column', attname::text, 'broken-domain',
+  format('(SELECT (%s) IS FALSE FROM (SELECT %I AS value) AS v)', pg_get_expr(conbin, 0), attname)
+FROM {_COLUMNS} JOIN pg_constraint k ON k.contypid = a.atttypid AND k.contype = 'c'
+WHERE attnum > 0 AND NOT attisdropped
+UNION ALL
+SELECT attrelid, 'column', attname::text, 'stale-generated',
+  format('(CAST(%s AS %s))::text IS DISTINCT FROM %I::text', pg_get_expr(adbin, adrelid),
+    format_type(atttypid, atttypmod), attname)
+FROM {_COLUMNS} JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE attgenerated = 's' AND NOT attisdropped
+UNION ALL
+SELECT c.oid, 'table', '', 'wrong-partition',
+  format('(%s) IS FALSE', pg_get_partition_constraintdef(c.oid))
+FROM pg_class c WHERE c.relkind = 'r' AND c.relispartition
+  AND pg_get_partition_constraintdef(c.oid) IS NOT NULL
+"""  # noqa: S608 - constants only
+"""Of each table: what the rule is about, a name in the table, a code, and SQL of what breaks it.
+
+``num_nulls`` because the planner knows without looking that nothing in a column declared
+NOT NULL is NULL; FILTER because it leaves checks alone that would exclude a whole table.
+"""
+
+_MESSAGES = {
+    "null-values": "{} NULL in a column that is NOT NULL",
+    "broken-check": "{} not obey it",
+    "broken-domain": "{} not obey the checks of the column's domain",
+    "stale-generated": "{} another value than the column's expression gives now",
+    "wrong-partition": "{} not belong into this partition: no query by the partition key finds "
+    "them",
+}
+_VERBS = {
+    "null-values": ("row has", "rows have"),
+    "stale-generated": ("row has", "rows have"),
+}
+_FILTERS_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class _Rule:
+    kind: str
+    name: str
+    code: str
+    broken: str
+
+
+def rows(connection: Connection, progress: Progress) -> Iterator[Finding]:
+    """Find rows that break what their own table demands, and tables that cannot be read."""
+    rules: dict[int, list[_Rule]] = defaultdict(list)
+    for oid, *rule in query(connection, _RULES):
+        rules[oid].append(_Rule(*rule))
+    tables = query(connection, _TABLES)
+    done = 0
+    with progress.step("Reading all rows", sum(size for *_, size in tables) or 1) as advance:
+        for oid, schema, table, size in tables:
+            yield from _examined(connection, schema, table, rules[oid])
+            done += size
+            advance(done)
+
+
+def _examined(
+    connection: Connection, schema: str, table: str, rules: list[_Rule]
+) -> Iterator[Finding]:
+    source = name(schema, table)
+    for start in range(0, max(len(rules), 1), _FILTERS_AT_ONCE):
+        chunk = rules[start : start + _FILTERS_AT_ONCE]
+        counted = ", ".join(["count(*)", *(f"count(*) FILTER (WHERE {r.broken})" for r in chunk)])
+        try:
+            with attempted(connection):
+                sql = f"SELECT {counted} FROM ONLY {source}"  # noqa: S608 - from the catalog
+                [(_, *numbers)] = query(connection, sql)
+        except DBAPIError as error:
+            yield unreadable(f"table {schema}.{table}", error)
+            return
+        for rule, number in zip(chunk, numbers, strict=True):
+            if number:
+                yield _broken(f"{schema}.{table}", source, rule, number)
+
+
+def _broken(table: str, source: str, rule: _Rule, number: int) -> Finding:
+    verb = _VERBS.get(rule.code, ("row does", "rows do"))[number != 1]
+    return Finding(
+        severity=Severity.ERROR,
+        code=rule.code,
+        object=f"{rule.kind} {table}{'.' if rule.name else ''}{rule.name}",
+        message=_MESSAGES[rule.code].format(f"{number} {verb}"),
+        cure=f"See them: SELECT * FROM ONLY {source} WHERE {rule.broken};",  # noqa: S608
+    )
+
+
+def unreadable(object_: str, error: DBAPIError) -> Finding:
+    """Say that something cannot be read, and how bad that is."""
+    code = str(getattr(error.orig, "pgcode", None) or "")
+    if code == INSUFFICIENT_PRIVILEGE:
+        return Finding(
+            severity=Severity.WARNING,
+            code="not-read",
+            object=object_,
+            message=f"it was not examined: {said_by(error)}",
+            cure="Run as the role that owns it, or have SELECT granted.",
+        )
+    return Finding(
+        severity=Severity.ERROR,
+        code="unreadable",
+        object=object_,
+        message=f"it cannot be read: {said_by(error)}",
+        cure="Restore it from a backup; `backup` and `restore` of pgsteady prove theirs.",
+    )
+
+
+INSUFFICIENT_PRIVILEGE = "42501"
+"""https://www.postgresql.org/docs/current/errcodes-appendix.html"""

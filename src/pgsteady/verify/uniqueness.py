@@ -1,0 +1,131 @@
+"""Is what must be unique unique? The rows are grouped anew, without asking the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from pgsteady.finding import Finding, Severity
+from pgsteady.progress import Progress
+from pgsteady.verify.digest import attempted, name, query
+from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS, index_keys
+from pgsteady.verify.rows import unreadable
+
+_UNIQUE = f"""
+SELECT n.nspname::text, c.relname::text, c.relkind = 'p', x.relname::text,
+  to_jsonb(i) ->> 'indnullsnotdistinct' = 'true',
+  {index_keys()},
+  coalesce(pg_get_expr(i.indpred, i.indrelid), 'true')
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE i.indisunique AND m.amname = 'btree' AND NOT x.relispartition
+  AND c.relkind IN ('r', 'p', 'm') AND NOT ({OURS_OR_THE_SYSTEMS}) ORDER BY 1, 2, 4
+"""  # noqa: S608 - constants only
+
+_EXCLUSIONS = f"""
+SELECT n.nspname::text, c.relname::text, k.conname::text,
+  coalesce((SELECT format('(%s)', pg_get_expr(i.indpred, i.indrelid))
+    WHERE i.indpred IS NOT NULL), 'true'),
+  ARRAY(SELECT ARRAY[pg_get_indexdef(k.conindid, u.place::int, false), o.nspname::text,
+      p.oprname::text]
+    FROM unnest(k.conexclop) WITH ORDINALITY AS u (operator, place)
+    JOIN pg_operator p ON p.oid = u.operator JOIN pg_namespace o ON o.oid = p.oprnamespace
+    ORDER BY u.place)
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid AND c.relkind = 'r'
+JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_index i ON i.indexrelid = k.conindid
+WHERE k.contype = 'x' AND NOT ({OURS_OR_THE_SYSTEMS}) ORDER BY 1, 2, 3
+"""  # noqa: S608 - constants only
+
+
+def uniqueness(connection: Connection, progress: Progress) -> Iterator[Finding]:
+    """Find rows that are equal, or overlap, where a constraint or an index forbids it."""
+    unique = query(connection, _UNIQUE)
+    exclusions = query(connection, _EXCLUSIONS)
+    total = len(unique) + len(exclusions) or 1
+    with progress.step("Looking for what is there twice", total) as advance:
+        for number, index in enumerate(unique, 1):
+            yield from _twice(connection, *index)
+            advance(number)
+        for number, constraint in enumerate(exclusions, len(unique) + 1):
+            yield from _overlapping(connection, *constraint)
+            advance(number)
+
+
+def _twice(
+    connection: Connection,
+    schema: str,
+    table: str,
+    partitioned: bool,
+    index: str,
+    nulls_equal: bool,
+    keys: list[str],
+    predicate: str,
+) -> Iterator[Finding]:
+    listed = ", ".join(keys)
+    condition = f"({predicate})" + ("" if nulls_equal else f" AND num_nulls({listed}) = 0")
+    groups = (
+        f"SELECT {listed}, count(*) FROM {'' if partitioned else 'ONLY '}"  # noqa: S608
+        f"{name(schema, table)} WHERE {condition} GROUP BY {listed} HAVING count(*) > 1"
+    )
+    yield from _counted(
+        connection,
+        f"SELECT count(*) FROM ({groups}) AS twice",  # noqa: S608 - from the catalog
+        Finding(
+            severity=Severity.ERROR,
+            code="not-unique",
+            object=f"index {schema}.{table}.{index}",
+            message="{} there more than once",
+            cure=f"See them: {groups};",
+        ),
+        ("value is", "values are"),
+    )
+
+
+def _overlapping(
+    connection: Connection,
+    schema: str,
+    table: str,
+    constraint: str,
+    predicate: str,
+    elements: list[list[str]],
+) -> Iterator[Finding]:
+    """Join the table with itself; here the index may help, or it would take for ever."""
+    values = ", ".join(f"{element} AS e{n}" for n, (element, *_) in enumerate(elements))
+    rows = (
+        f"(SELECT ctid AS place, {values} FROM ONLY {name(schema, table)} "  # noqa: S608
+        f"WHERE {predicate})"
+    )
+    conflict = " AND ".join(
+        f"a.e{n} OPERATOR({name(operator_schema)}.{operator}) b.e{n}"
+        for n, (_, operator_schema, operator) in enumerate(elements)
+    )
+    pairs = f"FROM {rows} AS a JOIN {rows} AS b ON a.place < b.place AND {conflict}"
+    yield from _counted(
+        connection,
+        f"SELECT count(*) {pairs}",
+        Finding(
+            severity=Severity.ERROR,
+            code="not-exclusive",
+            object=f"constraint {schema}.{table}.{constraint}",
+            message="{} each other",
+            cure=f"See them: SELECT a.*, b.* {pairs};",
+        ),
+        ("pair of rows excludes", "pairs of rows exclude"),
+    )
+
+
+def _counted(
+    connection: Connection, sql: str, finding: Finding, words: tuple[str, str]
+) -> Iterator[Finding]:
+    try:
+        with attempted(connection):
+            [(number,)] = query(connection, sql)
+    except DBAPIError as error:
+        yield unreadable(finding.object, error)
+        return
+    if number:
+        said = finding.message.format(f"{number} {words[number != 1]}")
+        yield replace(finding, message=said)
