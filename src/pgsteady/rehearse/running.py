@@ -111,7 +111,9 @@ def _run(
                 failure = str(error)
         tracer.finish(failure)
     _close(run, tracer)
-    if run.steps:
+    if failure and not run.steps:
+        raise RehearsalFailed(failure)
+    if failure:
         run.steps[-1].failure = failure
     return run
 

@@ -29,15 +29,16 @@ OBSERVER_TIMEOUT_MS = 1000
 """A revision may lock the catalog itself; then its locks cannot be read until it ends."""
 
 _LOCKS = """
-    SELECT n.nspname, c.relname, c.relkind = 'i', replace(l.mode, 'Lock', '')
+    SELECT format('%%I.%%I', n.nspname, c.relname), replace(l.mode, 'Lock', '')
     FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE l.pid = %s AND l.granted AND l.locktype = 'relation' AND l.mode <> 'AccessShareLock'
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND c.relkind <> 'i' AND c.relname <> %s
     AND n.nspname !~ '^(pg_|information_schema$|pgsteady$)'
 """
 _FILES = """
-    SELECT c.oid, c.relfilenode, n.nspname, c.relname, c.relkind IN ('i', 'I')
+    SELECT c.oid, c.relfilenode, format('%I.%I', n.nspname, c.relname), c.relkind = 'i'
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'm', 'i') AND n.nspname !~ '^(pg_|information_schema$|pgsteady$)'
 """
@@ -237,20 +238,19 @@ class Tracer:
 
     def _read_files(self) -> dict[int, _File]:
         return {
-            oid: _File(node, f"{schema}.{name}", is_index)
-            for oid, node, schema, name, is_index in self._query(self._raw, _FILES)
+            oid: _File(node, name, is_index)
+            for oid, node, name, is_index in self._query(self._raw, _FILES)
         }
 
     def _read_locks(self) -> list[Lock]:
         """Return what is locked that others see, but for indexes and Alembic's own table."""
         try:
-            rows = self._query(self._observer, _LOCKS, self._raw.info.backend_pid)
+            pid = self._raw.info.backend_pid
+            rows = self._query(self._observer, _LOCKS, pid, self._version_table)
         except psycopg2.errors.QueryCanceled:
             return []
         return [
-            Lock(f"{schema}.{name}", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode).upper())
-            for schema, name, is_index, mode in rows
-            if name != self._version_table and not is_index
+            Lock(name, re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode).upper()) for name, mode in rows
         ]
 
     @staticmethod
