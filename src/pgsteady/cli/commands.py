@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-COMMANDS = ("status", "check", "doctor", "lint", "audit", "catalog", "maintenance", "rehearse")
+COMMANDS = ("status", "check", "doctor", "lint", "audit", "catalog", "verify", "maintenance", "rehearse")
 """A command's name is that of its module, and of the function in it."""
 
 

@@ -3,6 +3,7 @@
 from pgsteady.verify.comparison import compare
 from pgsteady.verify.evidence import Evidence
 from pgsteady.verify.examination import examine
-from pgsteady.verify.taking import Sample, take
+from pgsteady.verify.sampling import Sample
+from pgsteady.verify.taking import take
 
 __all__ = ["Evidence", "Sample", "compare", "examine", "take"]

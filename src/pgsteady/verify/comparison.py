@@ -263,7 +263,7 @@ def _large_objects(before: Evidence, after: Evidence) -> Iterator[Finding]:
 def _not_read(before: Evidence, after: Evidence) -> Iterator[Finding]:
     for what, why in (before.not_read | after.not_read).items():
         yield Finding(
-            severity=Severity.WARNING,
+            severity=Severity.WARNING if what in before.not_read else Severity.ERROR,
             code="not-read",
             object=what,
             message=f"it could not be read: {why}",

@@ -27,9 +27,11 @@ CANONICAL = {
     "bytea_output": "hex",
     "lc_monetary": "C",
     "xmloption": "content",
+    "statement_timeout": "0",
+    "jit": "off",  # compiling hundreds of expressions takes longer than it saves
     "row_security": "off",  # an error, rather than rows that are silently left out
 }
-"""Settings under which equal values have equal texts."""
+"""Settings under which equal values have equal texts, and reading may take its time."""
 
 QUALIFIED = {"search_path": ""}
 """Under which PostgreSQL writes every name with its schema."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -25,14 +24,7 @@ from pgsteady.verify.relations import (
     sequences,
     version_table,
 )
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Values are read in one row of ``one_in``, in tables larger than ``above_bytes``."""
-
-    one_in: int
-    above_bytes: int = 2**30
+from pgsteady.verify.sampling import Sample
 
 
 def take(
@@ -112,7 +104,11 @@ class _Taking:
             return
         earlier = self._like.tables.get(str(relation)) if self._like else None
         source = _source(relation, earlier)
-        one_in = earlier.one_in if earlier else self._one_in(relation)
+        one_in = 1
+        if earlier:
+            one_in = earlier.one_in
+        elif self._sample:
+            one_in = self._sample.of(relation.bytes, keyed=source.keyed)
         content = self._try(
             str(relation),
             lambda: digest(self._connection, source, one_in if source.keyed else 1),
@@ -126,10 +122,6 @@ class _Taking:
         ids = Source(LARGE_OBJECTS, (), ("id",), keyed=True)
         content = self._try("content of large objects", lambda: digest(self._connection, whole))
         return content or digest(self._connection, ids)
-
-    def _one_in(self, relation: Relation) -> int:
-        large = self._sample and relation.bytes > self._sample.above_bytes
-        return self._sample.one_in if self._sample and large and relation.key else 1
 
     def _try(self, what: str, read: Callable[[], Content]) -> Content | None:
         """Return what ``read`` returns; the transaction goes on if it fails."""
