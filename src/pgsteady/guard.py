@@ -12,22 +12,22 @@ import logging
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script
 from sqlalchemy import Connection, event, text
 
+from pgsteady.connection import connect
 from pgsteady.errors import ClusterError, PgSteadyError, RestoreFailed, WouldLoseRows
 from pgsteady.project import Project
 from pgsteady.url import DatabaseUrl
 
 if TYPE_CHECKING:
     from pgsteady.backup import Backup
+    from pgsteady.lint.sql import Statement
     from pgsteady.losses import Loss
 
 log = logging.getLogger("alembic.pgsteady")
@@ -40,7 +40,7 @@ _EXISTING = text(
     "WHERE c.relkind IN ('r', 'p', 'm') AND c.relname <> :version_table "
     "AND n.nspname !~ '^(pg_|information_schema$|pgsteady$)'"
 )
-_IN_SOURCE = re.compile(r"drop|truncate|delete|update|merge|alter", re.IGNORECASE)
+_IN_SOURCE = re.compile(r"drop|truncate|delete|update|merge|\btype_?\b", re.IGNORECASE)
 _IN_SQL = re.compile(r"\b(DROP|TRUNCATE|DELETE|UPDATE|MERGE|TYPE)\b", re.IGNORECASE)
 """Without one of these words, nothing is destroyed; most steps are passed by so, at no cost."""
 
@@ -125,12 +125,18 @@ class Guard:
         direction = "upgrade" if step.info.is_upgrade else "downgrade"
         if _IN_SOURCE.search(_source_of(step.revision, direction)):
             from pgsteady.lint.reading import read_direction
+
+            self._look_at(read_direction(self._project, step.revision, direction).statements)
+
+    def _look_at(self, statements: Sequence[Statement]) -> None:
+        """Back up if a step is going to destroy rows, as far as it could be read."""
+        if any(_IN_SQL.search(statement.text) for statement in statements):
             from pgsteady.losses import losses
 
-            read = read_direction(self._project, step.revision, direction)
-            with closing(psycopg2.connect(self._database.libpq("pgsteady"))) as session:
+            with connect(self._database) as connection:
+                session: Any = connection.connection.dbapi_connection
                 session.autocommit = True
-                found = losses(session, read.statements, self._existing)
+                found = losses(session, statements, self._existing)
             if found:
                 self._back_up(found)
 
