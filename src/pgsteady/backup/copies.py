@@ -113,15 +113,13 @@ def _fitting(surroundings: Surroundings) -> int:
 
 def _furnish(cluster: Cluster, surroundings: Surroundings) -> None:
     """Make what the dump takes for granted: an empty database, and roles without any right."""
+    sorting = "" if surroundings.encoding == "UTF8" else "LC_COLLATE 'C' LC_CTYPE 'C'"
     with cluster.session() as cursor:
         for role in set(surroundings.roles) - {SUPERUSER}:
             cursor.execute(f"CREATE ROLE {quoted(role)}")
+        encoding = (surroundings.encoding,)
         cursor.execute(
-            f"CREATE DATABASE {_COPY} TEMPLATE template0 ENCODING %s"
-            + ("" if surroundings.encoding == "UTF8" else " LC_COLLATE 'C' LC_CTYPE 'C'"),
-            (surroundings.encoding,),
+            f"CREATE DATABASE {_COPY} TEMPLATE template0 ENCODING %s {sorting}", encoding
         )
-        for name, value in surroundings.settings.items():
-            # FROM CURRENT, for some settings are lists and are quoted otherwise.
-            cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
-            cursor.execute(f"ALTER DATABASE {_COPY} SET {quoted(name)} FROM CURRENT")
+        cursor.execute("SELECT set_config('search_path', %s, false)", (surroundings.search_path,))
+        cursor.execute(f"ALTER DATABASE {_COPY} SET search_path FROM CURRENT")

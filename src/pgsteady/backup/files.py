@@ -34,7 +34,7 @@ _COPY_ENDS = b"\\.\n"
 _NOT_OF_AN_EXTENSION = (
     "NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = o.oid AND d.deptype = 'e')"
 )
-_TABLES = f"""
+TABLES = f"""
     SELECT o.oid::regclass::text FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace
     WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^(pg_|information_schema$)'
     AND {_NOT_OF_AN_EXTENSION} ORDER BY 1
@@ -113,7 +113,7 @@ def load(database: DatabaseUrl, file: Path, *, replace: bool = False) -> None:
     """
     custom = _is_custom(file)  # before anything else: is it whole?
     with connect(database) as connection:
-        tables = connection.scalars(text(_TABLES)).all()
+        tables = connection.scalars(text(TABLES)).all()
     if tables and not replace:
         named = ", ".join(tables[:5]) + (" …" if len(tables) > 5 else "")
         raise PgSteadyError(

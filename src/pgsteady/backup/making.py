@@ -83,10 +83,26 @@ def proved(
         _made(project, folder, form, jobs, progress) as backup,
         restored(backup, project, jobs=jobs, progress=progress) as copy,
     ):
-        with connect(copy) as connection, connection.begin():
-            version = connection.scalars(text("SHOW server_version")).one()
-        backup.write(replace(backup.manifest, proof=Proof(datetime.now(UTC), version)))
+        _note_proof(backup, copy)
         yield Backup(finish(backup.folder)), copy
+
+
+def prove(
+    backup: Backup, project: Project, *, jobs: int = JOBS, progress: Progress = SILENT
+) -> None:
+    """Restore a backup on a server of its own and compare; raises as :func:`restored`.
+
+    One that was not proved yet, is from then on.
+    """
+    with restored(backup, project, jobs=jobs, progress=progress) as copy:
+        if not backup.manifest.proved:
+            _note_proof(backup, copy)
+
+
+def _note_proof(backup: Backup, copy: DatabaseUrl) -> None:
+    with connect(copy) as connection, connection.begin():
+        version = connection.scalars(text("SHOW server_version")).one()
+    backup.write(replace(backup.manifest, proof=Proof(datetime.now(UTC), version)))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
+from psycopg2.extensions import make_dsn
 
 from pgsteady.backup.files import client_for, environment, tail
 from pgsteady.backup.packing import SUFFIX, unpack
@@ -102,10 +103,11 @@ def restore(
     surroundings = environment(database) | {"LC_ALL": "C"}
     if private:
         surroundings["PGOPTIONS"] = f"-c maintenance_work_mem={_maintenance_bytes() // 1024}kB"
+    name = make_dsn(dbname=database.url.database)  # for a bare name may be taken for one of these
     said: list[str] = []
     with progress.step("Restore", sum(weights.values()) or 1) as advance:
         run = subprocess.Popen(
-            [*command, *options, f"--dbname={database.url.database}", str(archive)],
+            [*command, *options, f"--dbname={name}", str(archive)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

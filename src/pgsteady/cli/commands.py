@@ -8,7 +8,19 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-COMMANDS = ("status", "check", "doctor", "lint", "audit", "catalog", "verify", "maintenance", "rehearse")
+COMMANDS = (
+    "status",
+    "check",
+    "doctor",
+    "lint",
+    "audit",
+    "catalog",
+    "verify",
+    "maintenance",
+    "rehearse",
+    "backup",
+    "restore",
+)
 """A command's name is that of its module, and of the function in it."""
 
 

@@ -1,0 +1,332 @@
+"""Databases on a server in use: made under a name of their own, then renamed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from psycopg2.errorcodes import OBJECT_IN_USE
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from pgsteady.backup.files import TABLES
+from pgsteady.backup.surroundings import Surroundings
+from pgsteady.catalog import quoted
+from pgsteady.connection import connect
+from pgsteady.errors import DatabaseMissing, EnvironmentFault, RestoreFailed
+from pgsteady.progress import Progress
+from pgsteady.url import DatabaseUrl
+
+UNFINISHED = "pgsteady_unfinished_"
+"""How a database is called until it is complete; nobody is connected to one left behind."""
+_MAINTENANCE = ("postgres", "template1")
+_KEY = int.from_bytes(sha256(b"pgsteady: unfinished databases").digest()[:8], signed=True)
+"""Of the advisory lock under which they are made, renamed and removed."""
+_TRIES = 5
+_SORTING = ("encoding", "collate", "ctype", "provider", "locale")
+
+_LEFT_BEHIND = text("""
+    SELECT datname::text FROM pg_database d WHERE starts_with(datname, :prefix)
+    AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)
+    AND pg_has_role(d.datdba, 'MEMBER')
+""")
+_SESSIONS = text("""
+    SELECT pid, usename::text AS role, coalesce(nullif(application_name, ''), 'unnamed') AS program,
+           coalesce(host(client_addr), 'local') AS address, coalesce(state, 'unknown') AS state
+    FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()
+    AND backend_type = 'client backend' ORDER BY backend_start
+""")
+_COMMENT = text(
+    "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = :name"
+)
+_SORTS_LIKE = text("""
+    SELECT pg_encoding_to_char(encoding) = :encoding AND datcollate = :collate
+        AND datctype = :ctype AND datlocprovider = :provider
+        AND coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')
+            IS NOT DISTINCT FROM :locale
+    FROM pg_database d WHERE datname = 'template1'
+""")
+_PROVIDERS = {
+    "b": "LOCALE_PROVIDER builtin BUILTIN_LOCALE",
+    "i": "LOCALE_PROVIDER icu ICU_LOCALE",
+}
+
+
+@dataclass(frozen=True)
+class Session:
+    """Somebody who is connected to a database."""
+
+    pid: int
+    role: str
+    program: str
+    address: str
+    state: str
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} ({self.program} of {self.role}, {self.address}, {self.state})"
+
+
+def sibling(database: DatabaseUrl, name: str) -> DatabaseUrl:
+    """Return another database of the same server."""
+    return replace(database, url=database.url.set(database=name))
+
+
+@contextmanager
+def administration(database: DatabaseUrl) -> Iterator[Connection]:
+    """Connect to the server of ``database``, in autocommit, but not to that database.
+
+    Raises:
+        EnvironmentFault: the role may connect to no other.
+    """
+    with connect(_another(database)) as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection
+
+
+def _another(database: DatabaseUrl) -> DatabaseUrl:
+    failure: EnvironmentFault | None = None
+    for name in _MAINTENANCE:
+        try:
+            with connect(sibling(database, name)):
+                return sibling(database, name)
+        except EnvironmentFault as error:
+            failure = failure or error
+    raise failure or DatabaseMissing()
+
+
+def exists(connection: Connection, name: str) -> bool:
+    """Tell whether the server has a database of that name."""
+    found = text("SELECT EXISTS (SELECT FROM pg_database WHERE datname = :name)")
+    return bool(connection.scalar(found, {"name": name}))
+
+
+def comment_on(connection: Connection, name: str) -> str | None:
+    """Return the comment on a database."""
+    comment: str | None = connection.scalar(_COMMENT, {"name": name})
+    return comment
+
+
+def sessions(connection: Connection, name: str) -> list[Session]:
+    """Return who is connected to a database."""
+    return [Session(*row) for row in connection.execute(_SESSIONS, {"name": name})]
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A database that goes, unless it is finished."""
+
+    database: DatabaseUrl
+    _administration: Connection
+    _held: ExitStack
+
+    def finish(self, name: str, comment: str) -> DatabaseUrl:
+        """Give it its name, and a comment."""
+        with _alone(self._administration):
+            self._held.close()
+            held_as = quoted(str(self.database.url.database))
+            _run(self._administration, f"COMMENT ON DATABASE {held_as} IS {literal(comment)}")
+            _run(self._administration, _renaming(str(self.database.url.database), name))
+        return sibling(self.database, name)
+
+
+@contextmanager
+def unfinished(server: DatabaseUrl, surroundings: Surroundings) -> Iterator[Unfinished]:
+    """Make an empty database; those that killed runs left behind are removed.
+
+    Raises:
+        RestoreFailed: the role may not make databases, or not one that sorts like that.
+    """
+    name = f"{UNFINISHED}{secrets.token_hex(4)}"
+    made = sibling(server, name)
+    with administration(server) as connection, ExitStack() as held:
+        with _alone(connection):
+            _remove_left_behind(connection)
+            _create(connection, name, surroundings, server)
+            held.enter_context(connect(made))  # so that it is not taken for left behind
+        try:
+            yield Unfinished(made, connection, held)
+        finally:
+            held.close()
+            _run(connection, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def remove_left_behind(server: DatabaseUrl) -> list[str]:
+    """Drop the databases of killed runs, and return their names."""
+    with administration(server) as connection, _alone(connection):
+        return _remove_left_behind(connection)
+
+
+def _remove_left_behind(connection: Connection) -> list[str]:
+    found = list(connection.scalars(_LEFT_BEHIND, {"prefix": UNFINISHED}))
+    for name in found:
+        _run(connection, f"DROP DATABASE IF EXISTS {name}")
+    return found
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Keep other runs from removing what has nobody connected to it just now."""
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _KEY})
+    try:
+        yield
+    finally:
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _KEY})
+
+
+def _create(
+    connection: Connection, name: str, surroundings: Surroundings, server: DatabaseUrl
+) -> None:
+    """Make an empty database that sorts as the backed up one did.
+
+    A copy of template1 where that does, for there administrators put what new databases
+    are to have, such as extensions.
+    """
+    like = {field: getattr(surroundings, field) for field in _SORTING}
+    options = "" if connection.scalar(_SORTS_LIKE, like) else _sorting(surroundings)
+    try:
+        _run(connection, f"CREATE DATABASE {name}{options}")
+    except DBAPIError as error:
+        user = quoted(str(server.url.username))
+        raise RestoreFailed(
+            f"No new database can be made at {server.address}: {cause(error)}.",
+            hint=f"An administrator runs once: ALTER ROLE {user} CREATEDB;  Or makes an empty "
+            f"database for it, CREATE DATABASE … OWNER {user}; to restore --into its URL.",
+        ) from error
+
+
+def _sorting(surroundings: Surroundings) -> str:
+    provided = _PROVIDERS.get(surroundings.provider, "LOCALE_PROVIDER libc")
+    locale = f" {literal(surroundings.locale)}" if surroundings.provider in _PROVIDERS else ""
+    return (
+        f" TEMPLATE template0 ENCODING {literal(surroundings.encoding)} {provided}{locale} "
+        f"LC_COLLATE {literal(surroundings.collate)} LC_CTYPE {literal(surroundings.ctype)}"
+    )
+
+
+def literal(value: str | None) -> str:
+    """Return a text as SQL writes it."""
+    return "'" + str(value or "").replace("'", "''") + "'"
+
+
+def arrange(database: DatabaseUrl, surroundings: Surroundings, progress: Progress) -> None:
+    """Give a new database the settings and privileges that the backed up one had.
+
+    What the role may not give, or the server has not, is said.
+    """
+    name = quoted(str(database.url.database))
+    with connect(_another(database)) as connection:
+        for setting in surroundings.settings:
+            whose = f"ROLE {quoted(setting.role)} IN DATABASE" if setting.role else "DATABASE"
+            said = f"ALTER {whose} {name} SET {quoted(setting.name)} FROM CURRENT"
+            value = {"name": setting.name, "value": setting.value}
+            with _said(progress, f"{setting.name} = {setting.value}"), connection.begin():
+                # FROM CURRENT, for some settings are lists and are quoted otherwise.
+                connection.execute(text("SELECT set_config(:name, :value, true)"), value)
+                _run(connection, said)
+        if surroundings.grants is not None:
+            with _said(progress, "REVOKE ALL … FROM PUBLIC"), connection.begin():
+                _run(connection, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+        for grant in surroundings.grants or ():
+            to = quoted(grant.role) or "PUBLIC"
+            said = f"GRANT {grant.privilege} ON DATABASE {name} TO {to}"
+            with _said(progress, said), connection.begin():
+                _run(connection, said)
+
+
+@contextmanager
+def _said(progress: Progress, what: str) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        progress.note(f"Not as it was: {what}: {cause(error)}.")
+
+
+def require_empty(database: DatabaseUrl, surroundings: Surroundings) -> None:
+    """Refuse a database that holds something already, or text in another encoding.
+
+    Raises:
+        RestoreFailed: it is no database to restore into.
+    """
+    with connect(database) as connection, connection.begin():
+        tables = connection.scalars(text(TABLES)).all()
+        encoding = connection.scalar(text("SHOW server_encoding"))
+    if tables:
+        named = ", ".join(tables[:5]) + (" …" if len(tables) > 5 else "")
+        raise RestoreFailed(
+            f"The database {database.url.database} has tables already: {named}.",
+            hint="Restore into an empty one.",
+        )
+    if encoding != surroundings.encoding:
+        raise RestoreFailed(
+            f"The database {database.url.database} keeps text as {encoding}, the backup as "
+            f"{surroundings.encoding}.",
+            hint=f"Make it anew with ENCODING '{surroundings.encoding}' TEMPLATE template0.",
+        )
+
+
+def swap(database: DatabaseUrl, new: str, kept: str, *, end_sessions: bool) -> None:
+    """Give the database ``new`` the name of ``database``, which is called ``kept`` from now on.
+
+    Both or neither. While the server renames, it lets nobody in.
+
+    Raises:
+        RestoreFailed: somebody is connected to one of them, or the role may not.
+    """
+    name = str(database.url.database)
+    with connect(_another(database)) as connection:
+        for _ in range(_TRIES):
+            connected: list[Session] = []
+            try:
+                with connection.begin():
+                    there = exists(connection, name)
+                    connected = sessions(connection, name) + sessions(connection, new)
+                    if end_sessions:
+                        _end(connection, connected)
+                    elif connected:
+                        raise in_use(name, connected)
+                    if there:
+                        _run(connection, _renaming(name, kept))
+                    _run(connection, _renaming(new, name))
+            except DBAPIError as error:
+                if getattr(error.orig, "pgcode", None) == OBJECT_IN_USE and end_sessions:
+                    continue
+                raise RestoreFailed(
+                    f"The databases cannot be switched: {cause(error)}.",
+                    hint=f"Whoever may (the owner of both, with CREATEDB) runs: BEGIN; "
+                    f"{_renaming(name, kept)}; {_renaming(new, name)}; COMMIT;",
+                ) from error
+            else:
+                return
+        raise in_use(name, connected)
+
+
+def in_use(name: str, connected: list[Session]) -> RestoreFailed:
+    """Say who is connected to a database."""
+    said = ", ".join(map(str, connected[:5])) + (" …" if len(connected) > 5 else "")
+    return RestoreFailed(
+        f"The database {name} is in use by {len(connected)}: {said or 'somebody'}.",
+        hint="Stop them, or say --end-sessions to end them.",
+    )
+
+
+def _end(connection: Connection, connected: list[Session]) -> None:
+    end = text("SELECT pg_terminate_backend(:pid, 1000)")
+    for session in connected:
+        connection.execute(end, {"pid": session.pid})
+
+
+def _renaming(name: str, to: str) -> str:
+    return f"ALTER DATABASE {quoted(name)} RENAME TO {quoted(to)}"
+
+
+def _run(connection: Connection, statement: str) -> None:
+    connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+def cause(error: DBAPIError) -> str:
+    """Return the server's own words, or the driver's."""
+    said = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+    return str(said or error.orig).strip().splitlines()[0]

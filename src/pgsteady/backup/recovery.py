@@ -1,0 +1,175 @@
+"""A backup comes back: into a new database, compared there, and then switched to."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import text
+
+from pgsteady.backup import databases
+from pgsteady.backup.copies import JOBS, require_same
+from pgsteady.backup.restoring import restore, unpacked
+from pgsteady.backup.store import Backup, unfinished
+from pgsteady.connection import connect
+from pgsteady.errors import PgSteadyError, RestoreFailed
+from pgsteady.lock import direct
+from pgsteady.progress import SILENT, Progress
+from pgsteady.project import Project
+from pgsteady.url import DatabaseUrl, parse
+
+NAME_BYTES = 63
+"""PostgreSQL's NAMEDATALEN, less its closing zero."""
+_WITHOUT_OWNERS = ("--no-owner", "--no-privileges")
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """Where a backup was restored: ``kept`` is what the database was renamed to, if any."""
+
+    database: DatabaseUrl
+    kept: str | None = None
+
+
+def recover(
+    backup: Backup,
+    project: Project,
+    *,
+    into: str | None = None,
+    switch: bool = False,
+    end_sessions: bool = False,
+    owners: bool = True,
+    jobs: int = JOBS,
+    progress: Progress = SILENT,
+) -> Recovered:
+    """Restore a backup into a new database beside the project's, and compare it there.
+
+    ``into`` names the new database, or is the URL of an empty one. With ``switch``, the new
+    one then takes the name of the project's, which is kept under another. Until then
+    nothing of the project's database is touched. The same call goes on where one was killed.
+
+    Raises:
+        BackupDamaged: a file was changed, or what it restores is not what was backed up.
+        RestoreFailed: it could not be restored, or not be switched to.
+        EnvironmentFault: the server cannot be reached.
+    """
+    live = direct(project.database(), project.ini)
+    backup.verify_files(progress)
+    options = [] if owners else list(_WITHOUT_OWNERS)
+    if into and "://" in into:
+        database = parse(into, "--into")
+        _fill(backup, project, database, [*options, "--single-transaction"], jobs, progress)
+        return Recovered(database)
+    stamp = f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
+    name = str(live.url.database)
+    new = into or _derived(name, f"_restored_{stamp}")
+    if switch and not end_sessions:
+        _require_unused(live, name)
+    database = _new(backup, project, live, new, [*options, f"--jobs={jobs}"], jobs, progress)
+    if not switch:
+        return Recovered(database)
+    kept = _derived(name, f"_before_{stamp}")
+    try:
+        databases.swap(live, new, kept, end_sessions=end_sessions)
+    except PgSteadyError as error:
+        raise RestoreFailed(
+            f"{error.args[0]} The database {name} is as it was; the backup is restored, and "
+            f"compared, as {new}.",
+            hint=f"{error.hint or ''} Then run: restore {backup.folder} --into {new} --switch",
+        ) from error
+    return Recovered(live, kept)
+
+
+def _new(
+    backup: Backup,
+    project: Project,
+    live: DatabaseUrl,
+    name: str,
+    options: list[str],
+    jobs: int,
+    progress: Progress,
+) -> DatabaseUrl:
+    """Restore into a new database, or compare again what an earlier run restored there."""
+    made_at = backup.manifest.made_at.isoformat()
+    origin = f"pgsteady: restored from the backup of {backup.manifest.database} of {made_at}"
+    surroundings = backup.manifest.surroundings
+    new = databases.sibling(live, name)
+    with databases.administration(live) as connection:
+        there = databases.exists(connection, name)
+        comment = databases.comment_on(connection, name)
+    if there and comment != origin:
+        raise RestoreFailed(
+            f"There is a database {name} already, which is not this backup restored.",
+            hint="Name another with --into.",
+        )
+    if there:
+        require_same(backup, project, new, progress)
+        return new
+    with databases.unfinished(live, surroundings) as making:
+        databases.require_empty(making.database, surroundings)
+        _fill(backup, project, making.database, options, jobs, progress)
+        return making.finish(name, origin)
+
+
+def _fill(
+    backup: Backup,
+    project: Project,
+    database: DatabaseUrl,
+    options: list[str],
+    jobs: int,
+    progress: Progress,
+) -> None:
+    """Restore into an empty database and compare."""
+    surroundings = backup.manifest.surroundings
+    databases.require_empty(database, surroundings)
+    _require_not_older(database, surroundings.major)
+    with _workplace() as place:
+        archive = unpacked(backup, place, jobs, progress)
+        restore(backup, archive, database, *options, progress=progress)
+    databases.arrange(database, surroundings, progress)
+    require_same(backup, project, database, progress)
+
+
+def _require_not_older(database: DatabaseUrl, major: int) -> None:
+    with connect(database) as connection, connection.begin():
+        found = connection.scalars(
+            text("SELECT current_setting('server_version_num')::int / 10000")
+        ).one()
+    if found < major:
+        raise RestoreFailed(
+            f"The backup is of PostgreSQL {major}, the server is {found}: an older server cannot "
+            "read what a newer one wrote."
+        )
+
+
+def _require_unused(live: DatabaseUrl, name: str) -> None:
+    with databases.administration(live) as connection:
+        if connected := databases.sessions(connection, name):
+            raise databases.in_use(name, connected)
+
+
+def _derived(name: str, suffix: str) -> str:
+    """Return a database's name with a suffix, as long as names may be."""
+    room = NAME_BYTES - len(suffix)
+    return name.encode()[:room].decode(errors="ignore") + suffix
+
+
+@contextmanager
+def _workplace() -> Iterator[Path]:
+    """Make a folder for what nobody else may read; the next run removes what a kill leaves.
+
+    Raises:
+        RestoreFailed: somebody else has the folder.
+    """
+    folder = Path(tempfile.gettempdir(), f"pgsteady-restore-{os.geteuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if folder.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        raise RestoreFailed(f"{folder} was made by somebody else.", hint="Have it removed.")
+    with unfinished(folder, "restore") as (place, _):
+        yield place

@@ -1,0 +1,90 @@
+"""``restore``: a backup into a new database, compared there, and the switch to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgsteady.backup import Backup, Recovered, backup_folder, backups, prove, recover
+from pgsteady.cli.backup import Jobs, summary
+from pgsteady.cli.output import Json, out, print_json
+from pgsteady.cli.progress import Shown
+from pgsteady.cli.source import Source
+from pgsteady.progress import SILENT
+
+
+def restore(
+    context: typer.Context,
+    backup: Annotated[str, typer.Argument(help="Its folder or name, or: latest")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Only prove it, on a server of its own.")
+    ] = False,
+    into: Annotated[
+        str | None,
+        typer.Option(help="Name of the new database, or URL of an empty one.", metavar="NAME|URL"),
+    ] = None,
+    switch: Annotated[
+        bool, typer.Option("--switch", help="Then put it in the place of the one in use.")
+    ] = False,
+    end_sessions: Annotated[
+        bool, typer.Option("--end-sessions", help="End whoever is connected, for the switch.")
+    ] = False,
+    no_owner: Annotated[
+        bool, typer.Option("--no-owner", help="All is to belong to this role, without grants.")
+    ] = False,
+    jobs: Jobs = 2,
+    as_json: Json = False,
+) -> None:
+    """Restore a backup into a new database and compare it there; the one in use is untouched."""
+    if switch and into and "://" in into:
+        raise typer.BadParameter("--switch renames databases: --into is then a name, no URL.")
+    if check and (into or switch):
+        raise typer.BadParameter("--check restores nothing that lasts.")
+    source: Source = context.obj
+    chosen = find(source.ini, backup)
+    project = source.project()
+    progress = SILENT if as_json else Shown()
+    if check:
+        prove(chosen, project, jobs=jobs, progress=progress)
+        if as_json:
+            print_json({"backup": summary(chosen), "good": True})
+        else:
+            out.print(f"{chosen.folder} is what was backed up.", markup=False)
+        return
+    done = recover(
+        chosen,
+        project,
+        into=into,
+        switch=switch,
+        end_sessions=end_sessions,
+        owners=not no_owner,
+        jobs=jobs,
+        progress=progress,
+    )
+    if as_json:
+        name = done.database.url.database
+        print_json({"backup": summary(chosen), "database": name, "kept": done.kept})
+    else:
+        _print(done)
+
+
+def find(ini: Path, named: str) -> Backup:
+    """Return the backup that somebody means: a folder, a name, or the latest."""
+    folder = backup_folder(ini)
+    if named == "latest" and (found := backups(folder)):
+        return found[0]
+    path = Path(named)
+    return Backup(path.absolute() if path.exists() else folder / named)
+
+
+def _print(done: Recovered) -> None:
+    name = done.database.url.database
+    if done.kept:
+        out.print(f"{name} is the backup now. What it was is kept as {done.kept}.", markup=False)
+        return
+    out.print(f"Restored and compared as {name}. To use it, write in .env:", markup=False)
+    out.print(f"DATABASE_URL={done.database.url.render_as_string()}", markup=False)
+    if done.database.url.password:
+        out.print("with the password in the place of ***.")
