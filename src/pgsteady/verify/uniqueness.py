@@ -102,18 +102,21 @@ def _overlapping(
         f"a.e{n} OPERATOR({name(operator_schema)}.{operator}) b.e{n}"
         for n, (_, operator_schema, operator) in enumerate(elements)
     )
-    pairs = f"FROM {rows} AS a JOIN {rows} AS b ON a.place < b.place AND {conflict}"
+    broken = (
+        f"FROM {rows} AS a WHERE EXISTS "
+        f"(SELECT FROM {rows} AS b WHERE b.place <> a.place AND {conflict})"
+    )
     yield from _counted(
         connection,
-        f"SELECT count(*) {pairs}",
+        f"SELECT count(*) {broken}",
         Finding(
             severity=Severity.ERROR,
             code="not-exclusive",
             object=f"constraint {schema}.{table}.{constraint}",
-            message="{} each other",
-            cure=f"See them: SELECT a.*, b.* {pairs};",
+            message="{} another one",
+            cure=f"See them: SELECT a.* {broken};",
         ),
-        ("pair of rows excludes", "pairs of rows exclude"),
+        ("row excludes", "rows exclude"),
     )
 
 
