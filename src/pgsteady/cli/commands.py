@@ -20,6 +20,7 @@ COMMANDS = (
     "rehearse",
     "backup",
     "restore",
+    "upgrade",
 )
 """A command's name is that of its module, and of the function in it."""
 
