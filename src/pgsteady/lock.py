@@ -22,6 +22,9 @@ POLL_S = 0.2
 KEY = int.from_bytes(sha256(b"pgsteady: schema change").digest()[:8], signed=True)
 """The advisory lock's number; PostgreSQL keeps advisory locks per database."""
 
+OF_LOCK = "of_migration_lock"
+"""The execution option by which listeners know the connection that takes the lock."""
+
 _HELD: set[int] = set()
 """The sessions of this program that hold the lock of a database."""
 
@@ -47,7 +50,7 @@ def migration_lock(
     for it again. ``tell`` is told who is waited for.
     """
     with connect(database) as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execution_options(isolation_level="AUTOCOMMIT", **{OF_LOCK: True})
         waiting = False
         while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": KEY}):
             holder = connection.execute(_HOLDER, {"key": KEY}).one_or_none()

@@ -170,12 +170,17 @@ class Recorder:
 
     @cached_property
     def _origin(self) -> dict[str, Any]:
-        return {
-            "os_user": _os_user(),
-            "host": socket.gethostname(),
-            "code": _name_and_version(self._folder),
-            "git_revision": _git_revision(self._folder),
-        }
+        return origin(self._folder)
+
+
+def origin(folder: Path) -> dict[str, Any]:
+    """Return who works, where, and on which code: fields of a record."""
+    return {
+        "os_user": _os_user(),
+        "host": socket.gethostname(),
+        "code": _name_and_version(folder),
+        "git_revision": _git_revision(folder),
+    }
 
 
 def _os_user() -> str:

@@ -1,0 +1,269 @@
+"""The production path: gates, backup, evidence, one revision after the other, proof."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from pgsteady import maintenance, state
+from pgsteady.backup import back_up
+from pgsteady.connection import connect, not_connected
+from pgsteady.declarations import Declarations, declared
+from pgsteady.deploy import gates, journal, proof, ways
+from pgsteady.deploy.interruption import Interruption
+from pgsteady.deploy.report import Outcome, Report
+from pgsteady.deploy.retrying import Applying, Retries, Step
+from pgsteady.deploy.watch import AFTER, DURING, Limits, Watch
+from pgsteady.errors import EnvironmentFault, GateClosed, PgSteadyError, UpgradeStopped
+from pgsteady.lock import direct, migration_lock
+from pgsteady.progress import SILENT, Progress
+from pgsteady.project import Project
+from pgsteady.rehearse.change import change_sha256, pending
+from pgsteady.status import ancestors, current_revisions
+from pgsteady.url import DatabaseUrl
+
+BASELINE_S = 2.0
+"""So long, at least, is watched before the first revision."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for.
+
+    ``without_rehearsal`` is the reason for going on without one, ``backup`` a backup made
+    just before, ``watch_s`` how long is watched after the last revision, None for not at
+    all. ``program`` is how the reader calls pgsteady.
+    """
+
+    target: str = "heads"
+    accept_lint: Collection[str] = ()
+    without_rehearsal: str | None = None
+    backup: Path | None = None
+    retries: Retries = field(default_factory=Retries)
+    maintenance: bool = False
+    watch_s: float | None = None
+    limits: Limits = field(default_factory=Limits)
+    program: str = "python -m pgsteady"
+
+
+def upgrade(project: Project, order: Order, progress: Progress = SILENT) -> Report:
+    """Upgrade the project's database as production needs it, and say how that went.
+
+    What stops it once there is something to do is ``error`` of the report.
+
+    Raises:
+        EnvironmentFault: the database cannot be reached.
+        RevisionUnknown: the project has no such target.
+    """
+    database = direct(project.database(), project.ini)
+    with migration_lock(database, progress.note) as observer:
+        current = current_revisions(project, observer)
+        report = Report(current, current=current, died=journal.settle(database))
+        scripts = pending(project, current, order.target)
+        if not scripts:
+            return report
+        report.steps = [Step(script.revision, script.doc) for script in scripts]
+        report.to_revisions = _reached(project, current, [step.revision for step in report.steps])
+        _Run(project, order, database, observer, report, progress).go()
+        return report
+
+
+def _reached(project: Project, current: tuple[str, ...], revisions: list[str]) -> tuple[str, ...]:
+    """Return what the version table will name: all that nothing else of it needs."""
+    there = {*current, *revisions}
+    needed = {id_ for revision in there for id_ in ancestors(project, [revision]) - {revision}}
+    return tuple(sorted(there - needed))
+
+
+@dataclass
+class _Run:
+    """One upgrade that has something to do, under the migration lock."""
+
+    project: Project
+    order: Order
+    database: DatabaseUrl
+    observer: Connection
+    report: Report
+    progress: Progress
+    declarations: Declarations = field(default_factory=Declarations)
+    ours: set[int] = field(default_factory=set)
+    interruption: Interruption = field(default_factory=Interruption)
+
+    def go(self) -> None:
+        """Do all of it; the report says how it ended."""
+        report = self.report
+        report.outcome = Outcome.REFUSED
+        try:
+            self._prepare()
+        except PgSteadyError as error:
+            self._end(Outcome.REFUSED, error)
+            return
+        except (KeyboardInterrupt, SystemExit):
+            self._end(Outcome.INTERRUPTED, UpgradeStopped("It was interrupted before it began."))
+            return
+        report.outcome = Outcome.FAILED
+        with journal.kept(self.database, report, self.project.ini.parent):
+            try:
+                self._change()
+            except PgSteadyError as error:
+                stopped = isinstance(error, UpgradeStopped)
+                self._end(Outcome.STOPPED if stopped else Outcome.FAILED, error)
+            except DBAPIError as error:
+                cause = str(error.orig).strip().splitlines()[0]
+                self._end(Outcome.FAILED, not_connected(cause, self.database))
+            except (KeyboardInterrupt, SystemExit):
+                self._end(Outcome.INTERRUPTED, UpgradeStopped("It was interrupted."))
+
+    def _prepare(self) -> None:
+        """Pass the gates, and have a way back."""
+        order, report = self.order, self.report
+        revisions = [step.revision for step in report.steps]
+        with self.progress.step("Doctor"):
+            gates.require_health(self.project)
+        with self.progress.step("Lint"):
+            gates.require_lint(self.project, revisions, order.accept_lint)
+        self.declarations = declared(self.project, revisions)
+        with connect(self.database) as connection, connection.begin():
+            state.prepare(connection)
+        change = self._change_sha256()
+        self._require_rehearsal(change)
+        report.maintenance = self._in_maintenance()
+        if order.maintenance and not report.maintenance:
+            self._enter_maintenance()
+        report.backup = self._backup()
+        if self._change_sha256() != change:
+            raise GateClosed(
+                "A revision's file or the live schema was changed while the backup was made.",
+                hint=f"Run `{order.program} rehearse` again, then this.",
+            )
+
+    def _require_rehearsal(self, change: str) -> None:
+        report, order = self.report, self.order
+        report.without_rehearsal = order.without_rehearsal
+        if order.without_rehearsal is not None:
+            return
+        ends = (report.from_revisions, report.to_revisions)
+        with connect(self.database) as connection, connection.begin():
+            last = gates.require_rehearsal(connection, change, ends, order.program)
+        expected = gates.expected_s(last)
+        for step in report.steps:
+            step.expected_s = expected.get(step.revision)
+
+    def _enter_maintenance(self) -> None:
+        with connect(self.database) as connection, connection.begin():
+            maintenance.on(connection)
+        self.report.maintenance = True
+        if query := maintenance.work_query(self.project.ini):
+            maintenance.wait_until_idle(self.database, query, self.progress)
+
+    def _backup(self) -> Path:
+        if self.order.backup is None:
+            return back_up(self.project, progress=self.progress).folder
+        current = self.report.from_revisions
+        backup = gates.require_backup(self.order.backup, self.database, current, self.progress)
+        return backup.folder
+
+    def _change(self) -> None:
+        """Apply the revisions, and prove what came of it."""
+        report = self.report
+        with ExitStack() as until_done:
+            watch = self._watch(until_done)
+            quiet = report.maintenance or not proof.others_connected(self.observer)
+            earlier = proof.before(self.project, self.database, self.declarations, self.progress)
+            with self.interruption:
+                self._apply(watch)
+            report.findings = proof.after(
+                self.project, self.database, earlier, quiet=quiet, progress=self.progress
+            )
+            if report.proved and self.order.maintenance:
+                with connect(self.database) as connection, connection.begin():
+                    maintenance.off(connection)
+            if watch:
+                watch.begin(AFTER)
+                self._watch_on(watch)
+        self._end(Outcome.DONE if report.good else Outcome.NOT_PROVED)
+
+    def _apply(self, watch: Watch | None) -> None:
+        applying = Applying(
+            self.project,
+            self.observer,
+            self.interruption,
+            self.order.retries,
+            self.progress,
+            self.ours,
+        )
+        if watch:
+            self.interruption.sleep(BASELINE_S)
+            watch.begin(DURING)
+        for step in self.report.steps:
+            self._require_calm(watch)
+            applying.apply(step)
+            if not step.done:
+                raise self._failure(step)
+
+    def _require_calm(self, watch: Watch | None) -> None:
+        """Stop between two revisions if that is asked for, or others feel too much."""
+        if self.interruption.times:
+            raise UpgradeStopped("It was stopped between two revisions, as asked for.")
+        if watch and watch.exceeded:
+            raise UpgradeStopped(
+                f"It was stopped between two revisions: {'; '.join(watch.exceeded.values())}.",
+                hint="Go on when the database is quieter, or with a higher limit.",
+            )
+
+    def _failure(self, step: Step) -> PgSteadyError:
+        if self.interruption.times:
+            return UpgradeStopped(f"{step.revision} was interrupted.")
+        return step.attempts[-1].error or UpgradeStopped()
+
+    def _watch(self, until_done: ExitStack) -> Watch | None:
+        if self.order.watch_s is None:
+            return None
+        watch = Watch(self.order.limits, self.ours)
+        until_done.enter_context(watch.on(self.database))
+        self.report.watch = watch
+        return watch
+
+    def _watch_on(self, watch: Watch) -> None:
+        """Watch for the time asked for after the last revision."""
+        wanted_s = self.order.watch_s or 0
+        with self.interruption, self.progress.step("Watching", wanted_s) as advance:
+            while watch.phases[AFTER].seconds < wanted_s and not (
+                self.interruption.times or watch.broken
+            ):
+                self.interruption.sleep(min(1.0, wanted_s))
+                advance(watch.phases[AFTER].seconds)
+
+    def _end(self, outcome: Outcome, error: PgSteadyError | None = None) -> None:
+        """Say how it ended, and what is true now as far as the server can be asked."""
+        report, order = self.report, self.order
+        report.outcome, report.error = outcome, error
+        if self.interruption.times and outcome is not Outcome.DONE:
+            report.outcome = Outcome.INTERRUPTED
+        try:
+            with connect(self.database) as connection, connection.begin():
+                report.current = current_revisions(self.project, connection)
+            report.maintenance = self._in_maintenance()
+        except (EnvironmentFault, DBAPIError):
+            report.current = None
+        if outcome is not Outcome.DONE:
+            ways.tell(
+                report,
+                self.project,
+                self.declarations,
+                program=order.program,
+                target=order.target,
+            )
+
+    def _in_maintenance(self) -> bool:
+        with connect(self.database) as connection, connection.begin():
+            return maintenance.current(connection) is not None
+
+    def _change_sha256(self) -> str:
+        with connect(self.database) as connection, connection.begin():
+            return change_sha256(self.project, connection, self.order.target)
