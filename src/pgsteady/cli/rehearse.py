@@ -13,7 +13,7 @@ from pgsteady.cli.progress import Shown
 from pgsteady.cli.source import Source
 from pgsteady.progress import SILENT
 from pgsteady.project import Project
-from pgsteady.rehearse import LONGEST_BLOCK_S, Rehearsal, wording
+from pgsteady.rehearse import LONGEST_BLOCK_S, PROGRAM, Rehearsal, wording
 from pgsteady.rehearse import rehearse as rehearse_change
 from pgsteady.rehearse.running import Step
 from pgsteady.rehearse.sizes import readable
@@ -74,6 +74,7 @@ def rehearse(
         physical=physical,
         limit_s=limit_s,
         longest_block_s=longest_block_s,
+        program=context.parent.command_path if context.parent else PROGRAM,
         progress=SILENT if as_json else Shown(),
     )
     for file, text in ((html, Rehearsal.html), (markdown, Rehearsal.markdown)):

@@ -48,14 +48,14 @@ class Copy:
     """A copy to rehearse on.
 
     ``database`` is it as a role that may read and restore everything, ``migrator`` as the
-    role that will migrate the live one. ``words`` say what it is; ``restore`` is the
-    command that brings the live one back, if there is a backup for it.
+    role that will migrate the live one. ``words`` say what it is, ``backup`` where the backup
+    lies that it was restored from.
     """
 
     database: DatabaseUrl
     migrator: DatabaseUrl
     words: str
-    restore: str = ""
+    backup: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def copy_for(
             with chosen as database:
                 live.rollback()
                 words = f"a physical copy of the server at {source.address}"
-                yield _checked(project, _of_ours(project, database, words, "", limit_s))
+                yield _checked(project, _of_ours(project, database, words, None, limit_s))
     elif choice.backup:
         backup = Backup(choice.backup)
         with restored(backup, project, progress=progress) as database:
@@ -108,12 +108,11 @@ def _of_backup(
 ) -> Copy:
     made_at = backup.manifest.made_at
     words = f"the backup of {made_at:%Y-%m-%d %H:%M %Z}, restored and compared with what it is of"
-    restore = f"restore {backup.folder}"
-    return _of_ours(project, database, words, restore, limit_s)
+    return _of_ours(project, database, words, backup.folder, limit_s)
 
 
 def _of_ours(
-    project: Project, database: DatabaseUrl, words: str, restore: str, limit_s: float | None
+    project: Project, database: DatabaseUrl, words: str, backup: Path | None, limit_s: float | None
 ) -> Copy:
     """Let the live role have on a server of ours what it has on the live one, and no more."""
     with connect(project.database()) as live, live.begin():
@@ -131,7 +130,7 @@ def _of_ours(
         _with_settings(database, {"search_path": path}),
         _with_settings(database, settings),
         words,
-        restore,
+        backup,
     )
 
 

@@ -27,7 +27,7 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid #e4e7eb; vertical-align:
 .number { text-align: right; white-space: nowrap; }
 code, pre { font: 13px/1.45 ui-monospace, monospace; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }
-td:first-child, th { overflow-wrap: anywhere; }
+b.error, b.warning, b.info { white-space: nowrap; }
 .error { color: #b3261e; } .warning { color: #9a5b00; } .info { color: #2b5f8f; }
 .quiet { color: #52606d; } .legend span { margin-right: 1.2rem; white-space: nowrap; }
 .swatch { display: inline-block; width: .8rem; height: .8rem; border-radius: .15rem; }

@@ -31,8 +31,9 @@ from pgsteady.rehearse.sizes import Rooms, rooms, sizes
 from pgsteady.rehearse.ways import ways_back
 from pgsteady.reread import read_again
 from pgsteady.status import current_revisions
-from pgsteady.verify import Evidence, compare, take
+from pgsteady.verify import Evidence, compare, examine, take
 
+PROGRAM = "python -m pgsteady"
 LONGEST_BLOCK_S = 10.0
 """How long a table may be closed to readers or writers before a change is a no-go."""
 
@@ -55,15 +56,16 @@ def rehearse(
     physical: bool = False,
     limit_s: float | None = None,
     longest_block_s: float = LONGEST_BLOCK_S,
+    program: str = PROGRAM,
     progress: Progress = SILENT,
 ) -> Rehearsal:
     """Try the revisions up to ``target`` on a copy of the project's database.
 
     The copy is a fresh backup, restored and compared; or that ``backup``; or the database
     with the URL ``on``, if that is a replica what is restored from it; or with ``physical``
-    a copy of the server's files. ``limit_s`` bounds each statement. What is found is recorded
-    in the live database, which is otherwise only read; there the migration lock is taken for
-    a moment.
+    a copy of the server's files. ``limit_s`` bounds each statement; ``program`` is how
+    people call pgsteady. What is found is recorded in the live database, which is otherwise
+    only read; there the migration lock is taken for a moment.
 
     Raises:
         RevisionUnknown: the project has no such target.
@@ -86,13 +88,15 @@ def rehearse(
     if not scripts:
         return rehearsal
     plan = declared(project, [script.revision for script in scripts])
-    rehearsal.findings += lint(project, [script.revision for script in scripts]).findings
+    rehearsal.findings += _linted(project, scripts)
     choice = Choice(backup, on, physical)
     with copy_for(project, choice, limit_s=limit_s, progress=progress) as copy:
-        rehearsal.copy = copy.words
+        rehearsal.copy, rehearsal.backup = copy.words, copy.backup
         _Rehearsing(project, scripts, plan, copy, rehearsal, progress).conduct()
-    rehearsal.way_back = ways_back(project, rehearsal, scripts, copy.restore)
+    restore = f"{program} restore {copy.backup}" if copy.backup else ""
+    rehearsal.way_back = ways_back(project, rehearsal, scripts, restore)
     rehearsal.findings += judging.blocks(rehearsal, longest_block_s)
+    rehearsal.findings.sort(key=lambda finding: list(Severity).index(finding.severity))
     rehearsal.seconds = time.monotonic() - began_s
     _record(project, rehearsal, target)
     return rehearsal
@@ -103,6 +107,11 @@ def _reached(current: Sequence[str], scripts: Sequence[Script]) -> tuple[str, ..
     ids = {*current, *(script.revision for script in scripts)}
     below = {down for script in scripts for down in script._all_down_revisions}
     return tuple(sorted(ids - below))
+
+
+def _linted(project: Project, scripts: Sequence[Script]) -> list[Finding]:
+    review = lint(project, [script.revision for script in scripts])
+    return review.seen_from(Path.cwd()).findings
 
 
 def _record(project: Project, rehearsal: Rehearsal, target: str) -> None:
@@ -133,6 +142,7 @@ class _Rehearsing:
         """Take the steps, as far as one leads to the next."""
         found = self.rehearsal.findings
         before = self._snapshot()
+        broken = self._examined()
         self._scale(before)
         forth = upgrade(self.project, self.copy.migrator, self.scripts, progress=self.progress)
         self.rehearsal.forth = forth
@@ -142,6 +152,7 @@ class _Rehearsing:
             found.append(judging.failure(forth, after.evidence.revisions))
             return
         found += compare(before.evidence, after.evidence)
+        found += [one for one in self._examined() if one not in broken]
         if not self._undo(before).failed:
             self._repeat(before, after)
 
@@ -174,9 +185,10 @@ class _Rehearsing:
             return
         repeated = self._snapshot(before)
         self.rehearsal.findings += self._differing(after, repeated, "upgrade-again-differs")
-        if not self.rehearsal.lost:
+        if self.rehearsal.undone:
             unlike = compare(before.evidence, repeated.evidence)
-            self.rehearsal.findings += map(judging.the_second_time, unlike)
+            new = [finding for finding in unlike if finding not in self.rehearsal.findings]
+            self.rehearsal.findings += map(judging.the_second_time, new)
 
     def _snapshot(self, earlier: Snapshot | None = None) -> Snapshot:
         with connect(self.copy.database) as connection:
@@ -192,6 +204,12 @@ class _Rehearsing:
                     progress=self.progress,
                 )
                 return Snapshot(schema, evidence, rooms(connection))
+
+    def _examined(self) -> list[Finding]:
+        with connect(self.copy.database) as connection:
+            connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                return examine(connection, self.project, progress=self.progress)
 
     def _differing(self, expected: Snapshot, found: Snapshot, code: str) -> Iterator[Finding]:
         with connect(self.copy.database) as connection, connection.begin() as transaction:

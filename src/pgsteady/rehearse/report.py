@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pgsteady.finding import Finding, Severity
@@ -19,7 +20,8 @@ from pgsteady.rehearse.trace import Statement
 class Rehearsal:
     """What the pending revisions did to a copy of the database.
 
-    ``database`` is the live one, ``copy`` says in words on what was rehearsed. ``forth``
+    ``database`` is the live one, ``copy`` says in words on what was rehearsed,
+    ``backup`` where the backup lies that it was restored from. ``forth``
     applied the revisions, ``back`` undid them and ``again`` applied them once more; what was
     not reached is None. ``undone`` says that undoing brought back schema and content as they
     were, ``lost`` what it does not bring back; ``way_back`` is how production goes back.
@@ -31,6 +33,7 @@ class Rehearsal:
     change_sha256: str
     began_at: datetime
     copy: str = ""
+    backup: Path | None = None
     seconds: float = 0
     basis: Basis = field(default_factory=Basis)
     forth: Run | None = None
@@ -87,6 +90,7 @@ class Rehearsal:
             "began_at": self.began_at.isoformat(),
             "seconds": round(self.seconds, 1),
             "copy": self.copy,
+            "backup": str(self.backup) if self.backup else None,
             "basis": asdict(self.basis),
             "upgrade": self._run(self.forth),
             "downgrade": self._run(self.back),

@@ -62,11 +62,11 @@ def _rows(shown: list[Statement], length: float) -> Iterator[str]:
     per_ms = (WIDTH - LABEL - 60) / length
     for number, statement in enumerate(shown):
         y = TOP + ROW * number
-        locks = sorted(statement.locks, key=lambda lock: lock.strength)
-        shade = colour(locks[-1]) if locks else _NONE
+        strongest = statement.strongest
+        shade = colour(strongest) if strongest else _NONE
         x = LABEL + statement.began_ms * per_ms
-        held = max((lock.held_ms for lock in locks), default=0)
-        title = "; ".join([wording.short(statement.sql), *map(wording.lock, reversed(locks))])
+        held = max((lock.held_ms for lock in statement.locks), default=0)
+        title = "; ".join([wording.short(statement.sql), *map(wording.lock, statement.locks)])
         yield f"<g><title>{escape(title)}</title>"
         yield (
             f'<text x="{LABEL - 8}" y="{y + 14}" text-anchor="end" fill="#1f2933">'

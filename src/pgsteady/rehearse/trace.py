@@ -86,7 +86,8 @@ class Statement:
 
     ``began_ms`` counts from the beginning of the run. ``rewritten`` names the tables that
     others know and that got a new file; ``built`` the indexes that were made or made anew.
-    ``committed`` tells whether what it did lasted.
+    ``alone`` is a statement in no transaction, ``committed`` one whose work lasted; ``under``
+    is the strongest lock that an earlier statement keeps meanwhile.
     """
 
     sql: str
@@ -99,9 +100,16 @@ class Statement:
     alone: bool = False
     committed: bool = False
     error: str = ""
+    under: Lock | None = None
     locks: list[Lock] = field(default_factory=list)
     rewritten: list[str] = field(default_factory=list)
     built: list[str] = field(default_factory=list)
+
+    @property
+    def strongest(self) -> Lock | None:
+        """The strongest lock that others meet while it runs."""
+        found = [*self.locks, *([self.under] if self.under else [])]
+        return max(found, key=lambda lock: lock.strength, default=None)
 
 
 class _File(NamedTuple):
@@ -201,7 +209,9 @@ class Tracer:
             self._uncommitted.append(statement)
         else:
             return
-        held = {lock.relation: lock.strength for lock, _ in self._open}
+        earlier = sorted((lock for lock, _ in self._open), key=lambda lock: lock.strength)
+        statement.under = earlier[-1] if earlier else None
+        held = {lock.relation: lock.strength for lock in earlier}
         strongest = {lock.relation: lock for lock in sorted(found, key=lambda one: one.strength)}
         for relation, lock in sorted(strongest.items()):
             if lock.strength <= held.get(relation, -1):

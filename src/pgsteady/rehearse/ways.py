@@ -15,20 +15,22 @@ def ways_back(
     project: Project, rehearsal: Rehearsal, scripts: Sequence[Script], restore: str
 ) -> list[str]:
     """Return the commands that undo the change: a downgrade that proved to, or a restore."""
-    if rehearsal.undone:
-        return [f"alembic downgrade {target}" for target in _targets(project, rehearsal, scripts)]
-    if restore:
-        return [f"python -m pgsteady {restore}"]
-    return ["python -m pgsteady backup", "python -m pgsteady restore <that backup>"]
+    targets = _targets(project, rehearsal, scripts) if rehearsal.undone else []
+    if targets:
+        return [f"alembic downgrade {target}" for target in targets]
+    return [restore or "none: take a backup before, and restore it"]
 
 
 def _targets(project: Project, rehearsal: Rehearsal, scripts: Sequence[Script]) -> list[str]:
     """Return targets of ``alembic downgrade`` that together undo exactly ``scripts``."""
     added = {script.revision for script in scripts}
-    for target in (*rehearsal.from_revisions, "base"):
-        if _undone(project, target, rehearsal.to_revisions) == added:
-            return [target]
-    return list(_of_each_branch(scripts, added))
+    of_branches = list(_of_each_branch(scripts, added))
+    candidates = [[one] for one in (*rehearsal.from_revisions, "base", *of_branches)]
+    for targets in (*candidates, of_branches):
+        undone = [_undone(project, target, rehearsal.to_revisions) for target in targets]
+        if set().union(*undone) == added:
+            return targets
+    return []
 
 
 def _undone(project: Project, target: str, heads: tuple[str, ...]) -> set[str]:
@@ -40,10 +42,8 @@ def _undone(project: Project, target: str, heads: tuple[str, ...]) -> set[str]:
 
 
 def _of_each_branch(scripts: Sequence[Script], added: set[str]) -> Iterator[str]:
-    """Yield for each branch the revision below the lowest one that was added."""
+    """Yield for each branch, named by the lowest revision that was added, the one below."""
     for script in scripts:
         below = script._all_down_revisions
-        if not below:
-            yield f"{script.revision}@base"
-        elif not added & set(below):
-            yield sorted(below)[0]
+        if not added & set(below):
+            yield f"{script.revision}@{min(below, default='base')}"

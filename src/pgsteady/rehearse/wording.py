@@ -61,7 +61,9 @@ def meaning(found: Lock) -> str:
 
 def effects(statement: Statement) -> list[str]:
     """Say what a statement did besides."""
-    said = [f"rewrites {name}" for name in statement.rewritten]
+    under = statement.under
+    said = [f"under {under.mode} on {under.relation}"] if under and under.stops_writes else []
+    said += [f"rewrites {name}" for name in statement.rewritten]
     said += [f"builds {name}" for name in statement.built]
     if statement.rows:
         said.append(f"{statement.rows:,} rows")
