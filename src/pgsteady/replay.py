@@ -9,6 +9,7 @@ such a server starts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from pgsteady.live import read_project
 from pgsteady.project import Project, quiet
 from pgsteady.server import BUNDLED_MAJORS, SUPERUSER, Cluster, private_server, url_of
 from pgsteady.status import ancestors
+from pgsteady.url import DatabaseUrl
 
 
 @dataclass(frozen=True)
@@ -66,19 +68,45 @@ def replay(project: Project, revisions: Sequence[str], surroundings: Surrounding
         ReplayFailed: a revision does not run on an empty database here.
         ClusterError: no private server can be had.
     """
+    with replayed(project, revisions, surroundings) as database:
+        return catalog_of(project, database, surroundings)
+
+
+def catalog_of(project: Project, database: DatabaseUrl, surroundings: Surroundings) -> Catalog:
+    """Return the project's catalog as a database of a private server has it."""
+    with connect(database) as connection, connection.begin():
+        return read_project(project, connection, surroundings.default_schema, SUPERUSER)
+
+
+@contextmanager
+def replayed(
+    project: Project, revisions: Sequence[str], surroundings: Surroundings
+) -> Iterator[DatabaseUrl]:
+    """Lend a database in which the project's history ran, up to ``revisions``.
+
+    Raises:
+        ReplayFailed: a revision does not run on an empty database here.
+        ClusterError: no private server can be had.
+    """
     with private_server(surroundings.major) as cluster:
         with cluster.session() as cursor:
             for role in set(surroundings.roles) - {SUPERUSER}:
                 cursor.execute(f"CREATE ROLE {quoted(role)}")
+        yield _replayed(project, revisions, surroundings, cluster)
+
+
+def _replayed(
+    project: Project, revisions: Sequence[str], surroundings: Surroundings, cluster: Cluster
+) -> DatabaseUrl:
+    try:
+        return _run(project, revisions, surroundings, cluster, "bare")
+    except ReplayFailed as bare:
+        # Perhaps an administrator, or env.py itself, made what the revisions build on.
         try:
-            return _replayed(project, revisions, surroundings, cluster, "bare")
-        except ReplayFailed as bare:
-            # Perhaps an administrator, or env.py itself, made what the revisions build on.
-            try:
-                return _replayed(project, revisions, surroundings, cluster, "furnished")
-            except ReplayFailed as furnished:
-                further = max(bare, furnished, key=lambda failure: failure.applied)
-                raise further from further.__cause__
+            return _run(project, revisions, surroundings, cluster, "furnished")
+        except ReplayFailed as furnished:
+            further = max(bare, furnished, key=lambda failure: failure.applied)
+            raise further from further.__cause__
 
 
 def replay_each(project: Project, surroundings: Surroundings) -> Iterator[tuple[str, Catalog]]:
@@ -106,20 +134,21 @@ def replay_each(project: Project, surroundings: Surroundings) -> Iterator[tuple[
                     yield script.revision, read_project(project, connection, default, SUPERUSER)
 
 
-def _replayed(
+def _run(
     project: Project,
     revisions: Sequence[str],
     surroundings: Surroundings,
     cluster: Cluster,
     database: str,
-) -> Catalog:
+) -> DatabaseUrl:
     _create(cluster, database, surroundings)
-    with connect(url_of(cluster, database)) as connection:
+    url = url_of(cluster, database)
+    with connect(url) as connection:
         if database == "furnished":
             _furnish(connection, surroundings)
-        upgrade(project, connection, revisions)
-        with connection.begin():
-            return read_project(project, connection, surroundings.default_schema, SUPERUSER)
+        if revisions:
+            upgrade(project, connection, revisions)
+    return url
 
 
 def _create(cluster: Cluster, database: str, surroundings: Surroundings) -> None:
