@@ -17,6 +17,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 """The option of every command."""
 
 out = Console(highlight=False, soft_wrap=True)
+if not out.is_terminal:
+    out.width = 200  # what reads a pipe does not want lines broken at 80
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}

@@ -12,8 +12,11 @@ from pgsteady.cli.output import err
 from pgsteady.progress import Advance
 
 
+WORTH_A_LINE_S = 1.0
+
+
 class Shown:
-    """Shows each step on stderr, and leaves a line of it with the time it took."""
+    """Shows each step on stderr, and leaves a line of those that took their time."""
 
     @contextmanager
     def step(self, title: str, total: float | None = None) -> Iterator[Advance]:
@@ -30,7 +33,9 @@ class Shown:
         ) as progress:
             task = progress.add_task(title, total=total)
             yield lambda done: progress.update(task, completed=done)
-        err.print(f"{title}  [dim]{time.monotonic() - began_s:.1f} s[/]")
+        took_s = time.monotonic() - began_s
+        if took_s >= WORTH_A_LINE_S:
+            err.print(f"{title}  [dim]{took_s:.1f} s[/]")
 
     def note(self, message: str) -> None:
         """Print one line."""
