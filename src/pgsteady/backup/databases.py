@@ -127,8 +127,10 @@ class Unfinished:
         with _alone(self._administration):
             self._held.close()
             held_as = quoted(str(self.database.url.database))
-            _run(self._administration, f"COMMENT ON DATABASE {held_as} IS {literal(comment)}")
-            _run(self._administration, _renaming(str(self.database.url.database), name))
+            self._administration.exec_driver_sql(
+                f"COMMENT ON DATABASE {held_as} IS {literal(comment)}"
+            )
+            self._administration.exec_driver_sql(_renaming(str(self.database.url.database), name))
         return sibling(self.database, name)
 
 
@@ -150,7 +152,7 @@ def unfinished(server: DatabaseUrl, surroundings: Surroundings) -> Iterator[Unfi
             yield Unfinished(made, connection, held)
         finally:
             held.close()
-            _run(connection, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def remove_left_behind(server: DatabaseUrl) -> list[str]:
@@ -162,7 +164,7 @@ def remove_left_behind(server: DatabaseUrl) -> list[str]:
 def _remove_left_behind(connection: Connection) -> list[str]:
     found = list(connection.scalars(_LEFT_BEHIND, {"prefix": UNFINISHED}))
     for name in found:
-        _run(connection, f"DROP DATABASE IF EXISTS {name}")
+        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
     return found
 
 
@@ -187,7 +189,7 @@ def _create(
     like = {field: getattr(surroundings, field) for field in _SORTING}
     options = "" if connection.scalar(_SORTS_LIKE, like) else _sorting(surroundings)
     try:
-        _run(connection, f"CREATE DATABASE {name}{options}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name}{options}")
     except DBAPIError as error:
         user = quoted(str(server.url.username))
         raise RestoreFailed(
@@ -225,15 +227,15 @@ def arrange(database: DatabaseUrl, surroundings: Surroundings, progress: Progres
             with _said(progress, f"{setting.name} = {setting.value}"), connection.begin():
                 # FROM CURRENT, for some settings are lists and are quoted otherwise.
                 connection.execute(text("SELECT set_config(:name, :value, true)"), value)
-                _run(connection, said)
+                connection.exec_driver_sql(said)
         if surroundings.grants is not None:
             with _said(progress, "REVOKE ALL … FROM PUBLIC"), connection.begin():
-                _run(connection, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+                connection.exec_driver_sql(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
         for grant in surroundings.grants or ():
             to = quoted(grant.role) or "PUBLIC"
             said = f"GRANT {grant.privilege} ON DATABASE {name} TO {to}"
             with _said(progress, said), connection.begin():
-                _run(connection, said)
+                connection.exec_driver_sql(said)
 
 
 @contextmanager
@@ -288,8 +290,8 @@ def swap(database: DatabaseUrl, new: str, kept: str, *, end_sessions: bool) -> N
                     elif connected:
                         raise in_use(name, connected)
                     if there:
-                        _run(connection, _renaming(name, kept))
-                    _run(connection, _renaming(new, name))
+                        connection.exec_driver_sql(_renaming(name, kept))
+                    connection.exec_driver_sql(_renaming(new, name))
             except DBAPIError as error:
                 if getattr(error.orig, "pgcode", None) == OBJECT_IN_USE and end_sessions:
                     continue
@@ -320,10 +322,6 @@ def _end(connection: Connection, connected: list[Session]) -> None:
 
 def _renaming(name: str, to: str) -> str:
     return f"ALTER DATABASE {quoted(name)} RENAME TO {quoted(to)}"
-
-
-def _run(connection: Connection, statement: str) -> None:
-    connection.exec_driver_sql(statement.replace("%", "%%"))
 
 
 def cause(error: DBAPIError) -> str:

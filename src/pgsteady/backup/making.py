@@ -123,7 +123,7 @@ def _made(
                 unfinished(folder or backup_folder(project.ini), name)
             )
             backup = Backup(place)
-            sizes: dict[str, int] = dict(connection.execute(_SIZES).tuples().all())
+            sizes: dict[str, int] = dict(connection.execute(_SIZES).all())
             with progress.step("Dump", connection.scalar(_BYTES) or 1) as advance:
                 files = dump(
                     database,

@@ -23,7 +23,9 @@ _ITEM = re.compile(r"(?P<id>\d+); \d+ (?P<oid>\d+) (?P<what>.*)")
 _OF_AN_EXTENSION = "COMMENT - EXTENSION "
 """Only an extension's owner may set it, and the extension came with it."""
 _FINISHED = re.compile(r"pg_restore: finished item (\d+) ")
-_COMPLAINT = re.compile(r"error|fatal|detail|hint|from TOC|command was", re.IGNORECASE)
+_COMPLAINT = re.compile(r"pg_restore: error: (?:could not execute query: ERROR: *)?(.*)")
+_WORKER = "a worker process died unexpectedly"
+"""Said after the cause."""
 _MAINTENANCE_BYTES = 2**29
 """For each index that is built; an HNSW index that does not fit takes many times as long."""
 _CURES = (
@@ -36,7 +38,10 @@ _CURES = (
         "An administrator runs once, in database template1: CREATE EXTENSION {name};  "
         "New databases then have it.",
     ),
-    (r'role "(?P<name>[^"]+)" does not exist', 'An administrator runs once: CREATE ROLE "{name}";'),
+    (
+        r'role "(?P<name>[^"]+)" does not exist',
+        'An administrator runs once: CREATE ROLE "{name}";  Or restore with --no-owner.',
+    ),
     (
         r"must be (able to SET ROLE|member of role) \"(?P<name>[^\"]+)\"",
         'An administrator runs once: GRANT "{name}" TO {user};  Or restore with --no-owner.',
@@ -121,13 +126,13 @@ def restore(
                 for line in run.stderr or ():
                     if finished := _FINISHED.match(line):
                         advance(done := done + weights.get(finished[1], 0))
-                    elif _COMPLAINT.search(line):
-                        said.append(line)
+                    elif (complaint := _COMPLAINT.match(line)) and complaint[1] != _WORKER:
+                        said.append(complaint[1])
             except BaseException:
                 run.terminate()
                 raise
     if run.returncode != 0:
-        raise _refused(tail("".join(said)), database)
+        raise _refused("; ".join(said) or f"pg_restore ended with {run.returncode}", database)
 
 
 def _listed(program: str, archive: Path, contents: Path) -> list[re.Match[str]]:
@@ -158,4 +163,4 @@ def _refused(complaint: str, database: DatabaseUrl) -> RestoreFailed:
     user = quoted(str(database.url.username))
     found = ((re.search(cause, complaint), cure) for cause, cure in _CURES)
     cures = (cure.format(**cause.groupdict(), user=user) for cause, cure in found if cause)
-    return RestoreFailed(f"The backup was not restored: {complaint}", hint=next(cures, None))
+    return RestoreFailed(f"The backup was not restored: {complaint}.", hint=next(cures, None))

@@ -96,7 +96,7 @@ class Surroundings:
         return cls(
             **row,
             locale=connection.scalar(_LOCALE),
-            extensions=dict(connection.execute(_EXTENSIONS).tuples().all()),
+            extensions=dict(connection.execute(_EXTENSIONS).all()),
             roles=tuple(connection.scalars(_ROLES)),
             settings=tuple(Setting(*row) for row in connection.execute(_SETTINGS)),
             grants=None if grants is None else tuple(Grant(*row) for row in grants),

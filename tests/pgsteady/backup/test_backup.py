@@ -1,0 +1,157 @@
+"""Backups: one moment, proved, and whole or not there."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import psycopg2
+import pytest
+from orders import EVERYTHING, Command, Sql, query
+
+from pgsteady.backup import Backup, back_up, backup_folder, backups, proved, restored
+from pgsteady.errors import BackupFailed
+from pgsteady.project import Project
+from pgsteady.server import BUNDLED_MAJORS
+from servers import ExternalServer
+from toy import Project as Toy
+
+on_each_major = pytest.mark.parametrize("major", BUNDLED_MAJORS, indirect=True)
+
+
+@on_each_major
+@pytest.mark.parametrize("form", ["directory", "custom"])
+def test_it_restores_to_what_was_there(project: Project, sql: Sql, form: str) -> None:
+    before = sql(EVERYTHING)
+    backup = back_up(project, form=form)
+    sql("DELETE FROM orders; UPDATE customers SET name = 'gone'")
+    with restored(backup, project) as copy:
+        assert query(copy.libpq(), EVERYTHING) == before
+    assert backup.manifest.rows == {
+        "public.Odd Names": 2,
+        "public.customers": 300,
+        "public.orders": 2000,
+    }
+    assert backup.manifest.revisions == ("001_tables",)
+    assert backup.manifest.proved
+
+
+def test_nobody_else_may_read_it(backup: Backup) -> None:
+    for path in [backup.folder.parent, backup.folder, *backup.folder.rglob("*")]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_the_manifest_holds_no_password(backup: Backup) -> None:
+    password = os.environ["DATABASE_URL"].split(":")[2].split("@")[0]
+    text = (backup.folder / "manifest.json").read_text()
+    assert password not in text
+    assert "p%a@b" not in text
+
+
+def test_dump_and_digests_show_one_moment(project: Project, database: str) -> None:
+    """Somebody writes all the time; the proof would fail if two moments were compared."""
+    from threading import Event, Thread
+
+    ended = Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            query(
+                database,
+                "INSERT INTO customers (name) VALUES ('new'); "
+                "INSERT INTO orders (id, customer_id) SELECT max(id) + 1, 1 FROM orders; "
+                "UPDATE orders SET paid = 1 WHERE id % 10 = 0",
+            )
+
+    writer = Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3):
+            assert back_up(project).manifest.proof
+    finally:
+        ended.set()
+        writer.join()
+
+
+def test_the_copy_that_proves_it_is_lent(project: Project, sql: Sql) -> None:
+    with proved(project) as (backup, copy):
+        assert backups(backup_folder(project.ini)) == [backup]
+        assert query(copy.libpq(), "SELECT count(*) FROM orders") == [(2000,)]
+    with pytest.raises(psycopg2.OperationalError):
+        query(copy.libpq(), "SELECT 1")
+    assert backup.manifest.proved
+
+
+def test_an_altered_table_is_waited_for_and_the_blocker_named(
+    project: Project, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgsteady.backup.snapshot.PATIENCE_S", 0)
+    blocker = psycopg2.connect(database, application_name="a tool")
+    with blocker.cursor() as cursor:
+        cursor.execute("LOCK TABLE orders")
+        with pytest.raises(
+            Exception, match=rf"pid {blocker.info.backend_pid} \(orion, a tool.*orders"
+        ):
+            back_up(project)
+    blocker.close()
+    assert backups(backup_folder(project.ini)) == []
+
+
+def test_what_this_role_may_not_read_is_named(
+    project: Project, server: ExternalServer, database: str
+) -> None:
+    with server.cluster.session(database.rpartition("/")[2]) as cursor:
+        cursor.execute("CREATE TABLE secret (id int)")
+    with pytest.raises(BackupFailed, match="GRANT pg_read_all_data TO orion;"):
+        back_up(project)
+
+
+def test_owners_and_grants_of_other_roles_come_along(
+    project: Project, server: ExternalServer, database: str
+) -> None:
+    look = """
+        SELECT relname::text, pg_get_userbyid(relowner)::text, relacl::text FROM pg_class
+        WHERE relname IN ('orders', 'other') ORDER BY 1
+    """
+    with server.cluster.session(database.rpartition("/")[2]) as cursor:
+        cursor.execute('CREATE ROLE "Read er"; GRANT SELECT ON orders TO "Read er"')
+        cursor.execute("CREATE TABLE other (id int); GRANT SELECT ON other TO orion")
+        try:
+            before = query(database, look)
+            with proved(project) as (_, copy):
+                assert query(copy.libpq(), look) == before
+        finally:
+            cursor.execute('DROP TABLE other; DROP OWNED BY "Read er"; DROP ROLE "Read er"')
+
+
+def test_an_invalid_index_is_no_reason_to_refuse(project: Project, sql: Sql, database: str) -> None:
+    connection = psycopg2.connect(database)
+    connection.autocommit = True
+    with connection.cursor() as cursor, pytest.raises(psycopg2.errors.UniqueViolation):
+        cursor.execute("CREATE UNIQUE INDEX CONCURRENTLY half ON orders (customer_id)")
+    connection.close()
+    assert back_up(project).manifest.proved
+
+
+def test_the_folder_is_named_in_three_ways(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert backup_folder(toy.ini) == toy.folder / "backups"
+    toy.ini.write_text(toy.ini.read_text() + "\n[pgsteady]\nbackups = 100%/of\n")
+    assert backup_folder(toy.ini) == toy.folder / "100%" / "of"
+    monkeypatch.setenv("PGSTEADY_BACKUPS", "/else/where")
+    assert backup_folder(toy.ini) == Path("/else/where")
+
+
+def test_the_commands_make_list_and_check(run: Command, toy: Toy) -> None:
+    assert "No backups" in run("backup", "--list").out
+    made = run("backup", "--no-proof", "--json").json["backup"]
+    assert not made["proved"]
+    assert run("restore", "latest", "--check", "--json").json["good"]
+    (listed,) = run("backup", "--list", "--json").json["backups"]
+    assert listed == made | {"proved": True}
+    out = run("backup", "--format", "custom").out
+    assert "2302 rows in 3 tables" in out
+    assert len(run("backup", "--list").out.strip().splitlines()) > 3
