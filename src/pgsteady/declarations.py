@@ -24,7 +24,8 @@ Rules = Mapping[str, str | None]
 """What a revision may change.
 
 ``"table.column"``: the SQL expression over the old row that the new value equals, None for
-any. ``"table"``: the SQL condition of the old rows that stay, None if rows may come and go.
+any. ``"table"``: the SQL condition of the old rows that stay, None if rows may come and go; for
+a table that is renamed, under its new name, the old one.
 """
 
 

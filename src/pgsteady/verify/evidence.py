@@ -46,13 +46,15 @@ class Content:
 class Expected:
     """What a table has to hold once the revisions up to ``revision`` have been applied.
 
-    ``any_columns`` may hold anything; with ``any_rows``, so may the whole table.
+    ``any_columns`` may hold anything; with ``any_rows``, so may the whole table. A table
+    that a revision renames was ``formerly`` called so.
     """
 
     content: Content | None
     declared: tuple[str, ...] = ()
     any_columns: tuple[str, ...] = ()
     any_rows: bool = False
+    formerly: str = ""
 
     @classmethod
     def from_json(cls, said: dict[str, Any]) -> Self:

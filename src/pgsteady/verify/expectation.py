@@ -6,7 +6,7 @@ same table add up. Other tables that an expression reads are those of before all
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
@@ -20,30 +20,6 @@ from pgsteady.verify.evidence import Expected
 from pgsteady.verify.relations import Relation
 
 
-@dataclass(frozen=True)
-class _State:
-    """A table as it is expected to be after some of the revisions."""
-
-    relation: Relation
-    sql: str
-    columns: tuple[str, ...]
-    declared: tuple[str, ...] = ()
-    any_columns: tuple[str, ...] = ()
-    any_rows: bool = False
-
-    @classmethod
-    def before(cls, relation: Relation) -> _State:
-        return cls(relation, relation.sql, relation.columns)
-
-
-@dataclass
-class _Rules:
-    """What one revision declares of one table."""
-
-    columns: dict[str, str | None] = field(default_factory=dict)
-    rows: str | None = ""
-
-
 def expected(
     connection: Connection,
     relations: Sequence[Relation],
@@ -52,18 +28,20 @@ def expected(
 ) -> dict[str, dict[str, Expected]]:
     """Return for each revision what the tables of its and earlier declarations have to hold.
 
+    ``one_in`` says in how many rows of each table one is digested.
+
     Raises:
         WrongDeclaration: an expression cannot be evaluated.
     """
-    default = catalog.default_schema(connection)
-    states = {str(relation): _State.before(relation) for relation in relations}
+    future = _Future(relations, catalog.default_schema(connection))
     found: dict[str, dict[str, Expected]] = {}
     so_far: dict[str, Expected] = {}
     for change in changes:
-        for table, rules in _by_table(change, states, default):
-            states[table] = _after(states[table], rules)
+        for table in future.apply(change):
+            state = future.tables[table]
+            so_far.pop(str(state.relation), None)
             try:
-                so_far[table] = _evaluated(connection, states[table], one_in.get(table, 1))
+                so_far[table] = state.evaluated(connection, table, one_in)
             except DBAPIError as error:
                 raise WrongDeclaration(
                     f"revision {change.revision}: what `changes` says of {table} cannot be "
@@ -73,48 +51,101 @@ def expected(
     return found
 
 
-def _by_table(
-    change: Change, states: Mapping[str, _State], default: str
-) -> Iterator[tuple[str, _Rules]]:
-    """Sort a revision's rules by table; what is about a table yet to come needs no proof."""
-    by_table: dict[str, _Rules] = {}
-    for key, sql in change.rules.items():
-        table, _, column = key.rpartition(".")
-        if (owner := _known(table, states, default)) is not None:
-            by_table.setdefault(owner, _Rules()).columns[column] = sql
-        elif (itself := _known(key, states, default)) is not None:
-            by_table.setdefault(itself, _Rules()).rows = sql
-    yield from by_table.items()
+@dataclass
+class _Rules:
+    """What one revision declares of one table: its columns, and the rows that stay."""
+
+    columns: dict[str, str | None] = field(default_factory=dict)
+    rows: str | None = ""
 
 
-def _known(table: str, states: Mapping[str, _State], default: str) -> str | None:
-    return next((known for known in (f"{default}.{table}", table) if known in states), None)
+@dataclass(frozen=True)
+class _State:
+    """A table as it is expected to be after some of the revisions."""
+
+    relation: Relation
+    sql: str
+    columns: tuple[str, ...]
+    declared: frozenset[str] = frozenset()
+    any_columns: frozenset[str] = frozenset()
+    any_rows: bool = False
+
+    def after(self, rules: _Rules) -> _State:
+        """Put one more revision on top: its expressions read what those before it left."""
+        values = dict.fromkeys(self.columns, "") | {c: e for c, e in rules.columns.items() if e}
+        selected = ", ".join(
+            f"({sql}) AS {name(column)}" if sql else name(column) for column, sql in values.items()
+        )
+        inner = self.sql if self.sql == self.relation.sql else f"({self.sql})"
+        condition = f" WHERE ({rules.rows}) IS TRUE" if rules.rows else ""
+        alias = name(self.relation.table)
+        anything = {column for column, sql in rules.columns.items() if sql is None}
+        return replace(
+            self,
+            sql=f"SELECT {selected} FROM {inner} AS {alias}{condition}",  # noqa: S608 - declared
+            columns=tuple(values),
+            declared=self.declared | rules.columns.keys(),
+            any_columns=(self.any_columns - rules.columns.keys()) | anything,
+            any_rows=self.any_rows or rules.rows is None,
+        )
+
+    def evaluated(self, connection: Connection, table: str, one_in: Mapping[str, int]) -> Expected:
+        """Digest what the table, now called so, is expected to hold."""
+        content, origin = None, str(self.relation)
+        if not self.any_rows:
+            known = tuple(column for column in self.columns if column not in self.any_columns)
+            key = self.relation.key
+            source = Source(
+                f"({self.sql}) AS expected", known, key or tuple(sorted(known)), bool(key)
+            )
+            content = digest(connection, source, one_in.get(origin, 1))
+        return Expected(
+            content,
+            declared=tuple(sorted(self.declared)),
+            any_columns=tuple(sorted(self.any_columns)),
+            any_rows=self.any_rows,
+            formerly=origin if origin != table else "",
+        )
 
 
-def _after(state: _State, rules: _Rules) -> _State:
-    """Put one more revision on top: its expressions read what the ones before it left."""
-    values = dict.fromkeys(state.columns, "") | {c: e for c, e in rules.columns.items() if e}
-    selected = ", ".join(
-        f"({sql}) AS {name(column)}" if sql else name(column) for column, sql in values.items()
-    )
-    alias = name(state.relation.table)
-    inner = state.sql if state.sql == state.relation.sql else f"({state.sql})"
-    condition = f" WHERE ({rules.rows}) IS TRUE" if rules.rows else ""
-    anything = {c for c, sql in rules.columns.items() if sql is None}
-    return replace(
-        state,
-        sql=f"SELECT {selected} FROM {inner} AS {alias}{condition}",  # noqa: S608 - quoted
-        columns=tuple(values),
-        declared=tuple(sorted({*state.declared, *rules.columns})),
-        any_columns=tuple(sorted(({*state.any_columns} - {*rules.columns}) | anything)),
-        any_rows=state.any_rows or rules.rows is None,
-    )
+class _Future:
+    """All tables by name, as they are expected to be, revision after revision."""
 
+    def __init__(self, relations: Iterable[Relation], default_schema: str) -> None:
+        self._default = default_schema
+        self.tables = {str(each): _State(each, each.sql, each.columns) for each in relations}
 
-def _evaluated(connection: Connection, state: _State, one_in: int) -> Expected:
-    if state.any_rows:
-        return Expected(None, state.declared, state.any_columns, any_rows=True)
-    known = tuple(column for column in state.columns if column not in state.any_columns)
-    key = state.relation.key
-    source = Source(f"({state.sql}) AS expected", known, key or tuple(sorted(known)), bool(key))
-    return Expected(digest(connection, source, one_in), state.declared, state.any_columns)
+    def apply(self, change: Change) -> list[str]:
+        """Go on by one revision, and return the tables that it changes.
+
+        What it says of tables yet to come needs no proof.
+        """
+        rules: dict[str, _Rules] = {}
+        rest = dict(change.rules)
+        for key, sql in change.rules.items():
+            if sql and (renamed := self._rename(sql.strip(), key)):
+                rules[renamed] = _Rules()
+                del rest[key]
+        for key, sql in rest.items():
+            owner, _, column = key.rpartition(".")
+            if table := self._known(owner):
+                rules.setdefault(table, _Rules()).columns[column] = sql
+            elif table := self._known(key):
+                rules.setdefault(table, _Rules()).rows = sql
+        for table, declared in rules.items():
+            self.tables[table] = self.tables[table].after(declared)
+        return list(rules)
+
+    def _rename(self, old: str, new: str) -> str | None:
+        """Rename a table if that is what is declared, and return its new name."""
+        known = self._known(old)
+        if known is None or self._known(new):
+            return None
+        schema = self.tables[known].relation.schema
+        renamed = new if "." in new else f"{schema}.{new}"
+        self.tables[renamed] = self.tables.pop(known)
+        return renamed
+
+    def _known(self, table: str) -> str | None:
+        names = (f"{self._default}.{table}", table)
+        return next((known for known in names if known in self.tables), None)

@@ -75,11 +75,13 @@ FILL = """
 INSERT INTO people (email, "Nick name", mood, age, balance, seen, notes, document, tags, raw, ratio,
     place, span, during, price)
 SELECT 'p' || n || '@example.org',
-    CASE n % 4 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN ' Ada, "the" (first)\\' ELSE 'Žofie ' || n END,
+    CASE n % 4 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN ' Ada, "the" (1st)\\'
+        ELSE 'Žofie ' || n END,
     (ARRAY['sad', 'calm', 'glad']::mood[])[1 + n % 3], 1 + n, n * 1.50,
     timestamptz '2026-03-29 00:30+00' + n * interval '17 minutes',
     CASE WHEN n % 3 > 0 THEN jsonb_build_object('b', n, 'a', 1.10, 'ü', ARRAY[NULL, 'x']) END,
-    '{"a": 1,  "a": 2}', CASE n % 3 WHEN 0 THEN '{}' WHEN 1 THEN ARRAY['a,b', NULL, '"', 'NULL'] END,
+    '{"a": 1,  "a": 2}',
+    CASE n % 3 WHEN 0 THEN '{}' WHEN 1 THEN ARRAY['a,b', NULL, '"', 'NULL'] END,
     decode(md5(n::text), 'hex'),
     (ARRAY['NaN', '-0', '0', 'Infinity', '-Infinity', '0.1', '1e-300']::float8[])[1 + n % 7] ,
     format('[%s,0.1,-1e-7]', n)::vector, n * interval '1 month 2 days 3:04:05.6',

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from corruptions import MUSEUM, PLATFORM, Corruption
-from conftest import Filled, Template
+from filled import Filled, Template
 
 
 def judged(filled: Filled, template: Template, corruption: Corruption) -> None:
