@@ -45,7 +45,7 @@ def connect(database: DatabaseUrl) -> Iterator[Connection]:
     try:
         connection = engine.connect()
     except OperationalError as error:
-        raise not_connected(_cause(error), database) from error
+        raise not_connected(cause_of(error), database) from error
     with connection:
         yield connection
 
@@ -94,7 +94,7 @@ def revision_failure(
             f"{_place(error)}: a connection executes no bare string.",
             hint='Wrap the statement: connection.execute(sa.text("…")).',
         )
-    cause, name = _cause(error), database.url.database
+    cause, name = cause_of(error), database.url.database
     if found := re.search(r'permission denied to create extension "(\w+)"', cause):
         return _extension_missing("This role may not create it.", found[1], name)
     if re.search(r'type "(vector|halfvec|sparsevec)" does not exist', cause):
@@ -126,7 +126,7 @@ def _extension_missing(reason: str, extension: str, database: str | None) -> Ext
     )
 
 
-def _cause(error: DBAPIError) -> str:
+def cause_of(error: DBAPIError) -> str:
     """Cut libpq's and SQLAlchemy's text down to the server's own words."""
     if primary := getattr(getattr(error.orig, "diag", None), "message_primary", None):
         return str(primary)

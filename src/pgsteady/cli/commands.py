@@ -21,6 +21,7 @@ COMMANDS = (
     "backup",
     "restore",
     "upgrade",
+    "repair",
 )
 """A command's name is that of its module, and of the function in it."""
 

@@ -9,16 +9,18 @@ from sqlalchemy import text
 from pgsteady.doctor.examination import Answer, Patient
 from pgsteady.finding import Finding, Severity
 
-_INVALID = text(
+INVALID = text(
     "SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS of_table, "
     "i.indisunique AS is_unique, c.relkind = 'I' AS partitioned, "
-    "c.relname ~ '_cc(new|old)[0-9]*$' AS left_over "
+    "c.relname ~ '_cc(new|old)[0-9]*$' AS left_over, "
+    "pg_has_role(c.relowner, 'USAGE') AS ours "
     "FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
     "WHERE NOT (i.indisvalid AND i.indisready) AND NOT EXISTS ("  # unless it is being built now
     "SELECT FROM pg_stat_progress_create_index p JOIN pg_database d ON d.oid = p.datid "
     "WHERE d.datname = current_database() AND coalesce(p.relid, i.indrelid) = i.indrelid) "
     "ORDER BY 1"
 )
+"""Also for ``repair``; ``name`` and ``of_table`` are as SQL writes them."""
 _NOT_VALID = text(
     "SELECT quote_ident(k.conname) AS name, k.conrelid::regclass::text AS of_table "
     "FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace "
@@ -29,7 +31,7 @@ _NOT_VALID = text(
 
 def indexes(patient: Patient) -> Answer:
     """Tell of INVALID indexes: each costs every write, and serves no query."""
-    found = patient.connection.execute(_INVALID).all()
+    found = patient.connection.execute(INVALID).all()
     pending = bool(found) and bool(patient.status.pending)
     return Answer("all are valid", tuple(_invalid(index, pending=pending) for index in found))
 

@@ -1,0 +1,157 @@
+"""Sessions of programs of ours that are gone, and what keeps its locks for nobody.
+
+A killed program leaves sessions that the server does not end at once: it builds an index to
+the end first, and of a cut cable it learns after hours. Such a session is ended only if its
+program is gone for certain.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import psutil
+from sqlalchemy import Connection, Row, text
+
+from pgsteady.connection import connect
+from pgsteady.errors import RepairFailed
+from pgsteady.finding import Finding, Severity
+from pgsteady.lock import KEY
+from pgsteady.repair.report import Repair
+from pgsteady.url import DatabaseUrl
+
+OURS = "pgsteady"
+"""The application name of every session of ours."""
+PATIENCE_S = 10.0
+"""How long a session that was ended may take to go."""
+
+_SESSIONS = text("""
+    SELECT a.pid, host(a.client_addr) AS host, a.client_port AS port, l.migrates, l.changes
+    FROM pg_stat_activity a CROSS JOIN LATERAL (
+        SELECT coalesce(bool_or(l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+                   AND (l.classid::bigint << 32 | l.objid::bigint) = :key), false) AS migrates,
+               coalesce(bool_or(c.oid IS NOT NULL AND n.nspname <> 'pgsteady'
+                   AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')), false) AS changes
+        FROM pg_locks l
+        LEFT JOIN pg_class c ON c.oid = l.relation AND c.oid >= 16384
+        LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE l.pid = a.pid AND l.database = a.datid) l
+    WHERE a.datname = current_database() AND a.pid <> ALL(:known)
+    AND a.backend_type = 'client backend'
+    AND (a.application_name = :ours OR l.migrates) ORDER BY a.pid
+""")
+"""A table that a transaction made and did not commit is in no catalog that we see: so
+``check``, which builds the models in scratch, changes nothing."""
+_ME = text("SELECT pg_backend_pid(), host(inet_client_addr()), inet_client_port()")
+_PREPARED = text(
+    "SELECT quote_literal(gid) AS name, owner, prepared FROM pg_prepared_xacts p "
+    "WHERE database = current_database() AND EXISTS (SELECT FROM pg_locks l "
+    "JOIN pg_class c ON c.oid = l.relation AND c.oid >= 16384 "
+    "WHERE l.virtualtransaction = '-1/' || p.transaction) ORDER BY prepared"
+)
+
+
+def stale(database: DatabaseUrl) -> Iterator[Repair | Finding]:
+    """Yield the sessions whose programs are gone, those that hold the migration lock too."""
+    with connect(database) as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        for session in _sessions(connection, []):
+            where = session.host or "local"
+            if _is_gone(connection, session):
+                yield _ended(database, session, f"its program at {where}, is gone")
+            elif session.migrates and _is_gone(connection, session) is None:
+                yield _undecided(session)
+        yield from map(_prepared, connection.execute(_PREPARED))
+
+
+def orphans(database: DatabaseUrl, holder: Connection) -> Iterator[Repair]:
+    """Yield the sessions that still change tables, though nobody but us may.
+
+    ``holder`` holds the migration lock, so their migrator is gone.
+    """
+    pid = holder.scalars(text("SELECT pg_backend_pid()")).one()
+    with connect(database) as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        for session in _sessions(connection, [pid]):
+            if session.changes:
+                yield _ended(database, session, "its migrator is gone, the lock is free")
+
+
+def _sessions(connection: Connection, known: list[int]) -> list[Row[Any]]:
+    pid = connection.execute(_ME).one()[0]
+    parameters = {"key": KEY, "ours": OURS, "known": [pid, *known]}
+    return list(connection.execute(_SESSIONS, parameters))
+
+
+def _is_gone(connection: Connection, session: Row[Any]) -> bool | None:
+    """Tell whether a session's program is gone; None if that cannot be known from here.
+
+    A program at the other end of a unix socket is never gone unnoticed. One on this
+    computer would have its end of the connection open still.
+    """
+    if session.host is None:
+        return False
+    _, host, port = connection.execute(_ME).one()
+    raw: Any = connection.connection.dbapi_connection
+    with socket.socket(fileno=os.dup(raw.fileno())) as ours:
+        if ours.getsockname()[:2] != (host, port) or session.host != host:
+            return None  # it runs elsewhere, or addresses are translated on the way
+    try:
+        return not any(
+            found.laddr and found.laddr.port == session.port and found.raddr
+            for found in psutil.net_connections("tcp")
+            if found.status == psutil.CONN_ESTABLISHED
+        )
+    except psutil.AccessDenied:
+        return None
+
+
+def _ended(database: DatabaseUrl, session: Row[Any], why: str) -> Repair:
+    holds = "holds the migration lock" if session.migrates else "is at work"
+    return Repair(
+        f"session {session.pid}",
+        f"It {holds}, and {why}.",
+        "end it",
+        partial(_end, database, session.pid),
+        (f"SELECT pg_terminate_backend({session.pid});",),
+    )
+
+
+def _end(database: DatabaseUrl, pid: int) -> None:
+    there = text("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = :pid)")
+    deadline = time.monotonic() + PATIENCE_S
+    with connect(database) as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        while connection.scalar(there, {"pid": pid}):
+            if time.monotonic() > deadline:
+                raise RepairFailed(f"Session {pid} does not end.")
+            time.sleep(0.05)
+
+
+def _undecided(session: Row[Any]) -> Finding:
+    return Finding(
+        severity=Severity.WARNING,
+        code="migration-lock-held",
+        object=f"session {session.pid}",
+        message=f"It holds the migration lock for a program at {session.host}, and whether that "
+        "still runs is not known here.",
+        cure="If it does not run any more:",
+        sql=f"SELECT pg_terminate_backend({session.pid});",
+    )
+
+
+def _prepared(row: Row[Any]) -> Finding:
+    return Finding(
+        severity=Severity.WARNING,
+        code="prepared-transaction",
+        object=f"prepared transaction {row.name}",
+        message=f"{row.owner} prepared it at {row.prepared:%Y-%m-%d %H:%M}; it keeps tables locked "
+        "until somebody ends it, and pgsteady prepares none.",
+        cure="Commit it where it belongs; or, if its work may be lost:",
+        sql=f"ROLLBACK PREPARED {row.name};",
+    )
