@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
-from pgsteady.project import Project
+from pgsteady.project import Project, quiet
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def current_revisions(project: Project, connection: Connection) -> tuple[str, ..
         "version_table": project.version_table,
         "version_table_schema": project.version_table_schema,
     }
-    context = MigrationContext.configure(connection, opts=options)
+    with quiet():
+        context = MigrationContext.configure(connection, opts=options)
     return tuple(sorted(context.get_current_heads()))
 
 

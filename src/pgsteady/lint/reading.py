@@ -94,7 +94,7 @@ def read_direction(project: Project, script: Script, direction: str) -> Run:
     if function is None:
         return recorder.run
     try:
-        with _offline(project, recorder), quiet():
+        with quiet(), _offline(project, recorder):
             _call(function)
     except _Failed as failed:
         line = _line_in(function.__code__.co_filename, failed.cause)
