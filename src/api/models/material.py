@@ -18,6 +18,15 @@ from api.models.base import (
     one_of,
 )
 
+INVARIANTS = {
+    "a chemical system is of the material's elements": """
+        SELECT id FROM materials WHERE chemical_system <> array_to_string(elements, '-')
+    """,
+}
+HOT_QUERIES = {
+    "materials of these elements": "SELECT id FROM materials WHERE elements @> '{Cl,Na}'",
+}
+
 
 class Material(Identified, Owned, Updated, Base):
     """A composition in one space group; polymorphs are different materials.
@@ -40,7 +49,10 @@ class Material(Identified, Owned, Updated, Base):
         CheckConstraint("cardinality(elements) >= 1", name="elements"),
         Index(None, "elements", postgresql_using="gin"),
         Index(None, "tags", postgresql_using="gin"),
-        {"comment": "Material metadata"},
+        {
+            "comment": "Material metadata",
+            "info": {"invariants": INVARIANTS, "hot_queries": HOT_QUERIES},
+        },
     )
 
     name: Mapped[str | None] = mapped_column(comment="As people call it, such as Halite")

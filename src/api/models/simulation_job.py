@@ -14,6 +14,24 @@ from api.models.structure import Structure
 from api.models.workflow_template import WorkflowTemplate
 
 JOB_ORIGINS = ("submitted", "imported")
+INVARIANTS = {
+    "a job that succeeded has a result": """
+        SELECT id FROM simulation_jobs AS job
+        WHERE status = 'succeeded' AND origin = 'submitted'
+          AND NOT EXISTS (SELECT FROM simulation_results WHERE simulation_job_id = job.id)
+    """,
+    "a job's own progress is whole when it succeeded": """
+        SELECT id FROM simulation_jobs
+        WHERE status = 'succeeded' AND origin = 'submitted' AND progress <> 1
+    """,
+}
+HOT_QUERIES = {
+    "claim the next job": """
+        SELECT id FROM simulation_jobs WHERE status = 'queued' AND origin = 'submitted'
+        ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+    """,
+    "running jobs": "SELECT id FROM simulation_jobs WHERE status = 'running'",
+}
 STATUSES = ("queued", "waiting", "running", "paused", "succeeded", "failed", "cancelled")
 
 
@@ -62,6 +80,7 @@ class SimulationJob(Identified, Base):
         {
             "comment": "Submitted simulation jobs; this table is the queue",
             "postgresql_with": {"fillfactor": 70},
+            "info": {"invariants": INVARIANTS, "hot_queries": HOT_QUERIES},
         },
     )
 

@@ -11,6 +11,13 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from api.models.base import EMPTY_OBJECT, Base, Created, Identified
 from api.models.simulation_job import SimulationJob
 
+INVARIANTS = {
+    "only a job that succeeded has a result": """
+        SELECT result.id FROM simulation_results AS result
+        JOIN simulation_jobs AS job ON job.id = simulation_job_id WHERE status <> 'succeeded'
+    """,
+}
+
 
 class SimulationResult(Identified, Created, Base):
     """What one job yielded. Main quantities are typed columns, the rest is ``data``."""
@@ -20,7 +27,7 @@ class SimulationResult(Identified, Created, Base):
         CheckConstraint("volume_a3 > 0", name="volume_a3"),
         CheckConstraint("max_force_ev_per_a >= 0", name="max_force_ev_per_a"),
         CheckConstraint("wall_time_s >= 0", name="wall_time_s"),
-        {"comment": "Simulation outputs"},
+        {"comment": "Simulation outputs", "info": {"invariants": INVARIANTS}},
     )
 
     simulation_job_id: Mapped[uuid.UUID] = mapped_column(

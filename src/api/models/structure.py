@@ -22,6 +22,19 @@ from api.models.base import (
 )
 from api.models.material import Material
 
+INVARIANTS = {
+    "at each site stands one of the structure's species": """
+        SELECT id FROM structures WHERE EXISTS (
+            SELECT FROM unnest(species_at_sites) AS site
+            WHERE NOT species @> jsonb_build_array(jsonb_build_object('name', site)))
+    """,
+}
+HOT_QUERIES = {
+    "structures of a formula": """
+        SELECT structures.id FROM structures
+        JOIN materials ON materials.id = material_id WHERE reduced_formula = 'ClNa'
+    """,
+}
 ORIGINS = ("upload", "relaxed", "snapshot")
 
 
@@ -64,7 +77,10 @@ class Structure(Identified, Owned, Updated, Base):
             " AND space_group_number_at_0_1 BETWEEN 1 AND 230",
             name="space_group_numbers",
         ),
-        {"comment": "Atomic structure data"},
+        {
+            "comment": "Atomic structure data",
+            "info": {"invariants": INVARIANTS, "hot_queries": HOT_QUERIES},
+        },
     )
 
     material_id: Mapped[uuid.UUID] = mapped_column(

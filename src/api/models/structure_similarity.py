@@ -9,6 +9,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from api.models.base import Base, Created
 
+HOT_QUERIES = {
+    "neighbours computed before": """
+        SELECT structure_a_id FROM structure_similarities
+        WHERE structure_b_id = '00000000-0000-0000-0000-000000000000'
+          AND model = 'soap' AND model_version = '1'
+    """,
+}
+
 
 class StructureSimilarity(Created, Base):
     """The distance of two structures in one model's space; a pair is stored once, a < b."""
@@ -18,7 +26,10 @@ class StructureSimilarity(Created, Base):
         CheckConstraint("structure_a_id < structure_b_id", name="ordered_pair"),
         CheckConstraint("distance >= 0", name="distance"),
         Index(None, "structure_b_id", "model", "model_version"),
-        {"comment": "Precomputed structure similarities"},
+        {
+            "comment": "Precomputed structure similarities",
+            "info": {"hot_queries": HOT_QUERIES},
+        },
     )
 
     structure_a_id: Mapped[uuid.UUID] = mapped_column(

@@ -77,13 +77,14 @@ class Plan:
     """How PostgreSQL would run a hot query: its cost, and each table with how it is read.
 
     ``scans`` names for each table the kinds of scan and the indexes; ``pages`` is the
-    size of each.
+    size of each; ``analysed``, whether the planner knows their statistics.
     """
 
     sql: str
     cost: float
     scans: dict[str, list[str]]
     pages: dict[str, int]
+    analysed: bool
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,11 @@ COST_RATIO = 5.0
 """Costs that grow less than this may be due to statistics alone."""
 
 SEQUENTIAL = "Seq Scan"
-_PAGES = text(
-    "SELECT n.nspname || '.' || c.relname, c.relpages FROM pg_class c "
-    "JOIN pg_namespace n ON n.oid = c.relnamespace "
+_TABLES = text(
+    "SELECT n.nspname || '.' || c.relname, "
+    "pg_relation_size(c.oid) / current_setting('block_size')::int, EXISTS (SELECT FROM pg_stats s "
+    "WHERE s.schemaname = n.nspname AND s.tablename = c.relname) "
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
     "WHERE n.nspname || '.' || c.relname = ANY(:tables)"
 )
 NOT_THERE_YET = {"42P01", "42703", "42883", "42704"}
@@ -76,16 +78,19 @@ def slower(before: Mapping[str, Plan], after: Mapping[str, Plan]) -> Iterator[Fi
             yield _regression(
                 title, f"it reads the whole of {', '.join(scanned)} now; before: {used}"
             )
-        elif max(now.pages.values(), default=0) >= LARGE_PAGES and now.cost > (
-            COST_RATIO * was.cost * _growth(was, now)
-        ):
+        elif _costs_more(was, now):
             yield _regression(title, f"the planner's cost went from {was.cost:g} to {now.cost:g}")
 
 
-def _growth(was: Plan, now: Plan) -> float:
-    """Return by how much its tables grew, which costs more anyway."""
-    before = sum(was.pages.values())
-    return max(1.0, sum(now.pages.values()) / before) if before else 1.0
+def _costs_more(was: Plan, now: Plan) -> bool:
+    """Tell whether it costs more than COST_RATIO times as much, beyond its tables' growth.
+
+    Without statistics a cost says nothing, and in small tables it does not matter.
+    """
+    pages = sum(was.pages.values()), sum(now.pages.values())
+    growth = max(1.0, pages[1] / pages[0]) if pages[0] else 1.0
+    known = was.analysed and now.analysed and max(now.pages.values(), default=0) >= LARGE_PAGES
+    return known and now.cost > COST_RATIO * was.cost * growth
 
 
 def _regression(title: str, message: str, severity: Severity = Severity.WARNING) -> Finding:
@@ -105,23 +110,22 @@ def _plan(connection: Connection, sql: str) -> Plan:
     scans: dict[str, set[str]] = defaultdict(set)
     for node in _nodes(root):
         if "Relation Name" in node:
-            table = f"{node['Schema']}.{node['Relation Name']}"
-            scans[table] |= (
-                {node["Node Type"]}
-                if "Index Name" not in node
-                else {f"{node['Node Type']} {node['Index Name']}"}
-            )
-            if node["Node Type"] == "Bitmap Heap Scan":
-                scans[table] |= {
-                    f"index {n['Index Name']}" for n in _nodes(node) if "Index Name" in n
-                }
-    pages = connection.execute(_PAGES, {"tables": list(scans)}).all()
+            scans[f"{node['Schema']}.{node['Relation Name']}"] |= _ways(node)
+    tables = connection.execute(_TABLES, {"tables": list(scans)}).all()
     return Plan(
         sql=sql,
         cost=root["Total Cost"],
         scans={table: sorted(kinds) for table, kinds in scans.items()},
-        pages={table: number for table, number in pages},  # noqa: C416 - of rows,
+        pages={table: number for table, number, _ in tables},
+        analysed=all(known for _, number, known in tables if number),
     )
+
+
+def _ways(scan: dict[str, Any]) -> set[str]:
+    """Name the kind of a scan, and the index if it uses one; bitmaps may use several."""
+    bitmaps = (node for node in _nodes(scan) if node["Node Type"] == "Bitmap Index Scan")
+    indexes = [node["Index Name"] for node in (scan, *bitmaps) if "Index Name" in node]
+    return {f"{scan['Node Type']} {index}" for index in indexes} or {scan["Node Type"]}
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -358,4 +358,24 @@ PLATFORM = {
         "not-unique",
         "index public.structure_similarities.pk_structure_similarities",
     ),
+    "a job without its result": Corruption(
+        "DELETE FROM simulation_results",
+        "broken-invariant",
+        "invariant a job that succeeded has a result",
+    ),
+    "a result of a job that failed": Corruption(
+        "UPDATE simulation_jobs SET status = 'failed' WHERE id IN (SELECT simulation_job_id FROM simulation_results LIMIT 1)",
+        "broken-invariant",
+        "invariant only a job that succeeded has a result",
+    ),
+    "a site of no species": Corruption(
+        "UPDATE structures SET species = '[]'",
+        "broken-invariant",
+        "invariant at each site stands one of the structure's species",
+    ),
+    "elements of another system": Corruption(
+        "UPDATE materials SET elements = '{Xx}' WHERE chemical_system = 'Cu'",
+        "broken-invariant",
+        "invariant a chemical system is of the material's elements",
+    ),
 }

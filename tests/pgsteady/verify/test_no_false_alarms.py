@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,7 +41,8 @@ HARMLESS = {
     "ALTER DATABASE {database} SET search_path = archive, public",
     "another partition": "ALTER TABLE events DETACH PARTITION events_2025; "
     "CREATE TABLE events_old PARTITION OF events FOR VALUES FROM ('2025-01-01') TO ('2026-01-01'); "
-    "ALTER TABLE events_old OWNER TO orion; INSERT INTO events SELECT * FROM events_2025; DROP TABLE events_2025",
+    "ALTER TABLE events_old OWNER TO orion; INSERT INTO events SELECT * FROM events_2025; "
+    "DROP TABLE events_2025",
     "refresh": "REFRESH MATERIALIZED VIEW totals",
     "sequence went on": "SELECT nextval('invoices')",
     "label and column added": "ALTER TYPE mood ADD VALUE 'angry' BEFORE 'calm'; "
@@ -101,6 +102,12 @@ TEXTS = st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8"
 ROWS = st.lists(TEXTS, min_size=1, max_size=8)
 
 
+@pytest.fixture
+def reading(museum: Filled) -> Iterator[Connection]:
+    with museum.snapshot() as connection, aside(connection):
+        yield connection
+
+
 def _doubled(text: str) -> str:
     return text.replace("'", "''")
 
@@ -119,22 +126,24 @@ def _digest(connection: Connection, rows: list[tuple[int, str | None]], *, keyed
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=ROWS, keyed=st.booleans(), data=st.data())
 def test_digest_has_no_order(
-    texts: list[str | None], keyed: bool, data: st.DataObject, museum: Filled
+    texts: list[str | None], keyed: bool, data: st.DataObject, reading: Connection
 ) -> None:
     rows = list(enumerate(texts))
-    with museum.snapshot() as connection, aside(connection):
-        shuffled = data.draw(st.permutations(rows))
-        assert _digest(connection, rows, keyed=keyed) == _digest(connection, shuffled, keyed=keyed)
+    shuffled = data.draw(st.permutations(rows))
+    assert _digest(reading, rows, keyed=keyed) == _digest(reading, shuffled, keyed=keyed)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=ROWS, other=TEXTS, keyed=st.booleans(), data=st.data())
 def test_digest_shows_another_value(
-    texts: list[str | None], other: str | None, keyed: bool, data: st.DataObject, museum: Filled
+    texts: list[str | None],
+    other: str | None,
+    keyed: bool,
+    data: st.DataObject,
+    reading: Connection,
 ) -> None:
     rows = list(enumerate(texts))
     place = data.draw(st.sampled_from(range(len(rows))))
     changed = [*rows[:place], (place, other), *rows[place + 1 :]]
-    with museum.snapshot() as connection, aside(connection):
-        same = _digest(connection, rows, keyed=keyed) == _digest(connection, changed, keyed=keyed)
-        assert same == (other == texts[place])
+    same = _digest(reading, rows, keyed=keyed) == _digest(reading, changed, keyed=keyed)
+    assert same == (other == texts[place])
