@@ -88,12 +88,9 @@ def copy_for(
             return
         project, source = _reading(project, staging), staging
     if choice.physical:
-        with connect(source) as live, live.begin():
-            chosen = physical_copy(source, live, progress)
-            with chosen as database:
-                live.rollback()
-                words = f"a physical copy of the server at {source.address}"
-                yield _checked(project, _of_ours(project, database, words, None, limit_s))
+        with physical_copy(source, progress) as database:
+            words = f"a physical copy of the server at {source.address}"
+            yield _checked(project, _of_ours(project, database, words, None, limit_s))
     elif choice.backup:
         backup = Backup(choice.backup)
         with restored(backup, project, progress=progress) as database:

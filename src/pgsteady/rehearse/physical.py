@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Row, text
 
 from pgsteady.backup.files import environment
 from pgsteady.catalog import quoted
+from pgsteady.connection import connect
 from pgsteady.errors import RehearsalFailed
 from pgsteady.progress import Progress
 from pgsteady.server import BUNDLED_MAJORS, Cluster, private_server
@@ -31,15 +32,17 @@ _SERVER = text("""
         (SELECT rolname::text FROM pg_roles WHERE oid = 10) AS superuser,
         (SELECT count(*) FROM pg_tablespace) > 2 AS tablespaces,
         (SELECT datlocprovider = 'i' FROM pg_database WHERE datname = current_database()) AS icu,
-        (SELECT sum(pg_tablespace_size(oid))::bigint FROM pg_tablespace) AS bytes
+        (SELECT sum(pg_database_size(oid))::bigint FROM pg_database
+            WHERE has_database_privilege(oid, 'CONNECT')) AS bytes
 """)
+
+_HARMLESS = {"max_logical_replication_workers": "0"}
+"""A copy has the subscriptions too, and would take what is meant for the live server."""
 
 
 @contextmanager
-def physical_copy(
-    database: DatabaseUrl, live: Connection, progress: Progress
-) -> Iterator[DatabaseUrl]:
-    """Copy the server of ``live``, which is ``database``, and start the copy as our own.
+def physical_copy(database: DatabaseUrl, progress: Progress) -> Iterator[DatabaseUrl]:
+    """Copy the server that ``database`` is on, and start the copy as our own.
 
     It archives nothing, follows nobody, and listens only to us. Yields the database as it
     stands there, as superuser.
@@ -48,7 +51,8 @@ def physical_copy(
         RehearsalFailed: the role may not replicate, or the server cannot be run here.
         ClusterError: the copy does not come up.
     """
-    server = live.execute(_SERVER).one()
+    with connect(database) as live, live.begin():
+        server = live.execute(_SERVER).one()
     _suitable(server, database)
     with private_server(server.major, room_bytes=2 * server.bytes) as cluster:
         cluster.stop()
@@ -58,7 +62,7 @@ def physical_copy(
         trust.write_text("local all all trust\n")  # the socket lies in a folder that is ours
         for configured in ("postgresql.conf", "postgresql.auto.conf"):
             (cluster.data / configured).write_text("")
-        cluster.start(SETTINGS | {"max_prepared_transactions": server.prepared})
+        cluster.start(SETTINGS | _HARMLESS | {"max_prepared_transactions": server.prepared})
         url = database.url.set(host=None, port=cluster.port, username=server.superuser)
         url = url.set(password="", query={"host": str(cluster.socket_folder)})
         yield DatabaseUrl(url, "the copied server")

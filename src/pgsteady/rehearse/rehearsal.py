@@ -24,6 +24,7 @@ from pgsteady.project import Project
 from pgsteady.rehearse import judging
 from pgsteady.rehearse.change import change_sha256, keep, pending
 from pgsteady.rehearse.copies import Choice, Copy, copy_for
+from pgsteady.rehearse.interrupt import interruptible
 from pgsteady.rehearse.report import Rehearsal
 from pgsteady.rehearse.running import Run, downgrade, upgrade
 from pgsteady.rehearse.scale import basis
@@ -90,7 +91,10 @@ def rehearse(
     plan = declared(project, [script.revision for script in scripts])
     rehearsal.findings += _linted(project, scripts)
     choice = Choice(backup, on, physical)
-    with copy_for(project, choice, limit_s=limit_s, progress=progress) as copy:
+    with (
+        interruptible(),
+        copy_for(project, choice, limit_s=limit_s, progress=progress) as copy,
+    ):
         rehearsal.copy, rehearsal.backup = copy.words, copy.backup
         _Rehearsing(project, scripts, plan, copy, rehearsal, progress).conduct()
     restore = f"{program} restore {copy.backup}" if copy.backup else ""

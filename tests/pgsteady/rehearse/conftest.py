@@ -6,25 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toy import Project as Toy
+from jobs import FILL, FIRST, FIRST_BACK, Rehearse
 
 from pgsteady.project import Project
-from pgsteady.rehearse import Rehearsal, rehearse
-
-ROWS = 5000
-TABLES = "\n    ".join(
-    f'op.execute("{sql}")'
-    for sql in (
-        "CREATE TABLE jobs (id bigint PRIMARY KEY, name text NOT NULL, cost integer NOT NULL)",
-        "CREATE TABLE notes (id bigint PRIMARY KEY, job bigint NOT NULL)",
-    )
-)
-FILL = (
-    f"INSERT INTO jobs SELECT i, 'job ' || i, i FROM generate_series(1, {ROWS}) AS i",
-    "INSERT INTO notes SELECT i, i FROM generate_series(1, 100) AS i",
-)
-
-Rehearse = Callable[..., Rehearsal]
+from pgsteady.rehearse import rehearse
+from toy import Project as Toy
 
 
 @pytest.fixture
@@ -38,7 +24,7 @@ def filled(
     """The project at revision ``a``: jobs and notes, with rows."""
     assert database
     monkeypatch.setenv("PGSTEADY_BACKUPS", str(tmp_path / "backups"))
-    project.revision("a", TABLES, 'op.execute("DROP TABLE notes, jobs")')
+    project.revision("a", FIRST, FIRST_BACK)
     project.run("upgrade", "a")
     for statement in FILL:
         sql(statement)

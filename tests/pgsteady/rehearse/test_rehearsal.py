@@ -7,8 +7,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from conftest import ROWS, Rehearse
-from toy import Project as Toy
+from jobs import ADD, DROP, ROWS, Rehearse
 
 from pgsteady.backup import backups
 from pgsteady.connection import connect
@@ -16,11 +15,10 @@ from pgsteady.errors import RevisionUnknown
 from pgsteady.project import Project
 from pgsteady.rehearse import Rehearsal, change_sha256, last_rehearsal
 from pgsteady.verify import Evidence, take
+from toy import Project as Toy
 
 Sql = Callable[..., list[tuple[object, ...]]]
 
-ADD = 'op.execute("ALTER TABLE jobs ADD done boolean")'
-DROP = 'op.execute("ALTER TABLE jobs DROP done")'
 DOUBLE = 'op.execute("UPDATE jobs SET cost = cost * 2 WHERE id > 0")'
 HALVE = 'op.execute("UPDATE jobs SET cost = cost / 2 WHERE id > 0")'
 

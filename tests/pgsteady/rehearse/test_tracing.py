@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from toy import Project as Toy
 
 from pgsteady.connection import connect
 from pgsteady.project import Project
@@ -15,6 +14,7 @@ from pgsteady.rehearse import running
 from pgsteady.rehearse.trace import Statement
 from pgsteady.server import BUNDLED_MAJORS, private_server, url_of
 from pgsteady.url import DatabaseUrl
+from toy import Project as Toy
 
 ROWS = 20_000
 Trace = Callable[..., running.Run]
@@ -34,7 +34,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[DatabaseUrl]:
 
 @pytest.fixture
 def trace(place: DatabaseUrl, project: Toy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trace]:
-    """Run revisions, given by their statements, on a table ``t`` with rows; return what was seen."""
+    """Run revisions on a table ``t`` with rows, each given by its code; return what was seen."""
     monkeypatch.setenv("DATABASE_URL", place.libpq())
     fill = (
         "CREATE TABLE t (id bigint PRIMARY KEY, n integer NOT NULL)",
