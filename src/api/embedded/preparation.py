@@ -39,6 +39,13 @@ def prepare(home: Home, major: int) -> Cluster:
     return cluster
 
 
+def furnish(cluster: Cluster) -> None:
+    """Let the role make databases like its own, as a restore does; earlier clusters did not."""
+    with cluster.session() as cursor:
+        cursor.execute(f"ALTER ROLE {ROLE} CREATEDB")
+    _add_vector(cluster)
+
+
 def _equip(cluster: Cluster, password: str) -> None:
     """Make the application's role, which is no superuser, its database and the extension."""
     from psycopg2.extensions import encrypt_password
@@ -49,16 +56,18 @@ def _equip(cluster: Cluster, password: str) -> None:
         )
         cursor.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD %s", (hashed,))
         cursor.execute(f"GRANT pg_read_all_settings TO {ROLE}")  # doctor looks at the data's disk
+    furnish(cluster)
+    with cluster.session() as cursor:
         cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
-    _add_vector(cluster)
 
 
 def _add_vector(cluster: Cluster) -> None:
+    """Create the extension where new databases are copied from."""
     import psycopg2
 
     try:
-        with cluster.session(DATABASE) as cursor:
-            cursor.execute("CREATE EXTENSION vector")
+        with cluster.session("template1") as cursor:
+            cursor.execute("CREATE EXTENSION IF NOT EXISTS vector")
             cursor.execute("SELECT '[1,2,3]'::vector <-> '[1,2,5]'::vector")
             distance = cursor.fetchone()
     except psycopg2.Error as error:

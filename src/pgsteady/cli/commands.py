@@ -37,6 +37,6 @@ class Commands(TyperGroup):
         """Return a command by its name."""
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
-        alone = typer.Typer()
+        alone = typer.Typer(add_completion=False)
         alone.command(cmd_name)(getattr(import_module(f"pgsteady.cli.{cmd_name}"), cmd_name))
         return typer.main.get_command(alone)

@@ -31,11 +31,27 @@ def test_the_application_is_no_superuser_and_owns_its_database(home: Path) -> No
         "pg_get_userbyid(datdba) = current_user FROM pg_roles, pg_database "
         "WHERE rolname = current_user AND datname = current_database()"
     )
-    assert query(url, statement) == [(False, False, False, False, False, True)]
+    assert query(url, statement) == [(False, False, True, False, False, True)]
     assert query(url, "SELECT '[1,1]'::vector <=> '[1,1]'::vector") == [(0.0,)]
     assert query(url, "SHOW fsync") == [("on",)]
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         query(url, "COPY pg_class TO PROGRAM 'cat'")
+
+
+def test_the_application_may_make_databases_like_its_own(home: Path) -> None:
+    """As a restore does; in a cluster made before this was so, too."""
+    url = embedded.join(home)
+    cluster = home_module.Home(home).current()
+    assert cluster is not None
+    with cluster.session() as cursor:
+        cursor.execute(f"ALTER ROLE {home_module.ROLE} NOCREATEDB")
+    with cluster.session("template1") as cursor:
+        cursor.execute("DROP EXTENSION vector")
+    embedded.stop(home)
+    assert embedded.join(home) == url
+    query(url, "CREATE DATABASE second")
+    second = url.replace(f"/{home_module.DATABASE}?", "/second?")
+    assert query(second, "SELECT '[1,2,3]'::vector <-> '[1,2,5]'::vector") == [(2.0,)]
 
 
 def test_the_password_is_its_owners_alone_and_needed(home: Path) -> None:
