@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgsteady.finding import Finding, Severity
-from pgsteady.verify.evidence import Column, Content, Evidence, Expected
+from pgsteady.verify.evidence import LARGE_OBJECTS, Column, Content, Evidence, Expected
 from pgsteady.verify.plans import slower
 
 DECLARE = "If it was meant, let the revision declare it: changes = {{{}}}"
@@ -259,7 +259,7 @@ def _large_objects(before: Evidence, after: Evidence) -> Iterator[Finding]:
     yield Finding(
         severity=Severity.ERROR,
         code="large-objects",
-        object="large objects",
+        object=LARGE_OBJECTS,
         message=message,
     )
 
@@ -269,7 +269,7 @@ def _not_read(before: Evidence, after: Evidence) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING if what in before.not_read else Severity.ERROR,
             code="not-read",
-            object=what,
+            object=what if what == LARGE_OBJECTS else f"table {what}",
             message=f"it could not be read: {why}",
         )
 

@@ -10,6 +10,9 @@ from pgsteady.errors import WrongDeclaration
 FORMAT = 1
 """Of the document that evidence is kept in; digests of another cannot be compared."""
 
+LARGE_OBJECTS = "large objects"
+"""What they are called among what could not be read."""
+
 
 @dataclass(frozen=True)
 class Column:

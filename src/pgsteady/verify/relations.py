@@ -124,5 +124,5 @@ def enums(connection: Connection) -> dict[str, list[str]]:
     return {name: list(labels) for name, labels in connection.execute(_ENUMS)}
 
 
-LARGE_OBJECTS = "(SELECT oid AS id, lo_get(oid) AS content FROM pg_largeobject_metadata) AS objects"
+OBJECTS_SQL = "(SELECT oid AS id, lo_get(oid) AS content FROM pg_largeobject_metadata) AS objects"
 """What stands behind FROM for the large objects of a role that may read them."""

@@ -12,12 +12,12 @@ from pgsteady.progress import SILENT, Progress
 from pgsteady.project import Project
 from pgsteady.status import ancestors, current_revisions
 from pgsteady.verify.digest import QUALIFIED, Source, aside, attempted, digest, said_by, settings
-from pgsteady.verify.evidence import Content, Evidence
+from pgsteady.verify.evidence import LARGE_OBJECTS, Content, Evidence
 from pgsteady.verify.expectation import expected
 from pgsteady.verify.plans import plans
 from pgsteady.verify.relations import (
-    LARGE_OBJECTS,
     MATERIALIZED_VIEW,
+    OBJECTS_SQL,
     Relation,
     enums,
     relations,
@@ -118,9 +118,9 @@ class _Taking:
 
     def large_objects(self) -> Content:
         """Digest them; where the role may not read their content, their ids."""
-        whole = Source(LARGE_OBJECTS, ("content",), ("id",), keyed=True)
-        ids = Source(LARGE_OBJECTS, (), ("id",), keyed=True)
-        content = self._try("content of large objects", lambda: digest(self._connection, whole))
+        whole = Source(OBJECTS_SQL, ("content",), ("id",), keyed=True)
+        ids = Source(OBJECTS_SQL, (), ("id",), keyed=True)
+        content = self._try(LARGE_OBJECTS, lambda: digest(self._connection, whole))
         return content or digest(self._connection, ids)
 
     def _try(self, what: str, read: Callable[[], Content]) -> Content | None:

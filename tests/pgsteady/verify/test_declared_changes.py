@@ -11,7 +11,7 @@ from filled import Filled
 from pgsteady.declarations import declared
 from pgsteady.errors import WrongDeclaration
 from pgsteady.project import Project
-from pgsteady.verify import examine, take
+from pgsteady.verify import Sample, examine, take
 from toy import Project as Toy
 
 START = """
@@ -42,12 +42,12 @@ class Changed:
         file.write_text(file.read_text() + said + more)
         self.last = id_
 
-    def found(self, target: str = "head") -> set[tuple[str, str]]:
+    def found(self, target: str = "head", **options: Any) -> set[tuple[str, str]]:
         """Upgrade, and return what is not as declared; what is only worth knowing has a ~."""
         project = Project.load(self.toy.ini)
         filled = Filled(self.server, "", "", project)
         pending = [s.revision for s in project.script.walk_revisions() if s.revision > "001_t"]
-        before = filled.take(url=self.url, pending=pending)
+        before = filled.take(url=self.url, pending=pending, **options)
         self.toy.run("upgrade", target)
         found = filled.against(before, url=self.url)
         return {(("~" if f.severity == "info" else "") + f.code, f.object) for f in found}
@@ -123,6 +123,12 @@ def test_expression_over_another_table(changed: Changed) -> None:
     longest = "(SELECT max(line) FROM notes WHERE grade = hours % 3)"
     changed.revision(f"UPDATE jobs SET state = {longest}", {"jobs.state": longest})
     assert changed.found() == set()
+
+
+@pytest.mark.parametrize(("by", "codes"), [(1, set()), (2, {"not-as-declared"})])
+def test_sampled_like_the_rest(changed: Changed, by: int, codes: set[str]) -> None:
+    changed.revision(f"UPDATE jobs SET hours = hours + {by}", {"jobs.hours": "hours + 1"})
+    assert {code for code, _ in changed.found(sample=Sample(3, above_bytes=0))} == codes
 
 
 def test_table_without_a_key(changed: Changed) -> None:

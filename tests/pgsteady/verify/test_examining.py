@@ -1,0 +1,141 @@
+"""What ``examine`` says, and what it takes no notice of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filled import Filled, Template
+
+from pgsteady.connection import connect
+from pgsteady.errors import WrongDeclaration
+from pgsteady.project import Project
+from pgsteady.server import private_server, url_of
+from pgsteady.verify import compare, examine, take
+from toy import Project as Toy
+
+CHECKS = """
+from pgsteady.finding import Finding, Severity
+
+def recall(connection, project):
+    rows = connection.exec_driver_sql("SELECT count(*) FROM people").scalar()
+    yield Finding(severity=Severity.WARNING, code="low-recall", object="people", message=f"{rows}")
+
+def failing(connection, project):
+    return connection.exec_driver_sql("SELECT no_such").all()
+"""
+
+
+@pytest.fixture
+def extended(
+    museum: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Filled]:
+    """Return a function that names further checks in a copy of the project."""
+    (tmp_path / "own_checks.py").write_text(CHECKS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def named(checks: str) -> Filled:
+        toy = Toy(tmp_path / "project")
+        with toy.ini.open("a") as ini:
+            ini.write(f"\n[pgsteady]\nverify = {checks}\n")
+        return Filled(museum.server, museum.template, museum.name, Project.load(toy.ini))
+
+    return named
+
+
+def test_further_checks_are_run(extended: Callable[..., Filled]) -> None:
+    found = extended("own_checks:recall own_checks:failing").examine()
+    assert [(f.code, f.object) for f in found] == [
+        ("low-recall", "people"),
+        ("failed-check", "check own_checks:failing"),
+    ]
+    assert found[0].message == "100"
+
+
+def test_check_that_is_not_there(extended: Callable[..., Filled]) -> None:
+    with pytest.raises(WrongDeclaration, match="own_checks:missing"):
+        extended("own_checks:missing").examine()
+
+
+def test_invariant_of_a_pending_revision_waits(database: str, project: Toy) -> None:
+    project.revision("001_t", "op.execute('CREATE TABLE t (id int)')")
+    project.run("upgrade", "head")
+    project.models(
+        "metadata.info['invariants'] = {'later': 'SELECT 1 FROM t WHERE yet_to_come'}\n"
+        "metadata.info['hot_queries'] = {'later': 'SELECT * FROM yet_to_come'}\n"
+    )
+    at_head = {f.code for f in _examine(project)}
+    project.revision("002_t", "op.execute('SELECT 1')", down="001_t")
+    assert at_head == {"failed-invariant", "broken-query"}
+    assert _examine(project) == []
+
+
+def _examine(toy: Toy) -> list[object]:
+    project = Project.load(toy.ini)
+    with connect(project.database()) as connection, connection.begin():
+        return list(examine(connection, project))
+
+
+def test_what_may_not_be_read_is_no_damage(museum: Filled) -> None:
+    museum.sql("ALTER TABLE bookings OWNER TO postgres; REVOKE ALL ON bookings FROM orion")
+    assert {(f.severity, f.code, f.object.split()[1]) for f in museum.examine()} == {
+        ("warning", "not-read", f"public.bookings{part}")
+        for part in ("", ".bookings_pkey", ".bookings_apart")
+    }
+
+
+@pytest.mark.slow
+def test_damaged_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bit that the disk turned is found by reading, in the table and in what is stored apart."""
+    with private_server(18) as cluster:
+        url = url_of(cluster, "postgres")
+        monkeypatch.setenv("DATABASE_URL", url.url.render_as_string(hide_password=False))
+        toy = Toy(tmp_path)
+        toy.revision(
+            "001_t", "op.execute('CREATE TABLE plain (id int); CREATE TABLE wide (x text)')"
+        )
+        toy.run("upgrade", "head")
+        project = Project.load(toy.ini)
+        with cluster.session() as cursor:
+            cursor.execute("ALTER TABLE wide ALTER x SET STORAGE EXTERNAL")
+            cursor.execute("INSERT INTO plain SELECT generate_series(1, 1000)")
+            cursor.execute("INSERT INTO wide SELECT repeat('x', 10000)")
+            cursor.execute("CHECKPOINT")
+            cursor.execute(
+                "SELECT pg_relation_filepath(oid), pg_relation_filepath(reltoastrelid) "
+                "FROM pg_class WHERE relname IN ('plain', 'wide') ORDER BY relname"
+            )
+            (plain, _), (_, wide) = cursor.fetchall()
+        with connect(url) as connection, connection.begin():
+            before = take(connection, project)
+        cluster.stop()
+        for file in (plain, wide):
+            with (cluster.data / file).open("r+b") as pages:
+                pages.seek(-9, os.SEEK_END)
+                byte = pages.read(1)[0]
+                pages.seek(-1, os.SEEK_CUR)
+                pages.write(bytes([byte ^ 4]))
+        cluster.start()
+        with connect(url) as connection, connection.begin():
+            examined = {(f.code, f.object) for f in examine(connection, project)}
+            compared = {
+                (f.severity, f.code, f.object)
+                for f in compare(before, take(connection, project, like=before))
+            }
+    assert examined == {("unreadable", "table public.plain")}
+    assert compared == {("error", "not-read", f"table public.{name}") for name in ("plain", "wide")}
+
+
+def test_damage_to_indexes_is_mended_by_what_is_said(
+    museums: Callable[[int], Template], clone: Callable[[Template], Filled]
+) -> None:
+    filled = clone(museums(18))
+    filled.sql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'orders_of'::regclass")
+    filled.sql("SELECT setval('orders_id_seq', 5); ALTER TABLE people DISABLE TRIGGER ALL")
+    found = filled.examine()
+    assert len(found) > 3
+    for finding in found:
+        filled.sql(finding.sql)
+    assert filled.examine() == []
