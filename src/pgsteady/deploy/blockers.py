@@ -48,7 +48,9 @@ class Blocker:
             return f"pid {self.pid}{where}: {said[0]}; the rest is not shown to this role"
         said.append(self.state)
         if self.transaction_s is not None:
-            said.append(f"its transaction is {self.transaction_s:.1f} s old")
+            said.append(f"transaction {self.transaction_s:.1f} s old")
+        if self.query_s is not None:
+            said.append(f"last query begun {self.query_s:.1f} s ago")
         return f"pid {self.pid}{where}: {', '.join(said)}: {self.query or 'no query yet'}"
 
 

@@ -44,7 +44,7 @@ def require_health(project: Project) -> None:
         raise GateClosed(
             "The doctor finds what prevents work: "
             + "; ".join(f"{finding.object}: {finding.message}" for finding in prevents),
-            hint="\n".join(finding.cure or finding.sql for finding in prevents),
+            hint="\n".join(f"{finding.cure} {finding.sql}".strip() for finding in prevents),
         )
 
 

@@ -95,6 +95,9 @@ class Applying:
             if tried.error is None:
                 self._require_applied(step, tried)
             step.done = tried.error is None
+            if step.done:
+                self.progress.note(f"{step.revision} is applied ({step.seconds:.1f} s).")
+                return
             wait_s = self.retries.wait_s(number)
             if not _again(tried, self.interruption) or time.monotonic() + wait_s > give_up_s:
                 return

@@ -63,7 +63,12 @@ def upgrade(project: Project, order: Order, progress: Progress = SILENT) -> Repo
     database = direct(project.database(), project.ini)
     with migration_lock(database, progress.note) as observer:
         current = current_revisions(project, observer)
-        report = Report(current, current=current, died=journal.settle(database))
+        report = Report(
+            current,
+            current=current,
+            without_rehearsal=order.without_rehearsal,
+            died=journal.settle(database),
+        )
         scripts = pending(project, current, order.target)
         if not scripts:
             return report
@@ -144,7 +149,6 @@ class _Run:
 
     def _require_rehearsal(self, change: str) -> None:
         report, order = self.report, self.order
-        report.without_rehearsal = order.without_rehearsal
         if order.without_rehearsal is not None:
             return
         ends = (report.from_revisions, report.to_revisions)
@@ -173,12 +177,17 @@ class _Run:
         report = self.report
         with ExitStack() as until_done:
             watch = self._watch(until_done)
-            quiet = report.maintenance or not proof.others_connected(self.observer)
+            others = proof.others_connected(self.observer)
             earlier = proof.before(self.project, self.database, self.declarations, self.progress)
             with self.interruption:
                 self._apply(watch)
+            others = others or proof.others_connected(self.observer)
             report.findings = proof.after(
-                self.project, self.database, earlier, quiet=quiet, progress=self.progress
+                self.project,
+                self.database,
+                earlier,
+                quiet=report.maintenance or not others,
+                progress=self.progress,
             )
             if report.proved and self.order.maintenance:
                 with connect(self.database) as connection, connection.begin():
@@ -249,6 +258,9 @@ class _Run:
             with connect(self.database) as connection, connection.begin():
                 report.current = current_revisions(self.project, connection)
             report.maintenance = self._in_maintenance()
+            applied = ancestors(self.project, report.current)
+            for step in report.steps:  # the connection can break after the server has committed
+                step.done = step.revision in applied
         except (EnvironmentFault, DBAPIError):
             report.current = None
         if outcome is not Outcome.DONE:

@@ -16,7 +16,11 @@ def tell(
     """Fill in what ``report`` says of the ways, now that all else is known."""
     failed = report.failed
     half_done = failed is not None and failed.attempts[-1].autocommit
-    if failed and half_done:
+    if failed and report.current is None:
+        report.left = (
+            f"Whether {failed.revision} was applied is not known; `{program} status` tells."
+        )
+    elif failed and half_done:
         report.left = (
             f"{failed.revision} worked outside of transactions: what it did there before it "
             "failed stays, such as an invalid index."

@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg2
 import pytest
 from production import Answer, Pgsteady
 
@@ -70,3 +73,17 @@ def pgsteady(start: Callable[..., subprocess.Popen[str]]) -> Pgsteady:
         return answer
 
     return run
+
+
+@pytest.fixture
+def session(database: str) -> Callable[..., AbstractContextManager[Any]]:
+    """Hold a session whose transaction has run the statements; rolled back at the end."""
+
+    @contextmanager
+    def held(*statements: str) -> Iterator[Any]:
+        with closing(psycopg2.connect(database, application_name="the blocker")) as connection:
+            for statement in statements:
+                connection.cursor().execute(statement)
+            yield connection
+
+    return held

@@ -1,0 +1,217 @@
+"""Sessions in the way of a revision, and what is left when one fails or is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from production import ANYHOW, Pgsteady, read_until
+
+from toy import Project
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+Start = Callable[..., Any]
+HOLD = "SELECT * FROM items WHERE name = 'a secret' FOR UPDATE"
+
+
+@pytest.fixture
+def hasty(shop: Project) -> Project:
+    """The shop, whose revisions wait no longer than 0.3 s for a lock."""
+    shop.models("lock_timeout_s = 0.3")
+    return shop
+
+
+def slow(shop: Project, seconds: float, *, autocommit: bool = False) -> None:
+    """Add a revision that takes so long, and says so in the log."""
+    sleep = f'op.execute("DO $$ BEGIN PERFORM pg_sleep({seconds}); END $$")'
+    table = 'op.execute("CREATE TABLE made_slowly (id int)")'
+    if autocommit:
+        body = f"with op.get_context().autocommit_block():\n        {table}\n        {sleep}"
+    else:
+        body = f"{table}\n    {sleep}"
+    shop.revision("003_slow", body, 'op.execute("DROP TABLE made_slowly")', down="002_note")
+
+
+def until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def asleep(sql: Sql) -> bool:
+    return bool(sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+
+
+def test_a_blocker_is_named_and_waited_for(
+    hasty: Project, start: Start, session: Any, sql: Sql
+) -> None:
+    with session(HOLD) as blocker:
+        pid = blocker.info.backend_pid
+        running = start("upgrade", *ANYHOW)
+        said = read_until(running, "Trying again in", times=2)
+    assert running.wait() == 0
+    (line, _) = (line for line in said.splitlines() if "Trying again in" in line)
+    assert f"pid {pid} (for items)" in line
+    assert "user orion, the blocker, idle in transaction" in line
+    assert "WHERE name = ?" in line
+    assert "secret" not in said
+    assert sql("SELECT count(note) FROM items") == [(0,)]
+
+
+def test_a_blocker_that_never_goes_exhausts_the_patience(
+    hasty: Project, pgsteady: Pgsteady, session: Any
+) -> None:
+    with session(HOLD) as blocker:
+        pid = blocker.info.backend_pid
+        failed = pgsteady("upgrade", *ANYHOW, "--patience", "2s", "--json", exits=1).json
+    (step,) = failed["steps"]
+    assert len(step["attempts"]) > 1
+    assert {attempt["sqlstate"] for attempt in step["attempts"]} == {"55P03"}
+    assert f"pid {pid} (for items)" in step["attempts"][0]["blockers"][0]
+    assert failed["outcome"] == "failed"
+    assert "another transaction holds a lock" in failed["error"]
+    assert failed["left"] == "All that 002_note did was rolled back."
+    assert failed["current"] == ["001_items"]
+    assert failed["go_on"] == ["python -m pgsteady upgrade"]
+    assert failed["go_back"] == []
+
+
+def test_a_deadlock_is_tried_again(shop: Project, start: Start, session: Any, sql: Sql) -> None:
+    """The revision has ``items`` and wants ``others``; the session the other way round."""
+    sql("CREATE TABLE others (id int)")
+    shop.revision("003_both", 'op.execute("LOCK TABLE items; LOCK TABLE others")', down="002_note")
+    queued = (
+        "SELECT 1 FROM pg_locks WHERE relation = 'others'::regclass AND NOT granted "
+        "AND mode = 'AccessExclusiveLock'"
+    )
+    with session("LOCK TABLE others IN SHARE MODE") as other:
+        running = start("upgrade", *ANYHOW)
+        until(lambda: sql(queued))
+        other.cursor().execute("LOCK TABLE items IN SHARE MODE")  # here the two stand still
+        read_until(running, "Deadlock")
+    assert running.wait() == 0
+
+
+def test_a_failure_in_the_middle_says_where_it_stands(shop: Project, pgsteady: Pgsteady) -> None:
+    shop.revision("003_fails", 'op.execute("SELECT 1 / 0")', down="002_note")
+    shop.revision("004_never", 'op.execute("SELECT 1")', down="003_fails")
+    failed = pgsteady("upgrade", *ANYHOW, "--json", exits=1).json
+    assert [step["done"] for step in failed["steps"]] == [True, False, False]
+    assert "003_fails failed" in failed["error"]
+    assert "division by zero" in failed["error"]
+    assert failed["current"] == ["002_note"]
+    assert failed["go_on"] == ["python -m pgsteady upgrade"]
+    assert failed["go_back"] == [
+        "alembic downgrade 001_items",
+        f"python -m pgsteady restore {failed['backup']} --switch",
+    ]
+    told = pgsteady("upgrade", *ANYHOW, exits=1)
+    assert "0 of 2 revisions applied, the database is at 002_note" in told.stdout
+
+
+def test_what_autocommit_left_is_for_repair(shop: Project, pgsteady: Pgsteady, sql: Sql) -> None:
+    shop.revision(
+        "003_unique",
+        "with op.get_context().autocommit_block():\n"
+        '        op.execute("CREATE UNIQUE INDEX CONCURRENTLY uq_items ON items ((price / 2))")',
+        'op.execute("DROP INDEX uq_items")',
+        down="002_note",
+    )
+    failed = pgsteady("upgrade", *ANYHOW, "--json", exits=1).json
+    assert "could not create unique index" in failed["error"]
+    assert len(failed["steps"][1]["attempts"]) == 1
+    assert "worked outside of transactions" in failed["left"]
+    assert failed["go_on"] == ["python -m pgsteady repair", "python -m pgsteady upgrade"]
+    assert sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'uq_items'::regclass") == [
+        (False,)
+    ]
+
+
+def test_an_interrupted_revision_is_rolled_back(shop: Project, start: Start, sql: Sql) -> None:
+    slow(shop, 60)
+    running = start("upgrade", *ANYHOW, "--json")
+    until(lambda: asleep(sql))
+    running.send_signal(signal.SIGINT)
+    stdout, stderr = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert "Traceback" not in stderr
+    assert '"outcome": "interrupted"' in stdout
+    assert "All that 003_slow did was rolled back." in stdout
+    assert sql("SELECT to_regclass('made_slowly')") == [(None,)]
+    assert sql("SELECT version_num FROM alembic_version") == [("002_note",)]
+    assert sql("SELECT outcome FROM pgsteady.upgrade") == [("interrupted",)]
+
+
+def test_an_interrupted_revision_outside_of_transactions_is_let_end(
+    shop: Project, start: Start, sql: Sql
+) -> None:
+    slow(shop, 2, autocommit=True)
+    shop.revision("004_never", 'op.execute("SELECT 1")', down="003_slow")
+    running = start("upgrade", *ANYHOW)
+    until(lambda: asleep(sql))
+    running.send_signal(signal.SIGTERM)
+    stdout, stderr = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert "Stopping when 003_slow has ended" in stderr
+    assert "2 of 3 revisions applied, the database is at 003_slow" in stdout
+
+
+def test_an_interruption_ends_the_wait_for_a_lock(
+    hasty: Project, start: Start, session: Any
+) -> None:
+    with session(HOLD):
+        running = start("upgrade", *ANYHOW)
+        read_until(running, "Trying again in", times=1)
+        os.killpg(running.pid, signal.SIGINT)
+        stdout, _ = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert "Interrupted: 0 of 1 revisions applied" in stdout
+
+
+def test_a_run_that_was_killed_is_told_of_and_the_next_goes_on(
+    shop: Project, start: Start, pgsteady: Pgsteady, sql: Sql
+) -> None:
+    slow(shop, 2)
+    running = start("upgrade", *ANYHOW)
+    until(lambda: asleep(sql))
+    running.kill()
+    running.wait()
+    told = pgsteady("upgrade", *ANYHOW, "--json").json
+    assert told["outcome"] == "done"
+    assert told["from_revisions"] == ["002_note"]
+    (died,) = told["died_before"]
+    assert "from 001_items died before it ended. Its backup: " in died
+    assert sql("SELECT outcome FROM pgsteady.upgrade ORDER BY id") == [("died",), ("done",)]
+
+
+def test_the_second_of_two_waits_for_the_first(shop: Project, start: Start, sql: Sql) -> None:
+    slow(shop, 2)
+    first = start("upgrade", *ANYHOW)
+    until(lambda: asleep(sql))
+    second = start("upgrade", *ANYHOW)
+    read_until(second, "Another migration is running (pid")
+    assert first.wait() == 0
+    stdout, _ = second.communicate(timeout=60)
+    assert second.returncode == 0
+    assert "Nothing to do: the database is at 003_slow." in stdout
+
+
+def test_a_connection_that_is_cut_is_a_failure_that_tells_the_truth(
+    shop: Project, start: Start, sql: Sql, external_server: Any
+) -> None:
+    slow(shop, 60)
+    running = start("upgrade", *ANYHOW)
+    until(lambda: asleep(sql))
+    with external_server().cluster.session() as administrator:
+        administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'orion'"
+        )
+    stdout, stderr = running.communicate(timeout=30)
+    assert running.returncode in {1, 3}, stdout + stderr
+    assert "Traceback" not in stderr
+    assert "1 of 2 revisions applied, the database is at 002_note" in stdout
