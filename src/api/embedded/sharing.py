@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.embedded.home import Home
-from api.embedded.preparation import SETTINGS, prepare
+from api.embedded.preparation import SETTINGS, furnish, prepare
 from api.settings import settings
 
 
@@ -36,7 +36,9 @@ def join(home: Path | None = None) -> str:
     with place.exclusive():
         cluster = place.current() or prepare(place, settings().postgres_major)
         _hold(place)  # before the start: should that be interrupted, leaving cleans up
-        cluster.start(SETTINGS)
+        if not cluster.serving:
+            cluster.start(SETTINGS)
+            furnish(cluster)
         return place.url(cluster)
 
 
