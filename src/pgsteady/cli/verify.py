@@ -18,7 +18,7 @@ from pgsteady.cli.progress import Shown
 from pgsteady.cli.source import Source
 from pgsteady.connection import connect
 from pgsteady.declarations import declared
-from pgsteady.errors import WrongDeclaration
+from pgsteady.errors import PgSteadyError, WrongDeclaration
 from pgsteady.finding import Finding, Severity
 from pgsteady.progress import SILENT, Progress
 from pgsteady.project import Project
@@ -86,7 +86,13 @@ def run(project: Project, against: Path | None = None, *, as_json: bool = False)
 def run_save(
     project: Project, file: Path, *, sample: int | None = None, as_json: bool = False
 ) -> int:
-    """Write evidence to ``file``, complete or not at all; return 1 if it has a gap."""
+    """Write evidence to ``file``, complete or not at all; return 1 if it has a gap.
+
+    Raises:
+        PgSteadyError: the file cannot be written, or a declared change cannot be evaluated.
+    """
+    if not os.access(file.absolute().parent, os.W_OK):  # said before the tables are read
+        raise PgSteadyError(f"{file} cannot be written: its folder is missing or closed.")
     progress: Progress = SILENT if as_json else Shown()
     with _snapshot(project) as connection:
         pending = [revision.id for revision in read_status(project, connection).pending]

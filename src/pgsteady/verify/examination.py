@@ -20,7 +20,7 @@ from pgsteady.verify.plans import NOT_THERE_YET, unplannable
 from pgsteady.verify.references import references
 from pgsteady.verify.rows import rows
 from pgsteady.verify.switches import switches
-from pgsteady.verify.uniqueness import uniqueness
+from pgsteady.verify.uniqueness import duplicates, overlaps
 
 
 def examine(
@@ -42,9 +42,10 @@ def examine(
                 found = [
                     *rows(connection, progress),
                     *references(connection, progress),
+                    *duplicates(connection, progress),
                     *counters(connection),
                 ]
-            found += uniqueness(connection, progress)
+            found += overlaps(connection)
             found += indexes(connection, progress)
             found += switches(connection)
         declarations = declared_by(project, status.current)

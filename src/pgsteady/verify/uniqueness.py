@@ -40,18 +40,22 @@ WHERE k.contype = 'x' AND NOT ({OURS_OR_THE_SYSTEMS}) ORDER BY 1, 2, 3
 """  # noqa: S608 - constants only
 
 
-def uniqueness(connection: Connection, progress: Progress) -> Iterator[Finding]:
-    """Find rows that are equal, or overlap, where a constraint or an index forbids it."""
+def duplicates(connection: Connection, progress: Progress) -> Iterator[Finding]:
+    """Find values that are there twice although a unique index or constraint forbids it.
+
+    It is meant to run where no index is used.
+    """
     unique = query(connection, _UNIQUE)
-    exclusions = query(connection, _EXCLUSIONS)
-    total = len(unique) + len(exclusions) or 1
-    with progress.step("Looking for what is there twice", total) as advance:
+    with progress.step("Looking for what is there twice", len(unique) or 1) as advance:
         for number, index in enumerate(unique, 1):
             yield from _twice(connection, *index)
             advance(number)
-        for number, constraint in enumerate(exclusions, len(unique) + 1):
-            yield from _overlapping(connection, *constraint)
-            advance(number)
+
+
+def overlaps(connection: Connection) -> Iterator[Finding]:
+    """Find rows that an exclusion constraint keeps apart, and that are there together."""
+    for constraint in query(connection, _EXCLUSIONS):
+        yield from _overlapping(connection, *constraint)
 
 
 def _twice(
