@@ -94,18 +94,14 @@ def revision_failure(
             f"{_place(error)}: a connection executes no bare string.",
             hint='Wrap the statement: connection.execute(sa.text("…")).',
         )
-    cause, name = cause_of(error), database.url.database
-    if found := re.search(r'permission denied to create extension "(\w+)"', cause):
-        return _extension_missing("This role may not create it.", found[1], name)
-    if re.search(r'type "(vector|halfvec|sparsevec)" does not exist', cause):
-        return _extension_missing(f"{_place(error)}: {cause}.", "vector", name)
-    if found := re.search(r'extension "(\w+)" is not available', cause):
-        return ExtensionMissing(
-            f'The extension "{found[1]}" is not installed on the server.',
-            hint="An administrator installs its package there (for vector: "
-            "postgresql-<major>-pgvector); then run the command again.",
+    where, cause = _place(error), cause_of(error)
+    if missing := _missing_extension(where, cause, database.url.database):
+        return missing
+    if error.connection_invalidated:
+        return ServerUnreachable(
+            f"{where}: the connection to the server broke.",
+            hint="What it had not committed is undone; `alembic current` says where it stands.",
         )
-    where = _place(error)
     if sqlstate(error) == LOCK_NOT_AVAILABLE:
         return LockTimeout(
             f"{where}: another transaction holds a lock that this revision needs ({cause}).",
@@ -116,6 +112,21 @@ def revision_failure(
         hint="It was rolled back, except for what it ran in an autocommit block; "
         "`alembic --raiseerr …` shows the whole traceback.",
     )
+
+
+def _missing_extension(where: str, cause: str, database: str | None) -> ExtensionMissing | None:
+    """Say what to do if ``cause`` is that an extension is not there."""
+    if found := re.search(r'permission denied to create extension "(\w+)"', cause):
+        return _extension_missing("This role may not create it.", found[1], database)
+    if re.search(r'type "(vector|halfvec|sparsevec)" does not exist', cause):
+        return _extension_missing(f"{where}: {cause}.", "vector", database)
+    if found := re.search(r'extension "(\w+)" is not available', cause):
+        return ExtensionMissing(
+            f'The extension "{found[1]}" is not installed on the server.',
+            hint="An administrator installs its package there (for vector: "
+            "postgresql-<major>-pgvector); then run the command again.",
+        )
+    return None
 
 
 def _extension_missing(reason: str, extension: str, database: str | None) -> ExtensionMissing:

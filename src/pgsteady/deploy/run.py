@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgsteady import maintenance, state
 from pgsteady.backup import back_up
-from pgsteady.connection import connect, not_connected
+from pgsteady.connection import cause_of, connect, not_connected
 from pgsteady.declarations import Declarations, declared
 from pgsteady.deploy import gates, journal, proof, ways
 from pgsteady.deploy.interruption import Interruption
@@ -85,6 +85,13 @@ def _reached(project: Project, current: tuple[str, ...], revisions: list[str]) -
     return tuple(sorted(there - needed))
 
 
+def _worded(error: DBAPIError, database: DatabaseUrl) -> PgSteadyError:
+    """Say what the server refused, or that it is gone, without SQL and values."""
+    if error.connection_invalidated:
+        return not_connected(cause_of(error), database)
+    return PgSteadyError(f"The server refused it: {cause_of(error)}.")
+
+
 @dataclass
 class _Run:
     """One upgrade that has something to do, under the migration lock."""
@@ -101,28 +108,24 @@ class _Run:
 
     def go(self) -> None:
         """Do all of it; the report says how it ended."""
-        report = self.report
-        report.outcome = Outcome.REFUSED
+        self._try(self._prepare, Outcome.REFUSED)
+        if self.report.error is None:
+            with journal.kept(self.database, self.report, self.project.ini.parent):
+                self._try(self._change, Outcome.FAILED)
+
+    def _try(self, work: Callable[[], None], otherwise: Outcome) -> None:
+        """Do ``work``; if it cannot be done, say why and that it ended so."""
+        self.report.outcome = otherwise
         try:
-            self._prepare()
+            work()
+        except UpgradeStopped as error:
+            self._end(Outcome.STOPPED, error)
         except PgSteadyError as error:
-            self._end(Outcome.REFUSED, error)
-            return
+            self._end(otherwise, error)
+        except DBAPIError as error:
+            self._end(otherwise, _worded(error, self.database))
         except (KeyboardInterrupt, SystemExit):
-            self._end(Outcome.INTERRUPTED, UpgradeStopped("It was interrupted before it began."))
-            return
-        report.outcome = Outcome.FAILED
-        with journal.kept(self.database, report, self.project.ini.parent):
-            try:
-                self._change()
-            except PgSteadyError as error:
-                stopped = isinstance(error, UpgradeStopped)
-                self._end(Outcome.STOPPED if stopped else Outcome.FAILED, error)
-            except DBAPIError as error:
-                cause = str(error.orig).strip().splitlines()[0]
-                self._end(Outcome.FAILED, not_connected(cause, self.database))
-            except (KeyboardInterrupt, SystemExit):
-                self._end(Outcome.INTERRUPTED, UpgradeStopped("It was interrupted."))
+            self._end(Outcome.INTERRUPTED, UpgradeStopped("It was interrupted."))
 
     def _prepare(self) -> None:
         """Pass the gates, and have a way back."""

@@ -14,12 +14,10 @@ def tell(
     report: Report, project: Project, declarations: Declarations, *, program: str, target: str
 ) -> None:
     """Fill in what ``report`` says of the ways, now that all else is known."""
-    failed = report.failed
+    failed, unknown = report.failed, report.current is None
     half_done = failed is not None and failed.attempts[-1].autocommit
-    if failed and report.current is None:
-        report.left = (
-            f"Whether {failed.revision} was applied is not known; `{program} status` tells."
-        )
+    if failed and unknown:
+        report.left = f"Whether {failed.revision} was applied is not known."
     elif failed and half_done:
         report.left = (
             f"{failed.revision} worked outside of transactions: what it did there before it "
@@ -27,14 +25,16 @@ def tell(
         )
     elif failed:
         report.left = f"All that {failed.revision} did was rolled back."
-    changed = bool(report.done) or half_done
-    report.on = _on(report, program, target, half_done=half_done, changed=changed)
+    changed = bool(report.done) or half_done or unknown
+    first = [f"{program} status"] if unknown else []
+    first += [f"{program} repair"] if half_done else []
+    report.on = first + _on(report, program, target, changed=changed)
     report.back = _back(report, project, declarations, program) if changed else []
 
 
-def _on(report: Report, program: str, target: str, *, half_done: bool, changed: bool) -> list[str]:
+def _on(report: Report, program: str, target: str, *, changed: bool) -> list[str]:
     to = "" if target == "heads" else f" {shlex.quote(target)}"
-    commands = [f"{program} repair"] if half_done else []
+    commands = []
     if len(report.done) < len(report.steps):
         if changed and report.without_rehearsal is None:
             commands.append(f"{program} rehearse{to}")  # what is pending is another change now

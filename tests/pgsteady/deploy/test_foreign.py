@@ -67,6 +67,7 @@ def test_an_asynchronous_one_with_branches_and_a_blocker(
     assert answer["left"] == "All that d1 did was rolled back."
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_one_that_commits_nothing_is_found_out(
     fresh_database: Callable[..., str], tmp_path: Path

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from production import ANYHOW, Pgsteady, read_until
 
+from pgsteady.server import BUNDLED_MAJORS, private_server, url_of
 from toy import Project
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -97,6 +98,7 @@ def test_a_deadlock_is_tried_again(shop: Project, start: Start, session: Any, sq
     assert running.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_failure_in_the_middle_says_where_it_stands(shop: Project, pgsteady: Pgsteady) -> None:
     shop.revision("003_fails", 'op.execute("SELECT 1 / 0")', down="002_note")
     shop.revision("004_never", 'op.execute("SELECT 1")', down="003_fails")
@@ -147,6 +149,7 @@ def test_an_interrupted_revision_is_rolled_back(shop: Project, start: Start, sql
     assert sql("SELECT outcome FROM pgsteady.upgrade") == [("interrupted",)]
 
 
+@pytest.mark.slow
 def test_an_interrupted_revision_outside_of_transactions_is_let_end(
     shop: Project, start: Start, sql: Sql
 ) -> None:
@@ -161,6 +164,7 @@ def test_an_interrupted_revision_outside_of_transactions_is_let_end(
     assert "2 of 3 revisions applied, the database is at 003_slow" in stdout
 
 
+@pytest.mark.slow
 def test_an_interruption_ends_the_wait_for_a_lock(
     hasty: Project, start: Start, session: Any
 ) -> None:
@@ -173,6 +177,7 @@ def test_an_interruption_ends_the_wait_for_a_lock(
     assert "Interrupted: 0 of 1 revisions applied" in stdout
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_is_told_of_and_the_next_goes_on(
     shop: Project, start: Start, pgsteady: Pgsteady, sql: Sql
 ) -> None:
@@ -189,6 +194,7 @@ def test_a_run_that_was_killed_is_told_of_and_the_next_goes_on(
     assert sql("SELECT outcome FROM pgsteady.upgrade ORDER BY id") == [("died",), ("done",)]
 
 
+@pytest.mark.slow
 def test_the_second_of_two_waits_for_the_first(shop: Project, start: Start, sql: Sql) -> None:
     slow(shop, 2)
     first = start("upgrade", *ANYHOW)
@@ -201,6 +207,7 @@ def test_the_second_of_two_waits_for_the_first(shop: Project, start: Start, sql:
     assert "Nothing to do: the database is at 003_slow." in stdout
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_cut_is_a_failure_that_tells_the_truth(
     shop: Project, start: Start, sql: Sql, external_server: Any
 ) -> None:
@@ -215,3 +222,50 @@ def test_a_connection_that_is_cut_is_a_failure_that_tells_the_truth(
     assert running.returncode in {1, 3}, stdout + stderr
     assert "Traceback" not in stderr
     assert "1 of 2 revisions applied, the database is at 002_note" in stdout
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_is_a_failure_and_the_next_run_goes_on(
+    shop: Project, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(shop, 60)
+    with private_server(BUNDLED_MAJORS[-1]) as cluster:
+        with cluster.session() as cursor:
+            cursor.execute("ALTER DATABASE postgres SET synchronous_commit = on")
+        monkeypatch.setenv("DATABASE_URL", url_of(cluster, "postgres").libpq())
+        shop.run("upgrade", "002_note")
+        running = start("upgrade", *ANYHOW)
+        sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+
+        def is_asleep() -> bool:
+            with cluster.session() as cursor:
+                cursor.execute(sleeping)
+                return cursor.fetchone() == (1,)
+
+        until(is_asleep)
+        pid = (cluster.folder / "data" / "postmaster.pid").read_text().split()[0]
+        os.kill(int(pid), signal.SIGKILL)
+        stdout, stderr = running.communicate(timeout=60)
+        assert running.returncode == 3, stdout + stderr
+        assert "Traceback" not in stderr
+        assert "where the database is is not known" in stdout
+        assert "Whether 003_slow was applied is not known" in stdout
+        assert "restore" in stdout
+        cluster.start()
+        slow(shop, 0)
+        again = start("upgrade", *ANYHOW)
+        stdout, stderr = again.communicate(timeout=60)
+        assert again.returncode == 0, stdout + stderr
+        assert "died before it ended" in stdout
+
+
+def test_who_may_keep_no_records_is_told_the_line_for_an_administrator(
+    shop: Project, pgsteady: Pgsteady, sql: Sql, external_server: Any, database: str
+) -> None:
+    sql("DROP SCHEMA pgsteady CASCADE")
+    name = database.rpartition("/")[2]
+    with external_server().cluster.session(name) as administrator:
+        administrator.execute(f'ALTER DATABASE "{name}" OWNER TO postgres')
+        administrator.execute("GRANT CREATE ON SCHEMA public TO orion")
+    refused = pgsteady("upgrade", *ANYHOW, exits=3)
+    assert f"GRANT CREATE ON DATABASE {name} TO orion;" in refused.stderr

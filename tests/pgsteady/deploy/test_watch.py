@@ -59,6 +59,7 @@ def test_a_limit_stops_between_two_revisions(rude: Project, pgsteady: Pgsteady, 
     assert phases["during"]["slowest"][slowest] > 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("reader")
 def test_it_goes_on_watching_and_sums_up(rude: Project, pgsteady: Pgsteady) -> None:
     done = pgsteady("upgrade", *ANYHOW, "--watch", "2s", "--max-blocked", "5")
@@ -68,6 +69,7 @@ def test_it_goes_on_watching_and_sums_up(rude: Project, pgsteady: Pgsteady) -> N
     assert "secret" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_limit_exceeded_afterwards_is_a_failure(
     shop: Project, start: Callable[..., Any], database: str, sql: Sql
 ) -> None:
