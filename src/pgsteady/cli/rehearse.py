@@ -96,6 +96,10 @@ def _print(rehearsal: Rehearsal) -> None:
     _print_sizes(rehearsal)
     for finding in rehearsal.findings:
         print_finding(finding)
+    if rehearsal.lint:
+        out.print("[bold]What lint says, which is no part of the verdict[/]")
+    for finding in rehearsal.lint:
+        print_finding(finding)
     out.print("\n[bold]The way back[/]")
     for way in rehearsal.way_back:
         out.print(f"  {way}", markup=False)
@@ -104,7 +108,8 @@ def _print(rehearsal: Rehearsal) -> None:
     for words in (*rehearsal.basis.words, wording.CAVEATS):
         out.print(words, markup=False, style="dim")
     colour = "bold green" if rehearsal.go else "bold red"
-    out.print(f"[{colour}]{escape(wording.verdict(rehearsal))}[/] ({counted(rehearsal.findings)})")
+    found = counted(rehearsal.findings)
+    out.print(f"[{colour}]{escape(wording.verdict(rehearsal))}[/]; found {found}.")
 
 
 def _print_step(rehearsal: Rehearsal, step: Step) -> None:

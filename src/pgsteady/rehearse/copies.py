@@ -86,7 +86,7 @@ def copy_for(
         if not _in_recovery(staging):
             yield _checked(project, _of_staging(staging, limit_s))
             return
-        project, source = _reading(project, staging), staging
+        source = staging
     if choice.physical:
         with physical_copy(source, progress) as database:
             words = f"a physical copy of the server at {source.address}"
@@ -96,8 +96,9 @@ def copy_for(
         with restored(backup, project, progress=progress) as database:
             yield _checked(project, _of_backup(project, backup, database, limit_s))
     else:
-        with proved(project, progress=progress) as (backup, database):
-            yield _of_backup(project, backup, database, limit_s)
+        origin = _reading(project, source) if staging else project
+        with proved(origin, progress=progress) as (backup, database):
+            yield _checked(project, _of_backup(project, backup, database, limit_s))
 
 
 def _of_backup(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from pgsteady.finding import Finding
 from pgsteady.rehearse import wording
 from pgsteady.rehearse.running import Run, Step
 from pgsteady.rehearse.sizes import readable
@@ -55,7 +56,8 @@ def _parts(rehearsal: Rehearsal) -> Iterator[str]:
         f"<code>{escape(rehearsal.database)}</code>, on {escape(rehearsal.copy)}. "
         f"It took {wording.duration(rehearsal.seconds * 1000)}.</p>"
     )
-    yield from _findings(rehearsal)
+    yield from _findings("Found", rehearsal.findings)
+    yield from _findings("What lint says, which is no part of the verdict", rehearsal.lint)
     if rehearsal.forth:
         yield from _picture(rehearsal.forth)
     for step in rehearsal.steps:
@@ -77,11 +79,11 @@ def _parts(rehearsal: Rehearsal) -> Iterator[str]:
     yield f'<p class="quiet">Change <code>{escape(rehearsal.change_sha256)}</code></p>'
 
 
-def _findings(rehearsal: Rehearsal) -> Iterator[str]:
-    if not rehearsal.findings:
+def _findings(title: str, findings: Sequence[Finding]) -> Iterator[str]:
+    if not findings:
         return
-    yield "<h2>Found</h2><table>"
-    for one in rehearsal.findings:
+    yield f"<h2>{title}</h2><table>"
+    for one in findings:
         place = f"{one.file.name}:{one.line}" if one.file and one.line else ""
         cure = "".join(f"<br>{escape(text)}" for text in (one.cure, one.sql) if text)
         yield _row(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from pgsteady.finding import Finding
 from pgsteady.rehearse import wording
 from pgsteady.rehearse.running import Step
 from pgsteady.rehearse.sizes import readable
@@ -34,7 +35,11 @@ def _lines(rehearsal: Rehearsal) -> Iterator[str]:
     if others:
         yield "### Worth knowing"
         yield ""
-        yield from _list(f"{one.object}: {one.message} ({one.code})" for one in others)
+        yield from _list(map(_found, others))
+    if rehearsal.lint:
+        yield "### What lint says, which is no part of the verdict"
+        yield ""
+        yield from _list(_found(one) for one in rehearsal.lint)
     yield from _sizes(rehearsal)
     yield "### The way back"
     yield ""
@@ -79,6 +84,10 @@ def _sizes(rehearsal: Rehearsal) -> Iterator[str]:
         yield f"| {_text(size.name)} | {readable(size.before)} | {readable(size.after)} |"
     yield f"| all | {readable(before)} | {readable(after)} |"
     yield ""
+
+
+def _found(finding: Finding) -> str:
+    return f"{finding.severity}: {finding.object}: {finding.message} ({finding.code})"
 
 
 def _list(items: Iterable[str], start: str = "") -> Iterator[str]:

@@ -89,7 +89,8 @@ def rehearse(
     if not scripts:
         return rehearsal
     plan = declared(project, [script.revision for script in scripts])
-    rehearsal.findings += _linted(project, scripts)
+    review = lint(project, [script.revision for script in scripts])
+    rehearsal.lint = review.seen_from(Path.cwd()).findings
     choice = Choice(backup, on, physical)
     with (
         interruptible(),
@@ -111,11 +112,6 @@ def _reached(current: Sequence[str], scripts: Sequence[Script]) -> tuple[str, ..
     ids = {*current, *(script.revision for script in scripts)}
     below = {down for script in scripts for down in script._all_down_revisions}
     return tuple(sorted(ids - below))
-
-
-def _linted(project: Project, scripts: Sequence[Script]) -> list[Finding]:
-    review = lint(project, [script.revision for script in scripts])
-    return review.seen_from(Path.cwd()).findings
 
 
 def _record(project: Project, rehearsal: Rehearsal, target: str) -> None:
@@ -155,6 +151,7 @@ class _Rehearsing:
         if forth.failed:
             found.append(judging.failure(forth, after.evidence.revisions))
             return
+        self.rehearsal.to_revisions = after.evidence.revisions
         found += compare(before.evidence, after.evidence)
         found += [one for one in self._examined() if one not in broken]
         if not self._undo(before).failed:
@@ -229,6 +226,4 @@ class _Rehearsing:
 
     def _scale(self, before: Snapshot) -> None:
         with connect(self.project.database()) as live, connect(self.copy.database) as copy:
-            with live.begin():
-                of_live = rooms(live)
-            self.rehearsal.basis = basis(live, copy, of_live, before.rooms)
+            self.rehearsal.basis = basis(live, copy, before.rooms)

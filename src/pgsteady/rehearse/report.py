@@ -25,6 +25,7 @@ class Rehearsal:
     applied the revisions, ``back`` undid them and ``again`` applied them once more; what was
     not reached is None. ``undone`` says that undoing brought back schema and content as they
     were, ``lost`` what it does not bring back; ``way_back`` is how production goes back.
+    ``lint`` is what lint says of the revisions, which is no part of the verdict.
     """
 
     database: str
@@ -41,6 +42,7 @@ class Rehearsal:
     again: Run | None = None
     sizes: list[Size] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    lint: list[Finding] = field(default_factory=list)
     undone: bool = False
     lost: list[str] = field(default_factory=list)
     way_back: list[str] = field(default_factory=list)
@@ -99,6 +101,7 @@ class Rehearsal:
             "sizes": [asdict(size) for size in self.sizes],
             "findings": [finding.as_json() for finding in self.findings],
             "undone": self.undone,
+            "lint": [finding.as_json() for finding in self.lint],
             "lost": self.lost,
             "way_back": self.way_back,
         }

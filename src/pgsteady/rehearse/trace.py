@@ -38,9 +38,11 @@ _LOCKS = """
     AND n.nspname !~ '^(pg_|information_schema$|pgsteady$)'
 """
 _FILES = """
-    SELECT c.oid, c.relfilenode, format('%I.%I', n.nspname, c.relname), c.relkind = 'i'
+    SELECT c.oid, c.relfilenode, format('%%I.%%I', n.nspname, c.relname), c.relkind = 'i'
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'm', 'i') AND n.nspname !~ '^(pg_|information_schema$|pgsteady$)'
+    LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid
+    WHERE c.relkind IN ('r', 'm', 'i') AND coalesce(t.relname, c.relname) <> %s
+    AND n.nspname !~ '^(pg_|information_schema$|pgsteady$)'
 """
 _WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
 _MOVES_NO_FILE = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|SET|COMMENT)\b", re.IGNORECASE)
@@ -132,9 +134,10 @@ class Tracer:
         self._current: Statement | None = None
         self._open: list[tuple[Lock, float]] = []
         self._uncommitted: list[Statement] = []
-        self._files: dict[int, _File] = {}
-        self._known: set[int] = set()
-        self._wal = 0
+        # Through the observer: a revision may begin with SET TRANSACTION.
+        self._files = self._read_files(self._observer)
+        self._known = set(self._files)
+        [(self._wal,)] = self._query(self._observer, _WAL)
         self._sampler: _Sampler | None = None
         for name, listener in (
             ("before_cursor_execute", self._before),
@@ -157,13 +160,18 @@ class Tracer:
 
     def finish(self, failure: str) -> None:
         """Close what is open: the run has ended, with ``failure`` unless that is empty."""
+        self._forget_the_failed(failure)
+        self._release()
+
+    def _forget_the_failed(self, failure: str) -> None:
+        """Close a statement that did not come to its end."""
         if self._sampler:
             self._sampler.stop()
+            self._sampler = None
         if self._current is not None:
             self._current.ms += (time.monotonic() - self._sent_s) * 1000
             self._current.error = failure
         self._current = None
-        self._release()
 
     def _before(
         self, _connection: Connection, _cursor: Any, sql: str, _parameters: Any, *_: Any
@@ -171,10 +179,7 @@ class Tracer:
         place = _place()
         if place is None:  # Alembic's own
             return
-        if not self._files:
-            self._files = self._read_files()
-            self._known = set(self._files)
-            self._wal = self._query(self._raw, _WAL)[0][0]
+        self._forget_the_failed("it failed, and the revision went on")
         last = self._statements[-1] if self._statements else None
         if last and (last.sql, last.place, last.alone) == (sql, place, self._raw.autocommit):
             last.times += 1
@@ -195,7 +200,7 @@ class Tracer:
         self._note_locks(statement)
         if not _MOVES_NO_FILE.match(statement.sql):
             self._note_files(statement)
-        wal = self._query(self._raw, _WAL)[0][0]
+        [(wal,)] = self._query(self._raw, _WAL)
         statement.wal_bytes += wal - self._wal
         self._wal = wal
 
@@ -222,7 +227,7 @@ class Tracer:
                 self._open.append((lock, statement.began_ms))
 
     def _note_files(self, statement: Statement) -> None:
-        before, self._files = self._files, self._read_files()
+        before, self._files = self._files, self._read_files(self._raw)
         for oid, file in self._files.items():
             if oid in before and before[oid].node == file.node:
                 continue
@@ -246,10 +251,10 @@ class Tracer:
         self._open = []
         self._known |= set(self._files)
 
-    def _read_files(self) -> dict[int, _File]:
+    def _read_files(self, raw: Any) -> dict[int, _File]:
         return {
             oid: _File(node, name, is_index)
-            for oid, node, name, is_index in self._query(self._raw, _FILES)
+            for oid, node, name, is_index in self._query(raw, _FILES, self._version_table)
         }
 
     def _read_locks(self) -> list[Lock]:

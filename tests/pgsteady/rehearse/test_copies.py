@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
 from jobs import ADD, DROP, Rehearse
 
-from pgsteady.backup import back_up
+from pgsteady.backup import Backup, back_up
 from pgsteady.errors import RehearsalFailed
 from pgsteady.project import Project
-from pgsteady.server import BUNDLED_MAJORS
-from servers import ExternalServer
+from pgsteady.server import BUNDLED_MAJORS, Cluster
+from pgsteady.server.lock import wait_until
+from servers import THROWAWAY, ExternalServer, free_port
 from toy import Project as Toy
-
 
 MAJORS = [pytest.param(16, marks=pytest.mark.slow), 18]
 
@@ -117,6 +120,57 @@ def test_the_live_database_is_no_staging(filled: Toy, rehearsed: Rehearse, datab
     with pytest.raises(RehearsalFailed, match="live database itself"):
         rehearsed(on=database.replace("127.0.0.1", "localhost"))
     assert "done" not in columns(database)
+
+
+@pytest.fixture
+def replica(server: ExternalServer, database: str, server_folder: Path) -> Iterator[str]:
+    """The database as a standby of its server has it."""
+    standby = Cluster(server_folder / "standby", server.cluster.binaries)
+    standby.create(password=server.cluster.password)
+    shutil.rmtree(standby.data)
+    copied = standby.account.run(
+        [
+            standby.programs(standby.account).program("pg_basebackup"),
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            f"--pgdata={standby.data}",
+            f"--host={server.cluster.socket_folder}",
+            f"--port={server.cluster.port}",
+            "--username=postgres",
+        ],
+        environment={"PGPASSWORD": server.cluster.password},
+    )
+    assert copied.returncode == 0, copied.stdout
+    port = free_port()
+    standby.start(THROWAWAY, port=port)
+    yield re.sub(r":\d+/", f":{port}/", database)
+    standby.stop()
+
+
+@pytest.mark.slow
+def test_a_replica_is_copied(filled: Toy, rehearsed: Rehearse, replica: str, database: str) -> None:
+    filled.revision("b", ADD, DROP, down="a")
+    with psycopg2.connect(database) as live, psycopg2.connect(replica) as standby:
+        wait_until(lambda: position(standby) >= position(live), 30)
+    live.close()
+    standby.close()
+    rehearsal = rehearsed(on=replica)
+    assert rehearsal.go, rehearsal.reasons
+    assert rehearsal.backup is not None
+    port = re.findall(r":(\d+)/", replica)[0]
+    assert Backup(rehearsal.backup).manifest.address == f"127.0.0.1:{port}"
+
+
+def position(connection: Any) -> int:
+    """Return up to where the server's log was written, or replayed."""
+    query = (
+        "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
+        "ELSE pg_current_wal_lsn() END - '0/0'"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        ((found,),) = cursor.fetchall()
+    return int(found)
 
 
 @pytest.mark.slow

@@ -129,6 +129,26 @@ def test_a_failing_statement_is_named(trace: Trace) -> None:
     assert not altered.committed
 
 
+def test_a_revision_that_goes_on_after_an_error(trace: Trace) -> None:
+    attempt = (
+        "import contextlib; from sqlalchemy.exc import DBAPIError\n"
+        "    with contextlib.suppress(DBAPIError), op.get_bind().begin_nested():\n"
+        '        op.execute("SELECT 1 / 0")\n'
+        '    op.execute("ALTER TABLE t ADD x int")'
+    )
+    run = trace(attempt)
+    assert run.failed is None
+    (step,) = run.steps
+    seen = {statement.sql: statement for statement in step.statements}
+    assert "went on" in seen["SELECT 1 / 0"].error
+    assert seen["ALTER TABLE t ADD x int"].committed
+
+
+def test_a_revision_may_set_its_transaction(trace: Trace) -> None:
+    chosen = 'op.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")'
+    assert trace("pass", chosen).failed is None
+
+
 def test_a_revision_that_looks_for_the_database_finds_the_copy(
     trace: Trace, place: DatabaseUrl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
