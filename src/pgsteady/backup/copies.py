@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from pgsteady.backup.restoring import restore, unpacked
+from pgsteady.backup import databases
+from pgsteady.backup.restoring import WITHOUT_OWNERS, restore, unpacked, workplace
 from pgsteady.backup.store import Backup
-from pgsteady.backup.surroundings import Surroundings
+from pgsteady.backup.surroundings import Setting, Surroundings
 from pgsteady.catalog import Catalog, default_schema, quoted
 from pgsteady.connection import connect
-from pgsteady.errors import BackupDamaged, ClusterError
-from pgsteady.finding import Finding
+from pgsteady.errors import BackupDamaged, ClusterError, ExtensionMissing
 from pgsteady.fingerprints import Fingerprint, fingerprint
 from pgsteady.live import read_live
 from pgsteady.progress import SILENT, Progress
@@ -31,29 +32,55 @@ _OF_CIRCUMSTANCES = {"changed-view", "not-read"}
 
 @contextmanager
 def restored(
-    backup: Backup, project: Project, *, jobs: int = JOBS, progress: Progress = SILENT
+    backup: Backup,
+    project: Project,
+    *,
+    on: DatabaseUrl | None = None,
+    jobs: int = JOBS,
+    progress: Progress = SILENT,
 ) -> Iterator[DatabaseUrl]:
     """Restore a backup on a server of its own, which lasts as long as the block, and compare.
 
-    Yields the copy. Nothing is left of it, even if we are killed.
+    Yields the copy. Nothing is left of it, even if we are killed. It is made on the server
+    of the database ``on`` instead, if that is given, without owners and grants.
 
     Raises:
         BackupDamaged: a file was changed, or what it restores is not what was backed up.
         RestoreFailed: it does not load there.
-        ClusterError: no server of that major version can be had.
+        EnvironmentFault: no server can be had that it would load on.
     """
     backup.verify_files(progress)
+    with _on_server(backup, on, jobs, progress) if on else _alone(backup, jobs, progress) as copy:
+        require_same(backup, project, copy, progress)
+        yield copy
+
+
+@contextmanager
+def _alone(backup: Backup, jobs: int, progress: Progress) -> Iterator[DatabaseUrl]:
     surroundings = backup.manifest.surroundings
     room_bytes = ROOM_BYTES + surroundings.size_bytes * 3 // 2 + backup.manifest.raw_bytes
     with private_server(_fitting(surroundings), room_bytes=room_bytes) as cluster:
         _furnish(cluster, surroundings)
-        workplace = cluster.folder.parent  # which goes with the server
         copy = url_of(cluster, _COPY)
-        archive = unpacked(backup, workplace, jobs, progress)
+        archive = unpacked(backup, cluster.folder.parent, jobs, progress)  # goes with the server
         options = (f"--jobs={jobs}", "--no-tablespaces")
         restore(backup, archive, copy, *options, private=True, progress=progress)
-        require_same(backup, project, copy, progress)
         yield copy
+
+
+@contextmanager
+def _on_server(
+    backup: Backup, server: DatabaseUrl, jobs: int, progress: Progress
+) -> Iterator[DatabaseUrl]:
+    surroundings = backup.manifest.surroundings
+    path = Setting("", "search_path", surroundings.search_path)
+    with databases.unfinished(server, surroundings) as making, workplace() as place:
+        archive = unpacked(backup, place, jobs, progress)
+        options = (f"--jobs={jobs}", "--no-tablespaces", *WITHOUT_OWNERS)
+        restore(backup, archive, making.database, *options, progress=progress)
+        bare = replace(surroundings, settings=(path,), grants=None)
+        databases.arrange(making.database, bare, progress)
+        yield making.database
 
 
 def require_same(
@@ -70,8 +97,15 @@ def require_same(
         with connection.begin():
             catalog = schema_of(project, connection)
             found = take(connection, project, like=manifest.evidence, progress=progress)
-    differing = [finding for finding in compare(manifest.evidence, found) if _counts(finding)]
-    said = [f"{finding.object}: {finding.message}" for finding in differing]
+    differing = compare(manifest.evidence, found)
+    for finding in differing:
+        if finding.code in _OF_CIRCUMSTANCES:
+            progress.note(f"{finding.object}: {finding.message}.")
+    said = [
+        f"{finding.object}: {finding.message}"
+        for finding in differing
+        if finding.code not in _OF_CIRCUMSTANCES
+    ]
     if found.revisions != manifest.revisions:
         said.append(f"revision {found.revisions}, not {manifest.revisions}")
     said += [f"{name} differs" for name in _unlike(manifest.catalog, catalog)]
@@ -89,10 +123,6 @@ def schema_of(project: Project, connection: Connection) -> Fingerprint:
         if not (key.kind == "index" and "valid" in facts)  # pg_dump leaves out what is INVALID
     }
     return fingerprint(catalog)
-
-
-def _counts(finding: Finding) -> bool:
-    return finding.code not in _OF_CIRCUMSTANCES
 
 
 def _unlike(one: Fingerprint, other: Fingerprint) -> list[str]:
@@ -113,8 +143,15 @@ def _fitting(surroundings: Surroundings) -> int:
 
 def _furnish(cluster: Cluster, surroundings: Surroundings) -> None:
     """Make what the dump takes for granted: an empty database, and roles without any right."""
-    sorting = "" if surroundings.encoding == "UTF8" else "LC_COLLATE 'C' LC_CTYPE 'C'"
+    sorting = "" if surroundings.encoding == "UTF8" else "LOCALE_PROVIDER libc LOCALE 'C'"
     with cluster.session() as cursor:
+        cursor.execute("SELECT name FROM pg_available_extensions")
+        if missing := surroundings.extensions.keys() - {name for (name,) in cursor}:
+            raise ExtensionMissing(
+                f"The bundled PostgreSQL has no extension {', '.join(sorted(missing))}.",
+                hint="Prove the backup on a server that has it: --on URL. Or make it with "
+                "--no-proof.",
+            )
         for role in set(surroundings.roles) - {SUPERUSER}:
             cursor.execute(f"CREATE ROLE {quoted(role)}")
         encoding = (surroundings.encoding,)

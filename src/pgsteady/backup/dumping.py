@@ -22,7 +22,8 @@ CUSTOM = "custom"
 DIRECTORY = "directory"
 FORMS = (DIRECTORY, CUSTOM)
 
-_ONE_FILE = "dump"
+ONE_FILE = "dump"
+"""How the file of the custom form is called, uncompressed."""
 _FINISHED = re.compile(r"pg_dump: finished item (\d+) TABLE DATA ")
 _CURES = (
     ("No space left on device|File too large", "Free some space, or name another --folder."),
@@ -96,7 +97,7 @@ def _counter(advance: Advance) -> Counted:
 def _into_one_file(
     command: list[str], database: DatabaseUrl, folder: Path, lock: int, counted: Counted
 ) -> dict[str, Packed]:
-    name = f"{_ONE_FILE}{SUFFIX}"
+    name = f"{ONE_FILE}{SUFFIX}"
     said: list[str] = []
     with _running(command, database, lock, stdout=subprocess.PIPE) as program:
         listener = threading.Thread(target=lambda: said.extend(_lines(program)))

@@ -47,12 +47,14 @@ def back_up(
     form: str = DIRECTORY,
     jobs: int = JOBS,
     prove: bool = True,
+    on: DatabaseUrl | None = None,
     progress: Progress = SILENT,
 ) -> Backup:
     """Back up the project's database into a folder of its own in ``folder``.
 
     With ``prove``, it is restored and compared first, and there is no backup if that
-    fails. ``form`` is pg_dump's: ``directory`` or ``custom``.
+    fails; ``on`` names a database on whose server that is done, instead of one of our own.
+    ``form`` is pg_dump's: ``directory`` or ``custom``.
 
     Raises:
         BackupFailed: it could not be written.
@@ -60,7 +62,10 @@ def back_up(
         EnvironmentFault: the database cannot be reached, or no server be had for the proof.
     """
     if prove:
-        with proved(project, folder=folder, form=form, jobs=jobs, progress=progress) as (done, _):
+        with proved(project, folder=folder, form=form, jobs=jobs, on=on, progress=progress) as (
+            done,
+            _,
+        ):
             return done
     with _made(project, folder, form, jobs, progress) as backup:
         return Backup(finish(backup.folder))
@@ -73,6 +78,7 @@ def proved(
     folder: Path | None = None,
     form: str = DIRECTORY,
     jobs: int = JOBS,
+    on: DatabaseUrl | None = None,
     progress: Progress = SILENT,
 ) -> Iterator[tuple[Backup, DatabaseUrl]]:
     """Back up as :func:`back_up`, and lend the copy that proved it as long as the block lasts.
@@ -81,20 +87,25 @@ def proved(
     """
     with (
         _made(project, folder, form, jobs, progress) as backup,
-        restored(backup, project, jobs=jobs, progress=progress) as copy,
+        restored(backup, project, on=on, jobs=jobs, progress=progress) as copy,
     ):
         _note_proof(backup, copy)
         yield Backup(finish(backup.folder)), copy
 
 
 def prove(
-    backup: Backup, project: Project, *, jobs: int = JOBS, progress: Progress = SILENT
+    backup: Backup,
+    project: Project,
+    *,
+    on: DatabaseUrl | None = None,
+    jobs: int = JOBS,
+    progress: Progress = SILENT,
 ) -> None:
     """Restore a backup on a server of its own and compare; raises as :func:`restored`.
 
     One that was not proved yet, is from then on.
     """
-    with restored(backup, project, jobs=jobs, progress=progress) as copy:
+    with restored(backup, project, on=on, jobs=jobs, progress=progress) as copy:
         if not backup.manifest.proved:
             _note_proof(backup, copy)
 

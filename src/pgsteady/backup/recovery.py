@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from sqlalchemy import text
 
 from pgsteady.backup import databases
 from pgsteady.backup.copies import JOBS, require_same
-from pgsteady.backup.restoring import restore, unpacked
-from pgsteady.backup.store import Backup, unfinished
+from pgsteady.backup.restoring import WITHOUT_OWNERS, restore, unpacked, workplace
+from pgsteady.backup.store import Backup
 from pgsteady.connection import connect
 from pgsteady.errors import PgSteadyError, RestoreFailed
 from pgsteady.lock import direct
@@ -25,7 +20,6 @@ from pgsteady.url import DatabaseUrl, parse
 
 NAME_BYTES = 63
 """PostgreSQL's NAMEDATALEN, less its closing zero."""
-_WITHOUT_OWNERS = ("--no-owner", "--no-privileges")
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ def recover(
     """
     live = direct(project.database(), project.ini)
     backup.verify_files(progress)
-    options = [] if owners else list(_WITHOUT_OWNERS)
+    options = [] if owners else list(WITHOUT_OWNERS)
     if into and "://" in into:
         database = parse(into, "--into")
         _fill(backup, project, database, [*options, "--single-transaction"], jobs, progress)
@@ -128,7 +122,7 @@ def _fill(
     surroundings = backup.manifest.surroundings
     databases.require_empty(database, surroundings)
     _require_not_older(database, surroundings.major)
-    with _workplace() as place:
+    with workplace() as place:
         archive = unpacked(backup, place, jobs, progress)
         restore(backup, archive, database, *options, progress=progress)
     databases.arrange(database, surroundings, progress)
@@ -157,19 +151,3 @@ def _derived(name: str, suffix: str) -> str:
     """Return a database's name with a suffix, as long as names may be."""
     room = NAME_BYTES - len(suffix)
     return name.encode()[:room].decode(errors="ignore") + suffix
-
-
-@contextmanager
-def _workplace() -> Iterator[Path]:
-    """Make a folder for what nobody else may read; the next run removes what a kill leaves.
-
-    Raises:
-        RestoreFailed: somebody else has the folder.
-    """
-    folder = Path(tempfile.gettempdir(), f"pgsteady-restore-{os.geteuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if folder.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        raise RestoreFailed(f"{folder} was made by somebody else.", hint="Have it removed.")
-    with unfinished(folder, "restore") as (place, _):
-        yield place

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import tempfile
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 from psycopg2.extensions import make_dsn
 
+from pgsteady.backup.dumping import DIRECTORY, ONE_FILE
 from pgsteady.backup.files import client_for, environment, tail
 from pgsteady.backup.packing import SUFFIX, unpack
-from pgsteady.backup.store import Backup
+from pgsteady.backup.store import Backup, unfinished
 from pgsteady.catalog import quoted
 from pgsteady.errors import RestoreFailed
 from pgsteady.progress import SILENT, Progress
 from pgsteady.url import DatabaseUrl
+
+WITHOUT_OWNERS = ("--no-owner", "--no-privileges")
+"""pg_restore's options by which all is to belong to the role that restores."""
 
 _ITEM = re.compile(r"(?P<id>\d+); \d+ (?P<oid>\d+) (?P<what>.*)")
 _OF_AN_EXTENSION = "COMMENT - EXTENSION "
@@ -48,6 +56,22 @@ _CURES = (
     ),
     (r"No space left on device", "Free some space where the server keeps its data."),
 )
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """Make a folder for what nobody else may read; the next run removes what a kill leaves.
+
+    Raises:
+        RestoreFailed: somebody else has the folder.
+    """
+    folder = Path(tempfile.gettempdir(), f"pgsteady-restore-{os.geteuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if folder.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        raise RestoreFailed(f"{folder} was made by somebody else.", hint="Have it removed.")
+    with unfinished(folder, "restore") as (place, _):
+        yield place
 
 
 def unpacked(backup: Backup, into: Path, jobs: int, progress: Progress = SILENT) -> Path:
@@ -81,7 +105,7 @@ def unpacked(backup: Backup, into: Path, jobs: int, progress: Progress = SILENT)
             f"The backup cannot be decompressed into {into}: {error.strerror}.",
             hint=f"It needs {manifest.raw_bytes} bytes there; TMPDIR names another folder.",
         ) from error
-    return place if len(manifest.files) > 1 else next(place.iterdir())
+    return place if manifest.form == DIRECTORY else place / ONE_FILE
 
 
 def restore(

@@ -20,6 +20,7 @@ from pgsteady.cli.source import Source
 from pgsteady.lock import direct
 from pgsteady.progress import SILENT
 from pgsteady.project import Project
+from pgsteady.url import parse
 
 
 class Form(StrEnum):
@@ -30,6 +31,7 @@ class Form(StrEnum):
 
 
 Folder = Annotated[Path | None, typer.Option("--folder", help="Where the backups lie.")]
+On = Annotated[str | None, typer.Option("--on", help="Prove it on that server.", metavar="URL")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="How many tables at a time.")]
 
 
@@ -44,6 +46,7 @@ def backup(
     no_proof: Annotated[
         bool, typer.Option("--no-proof", help="Do not restore and compare it: it stays unproved.")
     ] = False,
+    on: On = None,
     keep: Annotated[
         int | None, typer.Option(min=1, help="Then delete all but the newest N.", metavar="N")
     ] = None,
@@ -68,7 +71,13 @@ def backup(
     if not dry_run:
         progress = SILENT if as_json else Shown()
         made = back_up(
-            project, folder=place, form=form, jobs=jobs, prove=not no_proof, progress=progress
+            project,
+            folder=place,
+            form=form,
+            jobs=jobs,
+            prove=not no_proof,
+            on=parse(on, "--on") if on else None,
+            progress=progress,
         )
     gone = _outdated(project, place, retention)
     if not dry_run:

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from pgsteady.backup import Backup, Recovered, backup_folder, backups, prove, recover
-from pgsteady.cli.backup import Jobs, summary
+from pgsteady.cli.backup import Jobs, On, summary
 from pgsteady.cli.output import Json, out, print_json
 from pgsteady.cli.progress import Shown
 from pgsteady.cli.source import Source
 from pgsteady.progress import SILENT
+from pgsteady.url import parse
 
 
 def restore(
@@ -21,6 +22,7 @@ def restore(
     check: Annotated[
         bool, typer.Option("--check", help="Only prove it, on a server of its own.")
     ] = False,
+    on: On = None,
     into: Annotated[
         str | None,
         typer.Option(help="Name of the new database, or URL of an empty one.", metavar="NAME|URL"),
@@ -42,12 +44,15 @@ def restore(
         raise typer.BadParameter("--switch renames databases: --into is then a name, no URL.")
     if check and (into or switch):
         raise typer.BadParameter("--check restores nothing that lasts.")
+    if on and not check:
+        raise typer.BadParameter("--on is for --check; --into says where to restore.")
     source: Source = context.obj
     chosen = find(source.ini, backup)
     project = source.project()
     progress = SILENT if as_json else Shown()
     if check:
-        prove(chosen, project, jobs=jobs, progress=progress)
+        where = parse(on, "--on") if on else None
+        prove(chosen, project, on=where, jobs=jobs, progress=progress)
         if as_json:
             print_json({"backup": summary(chosen), "good": True})
         else:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg2
 import pytest
+from foreign_project import ForeignProject
 from orders import EVERYTHING, Command, Sql, query
 
 from pgsteady.backup import Backup, back_up, backup_folder, backups, proved, restored
-from pgsteady.errors import BackupFailed
+from pgsteady.errors import BackupFailed, ClusterError, ExtensionMissing
 from pgsteady.project import Project
 from pgsteady.server import BUNDLED_MAJORS
 from servers import ExternalServer
@@ -155,3 +159,66 @@ def test_the_commands_make_list_and_check(run: Command, toy: Toy) -> None:
     out = run("backup", "--format", "custom").out
     assert "2302 rows in 3 tables" in out
     assert len(run("backup", "--list").out.strip().splitlines()) > 3
+
+
+def test_it_is_proved_on_a_server_that_is_named(
+    run: Command, server: ExternalServer, template: None
+) -> None:
+    databases = "SELECT datname FROM pg_database ORDER BY 1"
+    before = query(server.url("postgres"), databases)
+    assert run("backup", "--on", server.url("postgres"), "--json").json["backup"]["proved"]
+    assert run("restore", "latest", "--check", "--on", server.url("postgres"), "--json").json[
+        "good"
+    ]
+    assert query(server.url("postgres"), databases) == before
+
+
+@pytest.mark.parametrize("name", ["shop", "lab"])
+def test_somebody_elses_project(
+    name: str, tmp_path: Path, fresh_database: Callable[..., str]
+) -> None:
+    """With an env.py as Alembic makes it, sync or async, schemas, enums, views and triggers."""
+    url = fresh_database()
+    theirs = ForeignProject(name, tmp_path / name, url)
+    theirs.run("alembic", "upgrade", "heads")
+    assert json.loads(theirs.run("pgsteady", "backup", "--json"))["backup"]["proved"]
+    assert json.loads(theirs.run("pgsteady", "restore", "latest", "--check", "--json"))["good"]
+
+
+def test_what_the_bundled_server_lacks_is_said(project: Project, backup: Backup) -> None:
+    surroundings = backup.manifest.surroundings
+    lacking = replace(surroundings, extensions={**surroundings.extensions, "postgis": "3.5"})
+    backup.write(replace(backup.manifest, surroundings=lacking))
+    with pytest.raises(ExtensionMissing, match="no extension postgis"), restored(backup, project):
+        pass
+    backup.write(replace(backup.manifest, surroundings=replace(surroundings, major=19)))
+    with pytest.raises(ClusterError, match="of PostgreSQL 19"), restored(backup, project):
+        pass
+
+
+def test_text_in_another_encoding(
+    server: ExternalServer, toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server.cluster.session() as cursor:
+        cursor.execute(
+            "CREATE DATABASE latin OWNER orion TEMPLATE template0 ENCODING 'LATIN1' "
+            "LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER libc"
+        )
+    monkeypatch.setenv("DATABASE_URL", server.url("latin"))
+    toy.revision("001_tables", "op.execute('CREATE TABLE words (word text)')")
+    toy.run("upgrade", "head")
+    query(server.url("latin"), "INSERT INTO words VALUES ('Größe'), (U&'\\00C5ngstr\\00F6m')")
+    with proved(Project.load(toy.ini)) as (_, copy):
+        look = "SELECT string_agg(word, ' ' ORDER BY word) FROM words"
+        assert query(copy.libpq(), look) == query(server.url("latin"), look)
+    server.drop("latin")
+
+
+def test_an_empty_database_without_any_revision(
+    project: Project, fresh_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", fresh_database())
+    backup = back_up(project)
+    assert backup.manifest.proved
+    assert backup.manifest.revisions == ()
+    assert "no-revision" in backup.folder.name
