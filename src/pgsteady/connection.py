@@ -34,12 +34,14 @@ def connect(database: DatabaseUrl) -> Iterator[Connection]:
     """Open one connection of its own, and close it afterwards.
 
     Raises:
-        EnvironmentFault: the server, the database or the password is not as needed.
+        EnvironmentFault: the server, the database or the password is not as needed, or
+            the connection was lost while it was used.
     """
     arguments = {"connect_timeout": CONNECT_TIMEOUT_S} | dict(database.url.query)
     engine = create_engine(
         database.psycopg2("pgsteady"),
         poolclass=NullPool,
+        pool_reset_on_return=None,  # it is closed: the server rolls back, or is gone
         connect_args={"connect_timeout": arguments["connect_timeout"]},
     )
     try:
@@ -47,7 +49,16 @@ def connect(database: DatabaseUrl) -> Iterator[Connection]:
     except OperationalError as error:
         raise not_connected(cause_of(error), database) from error
     with connection:
-        yield connection
+        try:
+            yield connection
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise ServerUnreachable(
+                f"The connection to PostgreSQL at {database.address} was lost: {cause_of(error)}.",
+                hint="What was not committed is undone. When the server is up again, `repair` "
+                "says what is half done, and the command can be run again.",
+            ) from error
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -143,7 +154,8 @@ def cause_of(error: DBAPIError) -> str:
         return str(primary)
     # A connection's failure: one line for each address tried, and advice on further lines.
     tried = re.findall(r"(?:failed: |FATAL: )(?:FATAL: )? *(.*)", str(error.orig))
-    return (tried or str(error.orig).strip().splitlines() or ["no reason given"])[-1].rstrip(".")
+    first = str(error.orig).strip().partition("\n")[0]
+    return (tried or [first or "no reason given"])[-1].rstrip(".")
 
 
 def _place(error: Exception) -> str:
