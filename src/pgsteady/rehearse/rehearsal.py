@@ -6,16 +6,18 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from alembic.script import Script
+from sqlalchemy.exc import OperationalError
 
 from pgsteady import catalog
 from pgsteady.catalog import Catalog
 from pgsteady.compare import differences
-from pgsteady.connection import connect
+from pgsteady.connection import cause_of, connect
 from pgsteady.declarations import Declarations, declared
-from pgsteady.errors import StateUnavailable
+from pgsteady.errors import RehearsalFailed, StateUnavailable
 from pgsteady.finding import Finding, Severity
 from pgsteady.lint import lint
 from pgsteady.live import read_live
@@ -74,11 +76,40 @@ def rehearse(
         PgSteadyError: no backup could be made, or none restored.
     """
     began_s = time.monotonic()
-    with connect(project.database()) as live, live.begin():
+    rehearsal, scripts = _begun(project, target)
+    if not scripts:
+        return rehearsal
+    review = lint(project, [script.revision for script in scripts])
+    rehearsal.lint = review.seen_from(Path.cwd()).findings
+    choice = Choice(backup, on, physical)
+    try:
+        with (
+            interruptible(),
+            copy_for(project, choice, limit_s=limit_s, progress=progress) as copy,
+        ):
+            rehearsal.copy, rehearsal.backup = copy.words, copy.backup
+            _Rehearsing(project, scripts, copy, rehearsal, progress).conduct()
+    except OperationalError as error:
+        raise RehearsalFailed(
+            f"The rehearsal broke off: {cause_of(error)}.",
+            hint="The live database is as it was. A private server's data is in memory if there "
+            "is room, else in the temporary folder, which TMPDIR names.",
+        ) from error
+    rehearsal.way_back = ways_back(project, rehearsal, scripts, program)
+    rehearsal.findings += judging.blocks(rehearsal, longest_block_s)
+    rehearsal.findings.sort(key=lambda finding: list(Severity).index(finding.severity))
+    rehearsal.seconds = time.monotonic() - began_s
+    _record(project, rehearsal, target)
+    return rehearsal
+
+
+def _begun(project: Project, target: str) -> tuple[Rehearsal, list[Script]]:
+    """Return a rehearsal of which nothing is known yet but what is pending."""
+    database = project.database()
+    with connect(database) as live, live.begin():
         current = current_revisions(project, live)
         scripts = pending(project, current, target)
         change = change_sha256(project, live, target)
-    database = project.database()
     rehearsal = Rehearsal(
         database=f"{database.url.database} at {database.address}",
         from_revisions=current,
@@ -86,25 +117,7 @@ def rehearse(
         change_sha256=change,
         began_at=datetime.now(UTC),
     )
-    if not scripts:
-        return rehearsal
-    plan = declared(project, [script.revision for script in scripts])
-    review = lint(project, [script.revision for script in scripts])
-    rehearsal.lint = review.seen_from(Path.cwd()).findings
-    choice = Choice(backup, on, physical)
-    with (
-        interruptible(),
-        copy_for(project, choice, limit_s=limit_s, progress=progress) as copy,
-    ):
-        rehearsal.copy, rehearsal.backup = copy.words, copy.backup
-        _Rehearsing(project, scripts, plan, copy, rehearsal, progress).conduct()
-    restore = f"{program} restore {copy.backup}" if copy.backup else ""
-    rehearsal.way_back = ways_back(project, rehearsal, scripts, restore)
-    rehearsal.findings += judging.blocks(rehearsal, longest_block_s)
-    rehearsal.findings.sort(key=lambda finding: list(Severity).index(finding.severity))
-    rehearsal.seconds = time.monotonic() - began_s
-    _record(project, rehearsal, target)
-    return rehearsal
+    return rehearsal, scripts
 
 
 def _reached(current: Sequence[str], scripts: Sequence[Script]) -> tuple[str, ...]:
@@ -133,10 +146,13 @@ class _Rehearsing:
 
     project: Project
     scripts: Sequence[Script]
-    plan: Declarations
     copy: Copy
     rehearsal: Rehearsal
     progress: Progress
+
+    @cached_property
+    def _declared(self) -> Declarations:
+        return declared(self.project, [script.revision for script in self.scripts])
 
     def conduct(self) -> None:
         """Take the steps, as far as one leads to the next."""
@@ -167,7 +183,7 @@ class _Rehearsing:
         if back.failed:
             differing = [judging.failure(back, undone.evidence.revisions)]
         errors = [finding for finding in differing if finding.severity == Severity.ERROR]
-        irreversible = self.plan.irreversible
+        irreversible = self._declared.irreversible
         self.rehearsal.undone = not errors and not irreversible
         self.rehearsal.lost = [f"{revision}: {lost}" for revision, lost in irreversible.items()]
         for finding in differing:
@@ -200,7 +216,7 @@ class _Rehearsing:
                 evidence = take(
                     connection,
                     self.project,
-                    changes=None if earlier else self.plan.changes,
+                    changes=None if earlier else self._declared.changes,
                     like=earlier.evidence if earlier else None,
                     progress=self.progress,
                 )

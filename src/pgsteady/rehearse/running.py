@@ -6,15 +6,17 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationStep, RevisionStep
 from alembic.script import Script
+from psycopg2.errorcodes import DISK_FULL
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from pgsteady.connection import connect
+from pgsteady.connection import connect, sqlstate
 from pgsteady.errors import RehearsalFailed
 from pgsteady.progress import SILENT, Advance, Progress
 from pgsteady.project import Project, quiet
@@ -108,6 +110,8 @@ def _run(
             try:
                 _migrate(project, config, connection, taken)
             except RehearsalFailed as error:
+                if _is_the_servers(error.__cause__):
+                    raise error.__cause__ from None
                 failure = str(error)
         tracer.finish(failure)
     _close(run, tracer)
@@ -150,6 +154,13 @@ def _migrate(
             cause = getattr(error, "orig", None) or error
             said = str(cause).strip() or type(cause).__name__
             raise RehearsalFailed(said.splitlines()[0]) from error
+
+
+def _is_the_servers(error: BaseException | None) -> TypeGuard[DBAPIError]:
+    """Tell whether the copy's server is at fault: it is gone, or its disk is full."""
+    return isinstance(error, DBAPIError) and (
+        error.connection_invalidated or sqlstate(error) == DISK_FULL
+    )
 
 
 @contextmanager

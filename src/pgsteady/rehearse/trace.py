@@ -262,7 +262,7 @@ class Tracer:
         try:
             pid = self._raw.info.backend_pid
             rows = self._query(self._observer, _LOCKS, pid, self._version_table)
-        except psycopg2.errors.QueryCanceled:
+        except psycopg2.Error:  # it took too long, or the server is gone, which others tell
             return []
         return [
             Lock(name, re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode).upper()) for name, mode in rows

@@ -12,13 +12,18 @@ from pgsteady.rehearse.report import Rehearsal
 
 
 def ways_back(
-    project: Project, rehearsal: Rehearsal, scripts: Sequence[Script], restore: str
+    project: Project, rehearsal: Rehearsal, scripts: Sequence[Script], program: str
 ) -> list[str]:
-    """Return the commands that undo the change: a downgrade that proved to, or a restore."""
+    """Return the commands that undo the change: a downgrade that proved to, or a restore.
+
+    ``program`` is how people call pgsteady.
+    """
     targets = _targets(project, rehearsal, scripts) if rehearsal.undone else []
     if targets:
         return [f"alembic downgrade {target}" for target in targets]
-    return [restore or "none: take a backup before, and restore it"]
+    if rehearsal.backup:
+        return [f"{program} restore {rehearsal.backup}"]
+    return ["none: take a backup before, and restore it"]
 
 
 def _targets(project: Project, rehearsal: Rehearsal, scripts: Sequence[Script]) -> list[str]:

@@ -142,9 +142,8 @@ def rehearsing(filled: Toy) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     found = filled.folder / "found"
     tell = f"import os; open({str(found)!r}, 'w').write(os.environ['DATABASE_URL'])"
     filled.revision("b", f'{tell}; op.execute("SELECT pg_sleep(600)")', "pass", down="a")
-    process = subprocess.Popen(
-        typed(filled), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=filled.folder
-    )
+    with (filled.folder / "said").open("wb") as said:
+        process = subprocess.Popen(typed(filled), stdout=said, stderr=said, cwd=filled.folder)
     wait_for(lambda: found.exists() and "host=" in found.read_text())
     folder = Path(re.findall(r"host=([^&]+)", found.read_text())[0].replace("%2F", "/"))
     yield process, folder.parent
@@ -172,3 +171,17 @@ def _command(process: psutil.Process, option: str) -> str:
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return ""
     return line[line.index(option) + 1] if option in line else ""
+
+
+@pytest.mark.slow
+def test_its_server_is_killed(
+    rehearsing: tuple[subprocess.Popen[bytes], Path], tmp_path: Path
+) -> None:
+    process, folder = rehearsing
+    for server in [p for p in psutil.process_iter() if str(folder) in _command(p, "-D")]:
+        server.kill()
+    assert process.wait(PATIENCE_S) == 3
+    said = (tmp_path / "said").read_text()
+    assert "The connection to PostgreSQL" in said
+    assert "Traceback" not in said
+    wait_for(lambda: not folder.exists())
