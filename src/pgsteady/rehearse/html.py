@@ -23,7 +23,7 @@ h1.go { background: #2f7d4f; } h1.no-go { background: #b3261e; }
 h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid #d5dbe1; }
 h3 { font-size: 1rem; margin-bottom: .3rem; }
 table { border-collapse: collapse; width: 100%; }
-th { text-align: left; font-weight: 600; color: #52606d; }
+th { text-align: left; font-weight: 600; color: #52606d; white-space: nowrap; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid #e4e7eb; vertical-align: top; }
 .number { text-align: right; white-space: nowrap; }
 code, pre { font: 13px/1.45 ui-monospace, monospace; }
@@ -109,8 +109,8 @@ def _step(rehearsal: Rehearsal, step: Step) -> Iterator[str]:
     yield f"<h3>{escape(step.revision)}: {escape(step.title)} ({wording.duration(step.ms)})</h3>"
     if step.failure:
         yield f'<p class="error">Failed: {escape(step.failure)}</p>'
-    yield '<table><tr><th>statement<th class="number">on the copy'
-    yield '<th class="number">live, about<th>locks, and how long<th>does</tr>'
+    titles = ("statement", "on the copy", "live, about", "locks, and how long", "does")
+    yield f"<table><tr>{''.join(f'<th>{title}' for title in titles)}</tr>"
     for one in step.statements:
         locks = "<br>".join(
             f'<b style="color:{colour(lock)}">{escape(wording.lock(lock))}</b><br>'
@@ -119,8 +119,8 @@ def _step(rehearsal: Rehearsal, step: Step) -> Iterator[str]:
         )
         yield _row(
             f'<span class="quiet">{escape(one.place)}</span><pre>{escape(one.sql.strip())}</pre>',
-            f'<span class="number">{wording.duration(one.ms)}</span>',
-            f'<span class="number">{wording.duration(rehearsal.live_ms(one))}</span>',
+            wording.duration(one.ms),
+            wording.duration(rehearsal.live_ms(one)),
             locks,
             escape(", ".join(wording.effects(one))),
         )

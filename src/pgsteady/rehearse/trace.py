@@ -179,6 +179,7 @@ class Tracer:
         place = _place()
         if place is None:  # Alembic's own
             return
+        sql = sql.replace("%%", "%")  # the driver's way of writing one
         self._forget_the_failed("it failed, and the revision went on")
         last = self._statements[-1] if self._statements else None
         if last and (last.sql, last.place, last.alone) == (sql, place, self._raw.autocommit):
