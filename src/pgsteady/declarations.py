@@ -6,8 +6,9 @@ A revision declares in plain module attributes, so that no import is needed:
     invariants = {"costs are positive": "SELECT id FROM jobs WHERE cost < 0"}
     irreversible = "the archived jobs"
 
-A model declares in ``info`` of its table or of the MetaData: ``invariants`` likewise, and
-``hot_queries``, the queries that must not become slow.
+An invariant holds from its revision on, until one after it gives None or another SELECT under
+the same name. A model declares in ``info`` of its table or of the MetaData: ``invariants``
+likewise, and ``hot_queries``, the queries that must not become slow.
 """
 
 from __future__ import annotations
@@ -61,20 +62,23 @@ def declared(project: Project, revision_ids: Iterable[str]) -> Declarations:
     wanted = set(revision_ids)
     scripts = [s for s in project.script.walk_revisions() if s.revision in wanted][::-1]
     changes, irreversible = [], {}
-    invariants = _of_models(project, "invariants")
+    invariants: dict[str, str | None] = {}
     for script in scripts:
         place = f"revision {script.revision}"
-        if rules := _mapping(script.module, "changes", place, optional=True):
+        if rules := _mapping(script.module, "changes", place):
             changes.append(Change(script.revision, rules))
-        for name, sql in _mapping(script.module, "invariants", place).items():
-            invariants[name] = str(sql)
+        invariants |= _mapping(script.module, "invariants", place)
         lost = getattr(script.module, "irreversible", "")
         if not isinstance(lost, str):
             raise WrongDeclaration(f"{place}: irreversible must be a text that says what is lost.")
         if lost:
             irreversible[script.revision] = lost
+    lasting = {name: sql for name, sql in invariants.items() if sql is not None}
     return Declarations(
-        tuple(changes), invariants, irreversible, _of_models(project, "hot_queries")
+        tuple(changes),
+        lasting | _of_models(project, "invariants"),
+        irreversible,
+        _of_models(project, "hot_queries"),
     )
 
 
@@ -92,19 +96,16 @@ def _of_models(project: Project, name: str) -> dict[str, str]:
             ("the MetaData", metadata.info),
             *((f"table {table.fullname}", table.info) for table in metadata.sorted_tables),
         ]:
-            found |= {k: str(v) for k, v in _mapping(info, name, f"info of {place}").items()}
+            said = _mapping(info, name, f"info of {place}")
+            found |= {title: sql for title, sql in said.items() if sql is not None}
     return found
 
 
-def _mapping(holder: Any, name: str, place: str, *, optional: bool = False) -> Rules:
-    """Return the attribute or entry ``name``; SQL may be None only where it is ``optional``."""
+def _mapping(holder: Any, name: str, place: str) -> Rules:
+    """Return the attribute or entry ``name``, a dict from names to SQL or None."""
     said = holder.get(name, {}) if isinstance(holder, Mapping) else getattr(holder, name, {})
-    fits = isinstance(said, Mapping) and all(
-        isinstance(key, str) and (isinstance(sql, str) or (optional and sql is None))
-        for key, sql in said.items()
-    )
-    if not fits:
-        raise WrongDeclaration(
-            f"{place}: {name} must be a dict from names to SQL{' or None' if optional else ''}."
-        )
+    if not isinstance(said, Mapping) or not all(
+        isinstance(key, str) and isinstance(sql, str | None) for key, sql in said.items()
+    ):
+        raise WrongDeclaration(f"{place}: {name} must be a dict from names to SQL or None.")
     return dict(said)

@@ -20,7 +20,7 @@ def compare(before: Evidence, after: Evidence) -> list[Finding]:
     expected = _expected(before, after)
     return [
         *_tables(before, after, expected),
-        *_views(before, after),
+        *_views(before, after, expected),
         *_sequences(before, after),
         *_enums(before, after),
         *_large_objects(before, after),
@@ -47,7 +47,7 @@ def _tables(before: Evidence, after: Evidence, expected: dict[str, Expected]) ->
         now = after.tables.get(table)
         if now is not None:
             yield from _content(table, was, now, rule)
-        elif table not in after.not_read and not rule.any_rows:
+        elif f"table {table}" not in after.not_read and not rule.any_rows:
             yield _gone_table(table, rule.content or was, after, before)
 
 
@@ -78,24 +78,16 @@ def _gone_table(table: str, was: Content, after: Evidence, before: Evidence) -> 
 
 
 def _content(table: str, was: Content, now: Content, rule: Expected) -> Iterator[Finding]:
-    if rule.any_rows or rule.content is None:
-        return
     want = rule.content
+    if want is None:
+        return
     if now.rows != want.rows:
         yield _row_count(table, was, now, want)
-        return
-    if want.keyed and set(want.identity) & set(rule.any_columns):
+    elif want.keyed and set(want.identity) & set(rule.any_columns):
         return  # nothing tells which row is which
-    if not _comparable(want, now):
-        yield Finding(
-            severity=Severity.WARNING,
-            code="not-compared",
-            object=f"table {table}",
-            message="its rows are told apart or sampled in another way than before",
-            cure="Take the evidence with `verify --against`, which reads as before.",
-        )
-        return
-    if want.keyed and now.identities != want.identities:
+    elif not _comparable(want, now):
+        yield from _not_comparable(table, want, now)
+    elif want.keyed and now.identities != want.identities:
         yield Finding(
             severity=Severity.ERROR,
             code="replaced-rows",
@@ -104,8 +96,12 @@ def _content(table: str, was: Content, now: Content, rule: Expected) -> Iterator
             f"{', '.join(now.identity)} differ",
             cure=DECLARE.format(f'"{table}": None'),
         )
-        return
-    found = [*_columns(table, want, now, rule)]
+    else:
+        yield from _values(table, want, now, rule)
+
+
+def _values(table: str, want: Content, now: Content, rule: Expected) -> Iterator[Finding]:
+    found = list(_columns(table, want, now, rule))
     yield from found
     same_columns = set(want.columns) == set(now.columns)
     if not want.keyed and not found and same_columns and now.identities != want.identities:
@@ -115,6 +111,25 @@ def _content(table: str, was: Content, now: Content, rule: Expected) -> Iterator
             object=f"table {table}",
             message="each column holds the values that it held, but in other combinations",
         )
+
+
+def _not_comparable(table: str, want: Content, now: Content) -> Iterator[Finding]:
+    """Tell which columns are gone, at least: the key may be one of them."""
+    for column in want.columns.keys() - now.columns.keys():
+        yield _gone_column(table, column, want, {})
+    same_sample = (want.keyed, want.one_in) == (now.keyed, now.one_in)
+    told_apart = f"{', '.join(now.identity)}, and by {', '.join(want.identity)} before"
+    yield Finding(
+        severity=Severity.WARNING,
+        code="not-compared",
+        object=f"table {table}",
+        message=f"its values were not compared: its rows are told apart by {told_apart}"
+        if same_sample
+        else "its values were not compared: it was read in another way than before",
+        cure="Let an invariant say what has to hold of it."
+        if same_sample
+        else "Take the evidence like that of before: verify --against FILE.",
+    )
 
 
 def _row_count(table: str, was: Content, now: Content, want: Content) -> Finding:
@@ -193,30 +208,29 @@ def _changed_column(
     )
 
 
-def _views(before: Evidence, after: Evidence) -> Iterator[Finding]:
+def _views(before: Evidence, after: Evidence, expected: dict[str, Expected]) -> Iterator[Finding]:
     for view, was in before.views.items():
         now = after.views.get(view)
-        if now is not None and not _same(was, now):
+        want = expected.get(view, Expected(was)).content
+        if now is not None and want is not None and not _same(want, now):
             yield Finding(
                 severity=Severity.WARNING,
                 code="changed-view",
                 object=f"view {view}",
                 message="the materialized view holds other rows than before",
+                cure=DECLARE.format(f'"{view}": None'),
             )
 
 
 def _sequences(before: Evidence, after: Evidence) -> Iterator[Finding]:
     for sequence, was in before.sequences.items():
         now = after.sequences.get(sequence)
-        if now is None or was.value is None:
-            continue
-        forward = 1 if was.increment > 0 else -1
-        if now.value is None or (now.value - was.value) * forward < 0:
+        if now is not None and (now.value - was.value) * was.increment < 0:
             yield Finding(
                 severity=Severity.ERROR,
                 code="sequence-went-back",
                 object=f"sequence {sequence}",
-                message=f"it stands at {now.value or 'its start'}, before at {was.value}: numbers "
+                message=f"it goes on after {now.value}, before after {was.value}: numbers "
                 "that were given out will be given out again",
                 sql=f"SELECT setval('{sequence}', {was.value});",
             )
@@ -269,7 +283,7 @@ def _not_read(before: Evidence, after: Evidence) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.WARNING if what in before.not_read else Severity.ERROR,
             code="not-read",
-            object=what if what == LARGE_OBJECTS else f"table {what}",
+            object=what,
             message=f"it could not be read: {why}",
         )
 

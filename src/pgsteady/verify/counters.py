@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from pgsteady.finding import Finding, Severity
-from pgsteady.verify.digest import attempted, name, query
-from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS
+from pgsteady.verify.digest import name, query
+from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS, position
 from pgsteady.verify.rows import unreadable
 
 _FED = f"""
@@ -23,13 +23,12 @@ WITH feeds AS (
   WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass
 )
 SELECT sn.nspname::text, s.relname::text, n.nspname::text, c.relname::text, c.relkind = 'p',
-  a.attname::text, q.seqincrement, q.seqstart, v.last_value,
+  a.attname::text, q.seqincrement,
   EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique
     AND i.indkey::text = a.attnum::text)
 FROM feeds f JOIN pg_class s ON s.oid = f.sequence AND s.relkind = 'S'
 JOIN pg_namespace sn ON sn.oid = s.relnamespace
 JOIN pg_sequence q ON q.seqrelid = s.oid
-JOIN pg_sequences v ON v.schemaname = sn.nspname AND v.sequencename = s.relname
 JOIN pg_class c ON c.oid = f.relation AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = f.place AND NOT a.attisdropped
@@ -41,17 +40,17 @@ WHERE a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) AND NOT 
 def counters(connection: Connection) -> Iterator[Finding]:
     """Find sequences that will give out a number that is in use."""
     for row in query(connection, _FED):
-        schema, sequence, table_schema, table, partitioned, column, by, start, last, unique = row
+        schema, sequence, table_schema, table, partitioned, column, by, unique = row
         furthest = "max" if by > 0 else "min"
         source = f"{'' if partitioned else 'ONLY '}{name(table_schema, table)}"
         sql = f"SELECT {furthest}({name(column)}) FROM {source}"  # noqa: S608 - quoted
         try:
-            with attempted(connection):
+            stands = position(connection, schema, sequence, by)
+            with connection.begin_nested():
                 [(reached,)] = query(connection, sql)
         except DBAPIError as error:
             yield unreadable(f"sequence {schema}.{sequence}", error)
             continue
-        stands = last if last is not None else start - by
         if reached is not None and (stands - reached) * (1 if by > 0 else -1) < 0:
             yield Finding(
                 severity=Severity.ERROR if unique else Severity.WARNING,

@@ -36,6 +36,8 @@ CANONICAL = {
 QUALIFIED = {"search_path": ""}
 """Under which PostgreSQL writes every name with its schema."""
 
+_SET = text("SELECT set_config(:setting, :value, true)")
+
 _COLUMNS_AT_ONCE = 500
 """A query returns at most 1,664 columns; each of a table's takes two."""
 
@@ -55,11 +57,12 @@ class Source:
 
 @contextmanager
 def aside(connection: Connection) -> Iterator[None]:
-    """Read in the block with settings of our own; nothing that happens in it stays."""
+    """Read in the block with settings of our own; nothing can be written, and nothing stays."""
     savepoint = connection.begin_nested()
     try:
-        with settings(connection, CANONICAL):
-            yield
+        for setting, value in (CANONICAL | {"transaction_read_only": "on"}).items():
+            connection.execute(_SET, {"setting": setting, "value": value})
+        yield
     finally:
         savepoint.rollback()
 
@@ -67,26 +70,13 @@ def aside(connection: Connection) -> Iterator[None]:
 @contextmanager
 def settings(connection: Connection, values: Mapping[str, str]) -> Iterator[None]:
     """Change settings of the transaction; an error leaves them, to be undone with the rest."""
-    change = text("SELECT set_config(:setting, :value, true)")
     read = text("SELECT current_setting(:setting)")
-    before = {each: connection.scalar(read, {"setting": each}) for each in values}
-    for each, value in values.items():
-        connection.execute(change, {"setting": each, "value": value})
+    before = {setting: connection.scalar(read, {"setting": setting}) for setting in values}
+    for setting, value in values.items():
+        connection.execute(_SET, {"setting": setting, "value": value})
     yield
-    for each, was in before.items():
-        connection.execute(change, {"setting": each, "value": was})
-
-
-@contextmanager
-def attempted(connection: Connection) -> Iterator[None]:
-    """Undo what the block did to the transaction if it fails, so that this can go on."""
-    savepoint = connection.begin_nested()
-    try:
-        yield
-    except DBAPIError:
-        savepoint.rollback()
-        raise
-    savepoint.commit()
+    for setting, was in before.items():
+        connection.execute(_SET, {"setting": setting, "value": was})
 
 
 def said_by(error: DBAPIError) -> str:

@@ -11,7 +11,7 @@ FORMAT = 1
 """Of the document that evidence is kept in; digests of another cannot be compared."""
 
 LARGE_OBJECTS = "large objects"
-"""What they are called among what could not be read."""
+"""What they are called among what could not be read, and in findings."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Expected:
 
 @dataclass(frozen=True)
 class Sequence:
-    """Where a sequence stands; ``value`` is None before its first use."""
+    """Where a sequence stands: it goes on after ``value``."""
 
-    value: int | None
+    value: int
     increment: int
 
 
@@ -97,7 +97,7 @@ class Evidence:
     ``revisions`` are those that the version table names, ``applied`` all up to them.
     Tables are named with their schema. ``expected`` has for each pending revision that
     declares changes the content of the tables that they are about. ``not_read`` says of
-    what could not be read why.
+    each object that could not be read why.
     """
 
     revisions: tuple[str, ...]

@@ -13,7 +13,7 @@ from pgsteady.progress import SILENT, Progress
 from pgsteady.project import Project
 from pgsteady.status import Status, read_status
 from pgsteady.verify.counters import counters
-from pgsteady.verify.digest import QUALIFIED, aside, attempted, query, said_by, settings
+from pgsteady.verify.digest import QUALIFIED, aside, query, said_by, settings
 from pgsteady.verify.further import further
 from pgsteady.verify.indexes import indexes, without_indexes
 from pgsteady.verify.plans import NOT_THERE_YET, unplannable
@@ -62,7 +62,7 @@ def _invariants(
     for title, sql in invariants.items():
         broken = sql.strip().rstrip(";")
         try:
-            with attempted(connection):
+            with connection.begin_nested():
                 counted = f"SELECT count(*) FROM ({broken}\n) AS broken"  # noqa: S608 - declared
                 [(number,)] = query(connection, counted)
         except DBAPIError as error:
@@ -72,6 +72,8 @@ def _invariants(
                     code="failed-invariant",
                     object=f"invariant {title}",
                     message=f"it cannot be evaluated: {said_by(error)}",
+                    cure="Correct it; one that no longer applies is withdrawn by a revision: "
+                    f"invariants = {{{title!r}: None}}",
                 )
             continue
         if number:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from pgsteady.errors import WrongDeclaration
 from pgsteady.finding import Finding, Severity
 from pgsteady.project import Project
-from pgsteady.verify.digest import attempted, said_by
+from pgsteady.verify.digest import said_by
 
 GROUP = "pgsteady.verify"
 
@@ -34,11 +34,11 @@ def further(connection: Connection, project: Project) -> Iterator[Finding]:
     """Run the further checks.
 
     Raises:
-        WrongDeclaration: one of them cannot be loaded.
+        WrongDeclaration: one of them cannot be loaded, or failed.
     """
     for title, check in _checks(project):
         try:
-            with attempted(connection):
+            with connection.begin_nested():
                 found = list(check(connection, project))
         except DBAPIError as error:
             found = [
@@ -49,6 +49,10 @@ def further(connection: Connection, project: Project) -> Iterator[Finding]:
                     message=f"it did not run: {said_by(error)}",
                 )
             ]
+        except Exception as error:  # the check is the user's: anything may come out of it
+            raise WrongDeclaration(
+                f"The check {title} failed: {type(error).__name__}: {error}"
+            ) from error
         yield from found
 
 

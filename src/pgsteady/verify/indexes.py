@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgsteady.finding import Finding, Severity
 from pgsteady.progress import Progress
-from pgsteady.verify.digest import attempted, name, query, said_by, settings
+from pgsteady.verify.digest import name, query, said_by, settings
 from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS, index_keys
 from pgsteady.verify.rows import INSUFFICIENT_PRIVILEGE, unreadable
 
@@ -94,7 +94,7 @@ def _disagreement(
     )
     object_ = f"index {schema}.{table}.{index}"
     try:
-        with attempted(connection):
+        with connection.begin_nested():
             with settings(connection, _BY_INDEX):
                 if not _uses(connection, by_index, index):
                     return  # another index gives the same order: that one is counted
@@ -137,7 +137,7 @@ def _structure(
 ) -> Iterator[Finding]:
     call = text(f"SELECT {function}(CAST(:index AS regclass), true)")
     try:
-        with attempted(connection):
+        with connection.begin_nested():
             connection.execute(call, {"index": name(schema, index)})
     except DBAPIError as error:
         if getattr(error.orig, "pgcode", None) == INSUFFICIENT_PRIVILEGE:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from pgsteady.finding import Finding, Severity
-from pgsteady.verify.digest import attempted, query, said_by
+from pgsteady.verify.digest import query, said_by
 from pgsteady.verify.evidence import Plan
 
 LARGE_PAGES = 1000
@@ -104,7 +104,7 @@ def _regression(title: str, message: str, severity: Severity = Severity.WARNING)
 
 
 def _plan(connection: Connection, sql: str) -> Plan:
-    with attempted(connection):
+    with connection.begin_nested():
         [(document,)] = query(connection, f"EXPLAIN (FORMAT JSON, VERBOSE) {sql}")
     root = document[0]["Plan"]
     scans: dict[str, set[str]] = defaultdict(set)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgsteady.finding import Finding, Severity
 from pgsteady.progress import Progress
-from pgsteady.verify.digest import attempted, name, query
+from pgsteady.verify.digest import name, query
 from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS
 from pgsteady.verify.rows import unreadable
 
@@ -76,7 +76,7 @@ def _dangling(
         f"AND NOT EXISTS (SELECT FROM {referred.sql} AS t WHERE {equal})"
     )
     try:
-        with attempted(connection):
+        with connection.begin_nested():
             [(number,)] = query(connection, f"SELECT count(*) {dangling}")
     except DBAPIError as error:
         yield unreadable(object_, error)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from pgsteady import catalog
 from pgsteady.project import Project
-from pgsteady.verify.digest import name
+from pgsteady.verify.digest import name, query, said_by
 from pgsteady.verify.evidence import Sequence
 
 MATERIALIZED_VIEW, PARTITIONED = "m", "p"
@@ -40,14 +41,12 @@ _RELATIONS = text(
     """  # noqa: S608 - constants only
 )
 
-_SEQUENCES = text(
-    f"""
-    SELECT n.nspname || '.' || c.relname, s.last_value, s.increment_by
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_sequences s ON s.schemaname = n.nspname AND s.sequencename = c.relname
-    WHERE c.relkind = 'S' AND NOT ({OURS_OR_THE_SYSTEMS}) ORDER BY 1
-    """  # noqa: S608 - constants only
-)
+_SEQUENCES = f"""
+SELECT n.nspname::text, c.relname::text, q.seqincrement
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_sequence q ON q.seqrelid = c.oid
+WHERE c.relkind = 'S' AND NOT ({OURS_OR_THE_SYSTEMS}) ORDER BY 1, 2
+"""  # noqa: S608 - constants only
 
 _ENUMS = text(
     """
@@ -114,9 +113,30 @@ def relations(connection: Connection, version_table: tuple[str, str]) -> list[Re
     ]
 
 
-def sequences(connection: Connection) -> dict[str, Sequence]:
-    """Return where each sequence stands."""
-    return {name: Sequence(value, by) for name, value, by in connection.execute(_SEQUENCES)}
+def sequences(connection: Connection) -> tuple[dict[str, Sequence], dict[str, str]]:
+    """Return where each sequence stands, and of those that cannot be read why."""
+    found, not_read = {}, {}
+    for schema, sequence, increment in query(connection, _SEQUENCES):
+        title = f"{schema}.{sequence}"
+        try:
+            found[title] = Sequence(position(connection, schema, sequence, increment), increment)
+        except DBAPIError as error:
+            not_read[f"sequence {title}"] = said_by(error)
+    return found, not_read
+
+
+def position(connection: Connection, schema: str, sequence: str, increment: int) -> int:
+    """Return the number after which a sequence goes on, whether it was ever given out or not.
+
+    Raises:
+        DBAPIError: the role may not read it; the transaction can go on.
+    """
+    with connection.begin_nested():
+        [(last, given_out)] = query(
+            connection,
+            f"SELECT last_value, is_called FROM {name(schema, sequence)}",  # noqa: S608
+        )
+    return int(last if given_out else last - increment)
 
 
 def enums(connection: Connection) -> dict[str, list[str]]:

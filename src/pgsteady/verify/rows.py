@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgsteady.finding import Finding, Severity
 from pgsteady.progress import Progress
-from pgsteady.verify.digest import attempted, name, query, said_by
+from pgsteady.verify.digest import name, query, said_by
 from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS
 
 _TABLES = f"""
@@ -103,7 +103,7 @@ def _examined(
         chunk = rules[start : start + _FILTERS_AT_ONCE]
         counted = ", ".join(["count(*)", *(f"count(*) FILTER (WHERE {r.broken})" for r in chunk)])
         try:
-            with attempted(connection):
+            with connection.begin_nested():
                 sql = f"SELECT {counted} FROM ONLY {source}"  # noqa: S608 - from the catalog
                 [(_, *numbers)] = query(connection, sql)
         except DBAPIError as error:

@@ -11,7 +11,7 @@ from pgsteady.declarations import Change, declared
 from pgsteady.progress import SILENT, Progress
 from pgsteady.project import Project
 from pgsteady.status import ancestors, current_revisions
-from pgsteady.verify.digest import QUALIFIED, Source, aside, attempted, digest, said_by, settings
+from pgsteady.verify.digest import QUALIFIED, Source, aside, digest, said_by, settings
 from pgsteady.verify.evidence import LARGE_OBJECTS, Content, Evidence
 from pgsteady.verify.expectation import expected
 from pgsteady.verify.plans import plans
@@ -50,7 +50,8 @@ def take(
         WrongDeclaration: a declared change cannot be evaluated.
     """
     with aside(connection):
-        counters = sequences(connection)  # no snapshot holds them: first, so that they only grow
+        # No snapshot holds sequences: they are read first, so that they only go on afterwards.
+        counters, not_read = sequences(connection)
         revisions = current_revisions(project, connection)
         known = {script.revision for script in project.script.walk_revisions()}
         found = relations(connection, version_table(connection, project))
@@ -67,7 +68,7 @@ def take(
                 advance(done)
             objects = taking.large_objects()
         one_in = {table: content.one_in for table, content in taking.tables.items()}
-        readable = [r for r in found if str(r) in taking.tables]
+        readable = [r for r in found if str(r) in taking.tables | taking.views]
         hot_queries = declared(project, ()).hot_queries
         with progress.step("Computing what declared changes have to make"):
             expectations = expected(connection, readable, changes or (), one_in)
@@ -81,7 +82,7 @@ def take(
             enums=enums(connection),
             large_objects=objects,
             plans=dict(plans(connection, hot_queries)),
-            not_read=taking.not_read,
+            not_read=not_read | taking.not_read,
         )
 
 
@@ -110,7 +111,7 @@ class _Taking:
         elif self._sample:
             one_in = self._sample.of(relation.bytes, keyed=source.keyed)
         content = self._try(
-            str(relation),
+            f"{'view' if is_view else 'table'} {relation}",
             lambda: digest(self._connection, source, one_in if source.keyed else 1),
         )
         if content:
@@ -126,7 +127,7 @@ class _Taking:
     def _try(self, what: str, read: Callable[[], Content]) -> Content | None:
         """Return what ``read`` returns; the transaction goes on if it fails."""
         try:
-            with attempted(self._connection):
+            with self._connection.begin_nested():
                 return read()
         except DBAPIError as error:
             self.not_read[what] = said_by(error)

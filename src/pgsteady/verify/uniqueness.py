@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgsteady.finding import Finding, Severity
 from pgsteady.progress import Progress
-from pgsteady.verify.digest import attempted, name, query
+from pgsteady.verify.digest import name, query
 from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS, index_keys
 from pgsteady.verify.rows import unreadable
 
@@ -128,7 +128,7 @@ def _counted(
     connection: Connection, sql: str, finding: Finding, words: tuple[str, str]
 ) -> Iterator[Finding]:
     try:
-        with attempted(connection):
+        with connection.begin_nested():
             [(number,)] = query(connection, sql)
     except DBAPIError as error:
         yield unreadable(finding.object, error)

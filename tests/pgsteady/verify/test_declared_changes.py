@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from filled import Filled
 
-from pgsteady.declarations import declared
+from pgsteady.declarations import declared, declared_by
 from pgsteady.errors import WrongDeclaration
 from pgsteady.project import Project
 from pgsteady.verify import Sample, examine, take
@@ -46,7 +46,7 @@ class Changed:
         """Upgrade, and return what is not as declared; what is only worth knowing has a ~."""
         project = Project.load(self.toy.ini)
         filled = Filled(self.server, "", "", project)
-        pending = [s.revision for s in project.script.walk_revisions() if s.revision > "001_t"]
+        pending = [s.revision for s in project.script.walk_revisions() if s.revision >= "002"]
         before = filled.take(url=self.url, pending=pending, **options)
         self.toy.run("upgrade", target)
         found = filled.against(before, url=self.url)
@@ -184,6 +184,38 @@ def test_what_is_gone_held_data(changed: Changed) -> None:
     }
 
 
+def test_key_that_is_gone(changed: Changed) -> None:
+    changed.revision(
+        "ALTER TABLE jobs ADD other uuid DEFAULT gen_random_uuid(); "
+        "ALTER TABLE jobs DROP id; ALTER TABLE jobs ADD PRIMARY KEY (other)"
+    )
+    assert changed.found() == {
+        ("lost-column", "column public.jobs.id"),
+        ("not-compared", "table public.jobs"),
+    }
+
+
+@pytest.mark.parametrize(("rule", "codes"), [({}, {"changed-view"}), ({"graded": None}, set())])
+def test_materialized_view(changed: Changed, rule: dict[str, None], codes: set[str]) -> None:
+    changed.toy.revision(
+        "001_u", "op.execute('CREATE MATERIALIZED VIEW graded AS TABLE notes')", down="001_start"
+    )
+    changed.toy.run("upgrade", "head")
+    changed.last = "001_u"
+    changed.revision(
+        "UPDATE notes SET grade = 0; REFRESH MATERIALIZED VIEW graded", {"notes.grade": "0"} | rule
+    )
+    assert {code for code, _ in changed.found()} == codes
+
+
+def test_invariant_is_withdrawn(changed: Changed) -> None:
+    changed.revision("SELECT 1", more="invariants = {'a': 'SELECT 1', 'b': 'SELECT 2'}\n")
+    changed.revision("SELECT 1", more="invariants = {'a': None, 'b': 'SELECT 3'}\n")
+    project = Project.load(changed.toy.ini)
+    assert declared_by(project, ["002_next"]).invariants == {"a": "SELECT 1", "b": "SELECT 2"}
+    assert declared_by(project, ["003_next"]).invariants == {"b": "SELECT 3"}
+
+
 def test_what_is_gone_was_declared(changed: Changed) -> None:
     changed.revision(
         "DROP TABLE notes; ALTER TABLE jobs DROP price", {"notes": None, "jobs.price": None}
@@ -218,7 +250,7 @@ def test_expression_that_cannot_be_evaluated(changed: Changed) -> None:
     [
         "changes = ['jobs']",
         "changes = {'jobs.x': 1}",
-        "invariants = {'x': None}",
+        "invariants = {'x': 1}",
         "irreversible = 1",
     ],
 )

@@ -23,8 +23,25 @@ def recall(connection, project):
     rows = connection.exec_driver_sql("SELECT count(*) FROM people").scalar()
     yield Finding(severity=Severity.WARNING, code="low-recall", object="people", message=f"{rows}")
 
+def writing(connection, project):
+    connection.exec_driver_sql("DELETE FROM people")
+
+def faulty(connection, project):
+    return 1 / 0
+
 def failing(connection, project):
     return connection.exec_driver_sql("SELECT no_such").all()
+"""
+
+AMCHECK = """
+CREATE FUNCTION bt_index_check(index regclass, heapallindexed boolean) RETURNS void
+LANGUAGE plpgsql AS $$ BEGIN
+  IF index = 'public.people_email'::regclass AND heapallindexed THEN
+    RAISE index_corrupted USING MESSAGE = 'item order invariant violated';
+  END IF;
+END $$;
+INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)
+SELECT 60000, 'amcheck', 10, oid, true, '1.5' FROM pg_namespace WHERE nspname = 'public';
 """
 
 
@@ -46,17 +63,53 @@ def extended(
 
 
 def test_further_checks_are_run(extended: Callable[..., Filled]) -> None:
-    found = extended("own_checks:recall own_checks:failing").examine()
+    found = extended("own_checks:recall own_checks:failing own_checks:writing").examine()
     assert [(f.code, f.object) for f in found] == [
         ("low-recall", "people"),
         ("failed-check", "check own_checks:failing"),
+        ("failed-check", "check own_checks:writing"),
     ]
     assert found[0].message == "100"
+    assert "read-only" in found[2].message
 
 
-def test_check_that_is_not_there(extended: Callable[..., Filled]) -> None:
-    with pytest.raises(WrongDeclaration, match="own_checks:missing"):
-        extended("own_checks:missing").examine()
+@pytest.mark.parametrize(
+    ("check", "why"), [("missing", "cannot be loaded"), ("faulty", "ZeroDivisionError")]
+)
+def test_check_that_cannot_be_used(extended: Callable[..., Filled], check: str, why: str) -> None:
+    with pytest.raises(WrongDeclaration, match=f"own_checks:{check}.* {why}"):
+        extended(f"own_checks:{check}").examine()
+
+
+def test_amcheck_is_called_where_it_is_installed(museum: Filled) -> None:
+    """No server at hand has amcheck: a function stands in its place and finds one index wrong."""
+    museum.sql(AMCHECK)
+    assert [(f.code, f.object, f.message) for f in museum.examine()] == [
+        (
+            "index-disagrees",
+            "index public.people.people_email",
+            "amcheck says: item order invariant violated",
+        )
+    ]
+    museum.sql("REVOKE EXECUTE ON FUNCTION bt_index_check FROM PUBLIC")
+    assert museum.examine() == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT setval('orders_id_seq', max(id) + 1, false) FROM orders",
+        "SELECT setval('orders_id_seq', max(id)) FROM orders",
+        "ALTER SEQUENCE orders_id_seq RESTART 2000",
+    ],
+)
+def test_sequence_may_be_set_in_every_way(
+    sql: str, museums: Callable[[int], Template], clone: Callable[[Template], Filled]
+) -> None:
+    template = museums(18)
+    filled = clone(template)
+    filled.sql(sql)
+    assert [*filled.examine(), *filled.against(template.evidence)] == []
 
 
 def test_invariant_of_a_pending_revision_waits(database: str, project: Toy) -> None:
