@@ -118,6 +118,7 @@ def done(url: str) -> list[list[str]]:
 def open_for(url: str, statement: str, seconds: float) -> Iterator[None]:
     """Keep a transaction open elsewhere that has run ``statement``, and end it after a while."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        connection.set_session(isolation_level="REPEATABLE READ")
         cursor.execute(statement)
         timer = threading.Timer(seconds, connection.rollback)
         timer.start()
