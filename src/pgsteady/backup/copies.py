@@ -75,6 +75,7 @@ def _on_server(
     surroundings = backup.manifest.surroundings
     path = Setting("", "search_path", surroundings.search_path)
     with databases.unfinished(server, surroundings) as making, workplace() as place:
+        databases.require_fit(making.database, surroundings)
         archive = unpacked(backup, place, jobs, progress)
         options = (f"--jobs={jobs}", "--no-tablespaces", *WITHOUT_OWNERS)
         restore(backup, archive, making.database, *options, progress=progress)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from pgsteady.backup.files import TABLES
 from pgsteady.backup.surroundings import Surroundings
 from pgsteady.catalog import quoted
-from pgsteady.connection import connect
+from pgsteady.connection import cause_of, connect, sqlstate
 from pgsteady.errors import DatabaseMissing, EnvironmentFault, RestoreFailed
 from pgsteady.progress import Progress
 from pgsteady.url import DatabaseUrl
@@ -38,6 +38,9 @@ _SESSIONS = text("""
            coalesce(host(client_addr), 'local') AS address, coalesce(state, 'unknown') AS state
     FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()
     AND backend_type = 'client backend' ORDER BY backend_start
+""")
+_KIND = text("""
+    SELECT current_setting('server_encoding'), current_setting('server_version_num')::int / 10000
 """)
 _COMMENT = text(
     "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = :name"
@@ -193,7 +196,7 @@ def _create(
     except DBAPIError as error:
         user = quoted(str(server.url.username))
         raise RestoreFailed(
-            f"No new database can be made at {server.address}: {cause(error)}.",
+            f"No new database can be made at {server.address}: {cause_of(error)}.",
             hint=f"An administrator runs once: ALTER ROLE {user} CREATEDB;  Or makes an empty "
             f"database for it, CREATE DATABASE … OWNER {user}; to restore --into its URL.",
         ) from error
@@ -243,29 +246,33 @@ def _said(progress: Progress, what: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        progress.note(f"Not as it was: {what}: {cause(error)}.")
+        progress.note(f"Not as it was: {what}: {cause_of(error)}.")
 
 
-def require_empty(database: DatabaseUrl, surroundings: Surroundings) -> None:
-    """Refuse a database that holds something already, or text in another encoding.
+def require_fit(database: DatabaseUrl, surroundings: Surroundings) -> None:
+    """Refuse a database that holds something already, or cannot hold what was backed up.
 
     Raises:
         RestoreFailed: it is no database to restore into.
     """
+    name = database.url.database
     with connect(database) as connection, connection.begin():
         tables = connection.scalars(text(TABLES)).all()
-        encoding = connection.scalar(text("SHOW server_encoding"))
+        encoding, major = connection.execute(_KIND).one()
     if tables:
         named = ", ".join(tables[:5]) + (" …" if len(tables) > 5 else "")
         raise RestoreFailed(
-            f"The database {database.url.database} has tables already: {named}.",
-            hint="Restore into an empty one.",
+            f"The database {name} has tables already: {named}.", hint="Restore into an empty one."
         )
     if encoding != surroundings.encoding:
         raise RestoreFailed(
-            f"The database {database.url.database} keeps text as {encoding}, the backup as "
-            f"{surroundings.encoding}.",
+            f"The database {name} keeps text as {encoding}, the backup as {surroundings.encoding}.",
             hint=f"Make it anew with ENCODING '{surroundings.encoding}' TEMPLATE template0.",
+        )
+    if major < surroundings.major:
+        raise RestoreFailed(
+            f"The backup is of PostgreSQL {surroundings.major}, the server is {major}: an older "
+            "server cannot read what a newer one wrote."
         )
 
 
@@ -293,10 +300,10 @@ def swap(database: DatabaseUrl, new: str, kept: str, *, end_sessions: bool) -> N
                         connection.exec_driver_sql(_renaming(name, kept))
                     connection.exec_driver_sql(_renaming(new, name))
             except DBAPIError as error:
-                if getattr(error.orig, "pgcode", None) == OBJECT_IN_USE and end_sessions:
+                if sqlstate(error) == OBJECT_IN_USE and end_sessions:
                     continue
                 raise RestoreFailed(
-                    f"The databases cannot be switched: {cause(error)}.",
+                    f"The databases cannot be switched: {cause_of(error)}.",
                     hint=f"Whoever may (the owner of both, with CREATEDB) runs: BEGIN; "
                     f"{_renaming(name, kept)}; {_renaming(new, name)}; COMMIT;",
                 ) from error
@@ -322,9 +329,3 @@ def _end(connection: Connection, connected: list[Session]) -> None:
 
 def _renaming(name: str, to: str) -> str:
     return f"ALTER DATABASE {quoted(name)} RENAME TO {quoted(to)}"
-
-
-def cause(error: DBAPIError) -> str:
-    """Return the server's own words, or the driver's."""
-    said = getattr(getattr(error.orig, "diag", None), "message_primary", None)
-    return str(said or error.orig).strip().splitlines()[0]

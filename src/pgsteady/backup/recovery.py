@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import text
-
 from pgsteady.backup import databases
 from pgsteady.backup.copies import JOBS, require_same
-from pgsteady.backup.restoring import WITHOUT_OWNERS, restore, unpacked, workplace
+from pgsteady.backup.restoring import (
+    IN_ONE_TRANSACTION,
+    WITHOUT_OWNERS,
+    restore,
+    unpacked,
+    workplace,
+)
 from pgsteady.backup.store import Backup
-from pgsteady.connection import connect
 from pgsteady.errors import PgSteadyError, RestoreFailed
 from pgsteady.lock import direct
 from pgsteady.progress import SILENT, Progress
@@ -57,7 +60,7 @@ def recover(
     options = [] if owners else list(WITHOUT_OWNERS)
     if into and "://" in into:
         database = parse(into, "--into")
-        _fill(backup, project, database, [*options, "--single-transaction"], jobs, progress)
+        _fill(backup, project, database, [*options, IN_ONE_TRANSACTION], jobs, progress)
         return Recovered(database)
     stamp = f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
     name = str(live.url.database)
@@ -105,7 +108,6 @@ def _new(
         require_same(backup, project, new, progress)
         return new
     with databases.unfinished(live, surroundings) as making:
-        databases.require_empty(making.database, surroundings)
         _fill(backup, project, making.database, options, jobs, progress)
         return making.finish(name, origin)
 
@@ -120,25 +122,12 @@ def _fill(
 ) -> None:
     """Restore into an empty database and compare."""
     surroundings = backup.manifest.surroundings
-    databases.require_empty(database, surroundings)
-    _require_not_older(database, surroundings.major)
+    databases.require_fit(database, surroundings)
     with workplace() as place:
         archive = unpacked(backup, place, jobs, progress)
         restore(backup, archive, database, *options, progress=progress)
     databases.arrange(database, surroundings, progress)
     require_same(backup, project, database, progress)
-
-
-def _require_not_older(database: DatabaseUrl, major: int) -> None:
-    with connect(database) as connection, connection.begin():
-        found = connection.scalars(
-            text("SELECT current_setting('server_version_num')::int / 10000")
-        ).one()
-    if found < major:
-        raise RestoreFailed(
-            f"The backup is of PostgreSQL {major}, the server is {found}: an older server cannot "
-            "read what a newer one wrote."
-        )
 
 
 def _require_unused(live: DatabaseUrl, name: str) -> None:

@@ -7,7 +7,7 @@ import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +31,13 @@ _ITEM = re.compile(r"(?P<id>\d+); \d+ (?P<oid>\d+) (?P<what>.*)")
 _OF_AN_EXTENSION = "COMMENT - EXTENSION "
 """Only an extension's owner may set it, and the extension came with it."""
 _FINISHED = re.compile(r"pg_restore: finished item (\d+) ")
+_BEGUN = re.compile(
+    r"pg_restore: (?:processing data for table|creating INDEX|creating CONSTRAINT) "
+)
+_LONG = re.compile(r"(?:TABLE DATA|INDEX|CONSTRAINT) ")
+"""Items that take their time."""
+IN_ONE_TRANSACTION = "--single-transaction"
+
 _COMPLAINT = re.compile(r"pg_restore: error: (?:could not execute query: ERROR: *)?(.*)")
 _WORKER = "a worker process died unexpectedly"
 """Said after the cause."""
@@ -123,40 +130,67 @@ def restore(
     Raises:
         RestoreFailed: it failed; the message says at what.
     """
-    manifest = backup.manifest
     program = str(client_for("pg_restore", database))
     contents = archive.with_name("contents")
-    items = _listed(program, archive, contents)
-    weights = {item["id"]: manifest.sizes.get(item["oid"], 0) for item in items}
-    command = [program, f"--use-list={contents}", "--exit-on-error", "--verbose", "--no-password"]
-    surroundings = environment(database) | {"LC_ALL": "C"}
-    if private:
-        surroundings["PGOPTIONS"] = f"-c maintenance_work_mem={_maintenance_bytes() // 1024}kB"
+    heard = _Heard(
+        _listed(program, archive, contents),
+        backup.manifest.sizes,
+        each_end=IN_ONE_TRANSACTION not in options,
+    )
     name = make_dsn(dbname=database.url.database)  # for a bare name may be taken for one of these
-    said: list[str] = []
-    with progress.step("Restore", sum(weights.values()) or 1) as advance:
-        run = subprocess.Popen(
-            [*command, *options, f"--dbname={name}", str(archive)],
+    command = [program, f"--use-list={contents}", "--exit-on-error", "--verbose", "--no-password"]
+    variables = environment(database) | {"LC_ALL": "C"}  # for we read what it says
+    if private:
+        variables["PGOPTIONS"] = f"-c maintenance_work_mem={_maintenance_bytes() // 1024}kB"
+    with (
+        progress.step("Restore", heard.total) as advance,
+        subprocess.Popen(
+            [*command, *options, f"--dbname={name}", archive],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env=surroundings,
+            env=variables,
             text=True,
             errors="replace",
-        )
-        with run:
-            try:
-                done = 0
-                for line in run.stderr or ():
-                    if finished := _FINISHED.match(line):
-                        advance(done := done + weights.get(finished[1], 0))
-                    elif (complaint := _COMPLAINT.match(line)) and complaint[1] != _WORKER:
-                        said.append(complaint[1])
-            except BaseException:
-                run.terminate()
-                raise
+        ) as run,
+    ):
+        try:
+            for line in run.stderr or ():
+                heard.take_in(line)
+                advance(heard.done)
+        except BaseException:
+            run.terminate()
+            raise
     if run.returncode != 0:
-        raise _refused("; ".join(said) or f"pg_restore ended with {run.returncode}", database)
+        raise _refused("; ".join(heard.complaints) or f"it ended with {run.returncode}", database)
+
+
+class _Heard:
+    """What pg_restore says while it works: how far it is, and what it complains of.
+
+    With several jobs it says of each item that it has finished (``each_end``); with one,
+    of the long ones that they begin, in the order of the list.
+    """
+
+    def __init__(
+        self, items: list[re.Match[str]], sizes: Mapping[str, int], *, each_end: bool
+    ) -> None:
+        self._sizes = {item["id"]: sizes.get(item["oid"], 0) for item in items}
+        long = [self._sizes[item["id"]] for item in items if _LONG.match(item["what"])]
+        self._begins = iter(() if each_end else long)
+        self._begun = 0
+        self.total = sum(self._sizes.values()) or 1
+        self.done = 0
+        self.complaints: list[str] = []
+
+    def take_in(self, line: str) -> None:
+        if finished := _FINISHED.match(line):
+            self.done += self._sizes.get(finished[1], 0)
+        elif _BEGUN.match(line):
+            self.done += self._begun
+            self._begun = next(self._begins, 0)
+        elif (complaint := _COMPLAINT.match(line)) and complaint[1] != _WORKER:
+            self.complaints.append(complaint[1])
 
 
 def _listed(program: str, archive: Path, contents: Path) -> list[re.Match[str]]:
@@ -166,16 +200,10 @@ def _listed(program: str, archive: Path, contents: Path) -> list[re.Match[str]]:
     )
     if listing.returncode != 0:
         raise RestoreFailed(f"pg_restore cannot read the backup: {tail(listing.stderr)}")
-    lines = listing.stdout.splitlines(keepends=True)
-    found = [
-        (item, line) for line in lines if (item := _ITEM.match(line)) and _wanted(item["what"])
-    ]
-    contents.write_text("".join(line for _, line in found), encoding="utf-8")
-    return [item for item, _ in found]
-
-
-def _wanted(what: str) -> bool:
-    return not what.startswith(_OF_AN_EXTENSION)
+    items = (_ITEM.match(line) for line in listing.stdout.splitlines())
+    wanted = [item for item in items if item and not item["what"].startswith(_OF_AN_EXTENSION)]
+    contents.write_text("".join(f"{item[0]}\n" for item in wanted), encoding="utf-8")
+    return wanted
 
 
 def _maintenance_bytes() -> int:

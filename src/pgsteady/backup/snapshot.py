@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from pgsteady.backup.dumping import refused
-from pgsteady.connection import LOCK_NOT_AVAILABLE, connect
+from pgsteady.connection import LOCK_NOT_AVAILABLE, connect, sqlstate
 from pgsteady.errors import SchemaBusy
 from pgsteady.progress import Progress
 from pgsteady.url import DatabaseUrl
@@ -98,10 +98,10 @@ def _blocked_by(connection: Connection, database: DatabaseUrl) -> str | None:
             connection.exec_driver_sql(f"LOCK TABLE {', '.join(tables)} IN ACCESS SHARE MODE")
     except DBAPIError as error:
         connection.rollback()
-        if getattr(error.orig, "pgcode", None) == LOCK_NOT_AVAILABLE:
+        if sqlstate(error) == LOCK_NOT_AVAILABLE:
             with connect(database) as observer, observer.begin():
                 return ", ".join(observer.scalars(_BLOCKERS)) or "somebody"
-        if getattr(error.orig, "pgcode", None) == UNDEFINED_TABLE:
+        if sqlstate(error) == UNDEFINED_TABLE:
             return "whoever dropped a table just now"
         raise refused(str(error.orig), database) from error
     connection.exec_driver_sql("SET LOCAL lock_timeout = 0")

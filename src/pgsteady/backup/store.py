@@ -17,8 +17,8 @@ from itertools import count
 from pathlib import Path
 
 from pgsteady.backup.manifest import Manifest
-from pgsteady.backup.packing import checksum
-from pgsteady.errors import BackupDamaged, BackupFailed
+from pgsteady.backup.packing import Counted, checksum
+from pgsteady.errors import BackupDamaged, BackupFailed, WrongDeclaration
 from pgsteady.progress import SILENT, Progress
 
 MANIFEST = "manifest.json"
@@ -47,8 +47,10 @@ class Backup:
                 f"{self.folder} is no backup: it has no {MANIFEST}.",
                 hint="`backup --list` names the backups.",
             ) from None
-        except (BackupDamaged, UnicodeDecodeError) as error:
+        except (BackupDamaged, WrongDeclaration, UnicodeDecodeError) as error:
             raise BackupDamaged(f"{file} cannot be trusted: {error}") from error
+        except OSError as error:
+            raise BackupDamaged(f"{file} cannot be read: {error.strerror}.") from error
 
     @property
     def files(self) -> Path:
@@ -74,10 +76,16 @@ class Backup:
                 advance(done := done + size)
 
             with ThreadPoolExecutor(max_workers=2) as threads:
-                sums = threads.map(lambda name: checksum(self.files / name, counted), expected)
+                sums = threads.map(lambda name: self._checksum(name, counted), expected)
                 for (name, file), found in zip(expected.items(), sums, strict=True):
                     if found != file.sha256:
                         raise BackupDamaged(f"{self.files / name} was changed or is cut short.")
+
+    def _checksum(self, name: str, counted: Counted) -> str:
+        try:
+            return checksum(self.files / name, counted)
+        except OSError as error:
+            raise BackupDamaged(f"{self.files / name} cannot be read: {error.strerror}.") from error
 
     def write(self, manifest: Manifest) -> None:
         """Write the manifest, onto the disk; a reader finds the old one or the new."""
