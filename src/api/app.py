@@ -12,6 +12,7 @@ from uuid import uuid4
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -52,7 +53,7 @@ class Gate:
                 try:
                     async with connection(engine) as open_:
                         self._known = await maintenance.current(open_)
-                except (DBAPIError, EnvironmentFault):
+                except (DBAPIError, NoneFree, EnvironmentFault):
                     _log.warning("Whether maintenance is on cannot be read; taken as it was.")
                 self._asked_at_s = time.monotonic()
         return self._known

@@ -113,6 +113,11 @@ class Project:
         return self.options.get("version_table_schema")
 
     @property
+    def on_our_env(self) -> bool:
+        """Whether ``env.py`` calls :mod:`pgsteady.env`: it limits waits, and keeps the audit."""
+        return "lock_timeout_s" in self.options
+
+    @property
     def foreign_index_prefixes(self) -> tuple[str, ...]:
         """How the names of indexes begin that the running application makes."""
         return tuple(self.options.get("foreign_index_prefixes", ()))

@@ -89,7 +89,6 @@ def upgrade(
     Limits stop it between two revisions, never within one.
     """
     source: Source = context.obj
-    limits = Limits(max_blocked, max_blocked_for, max_rollback_rate)
     order = Order(
         target=target,
         accept_lint=accept_lint or (),
@@ -97,8 +96,8 @@ def upgrade(
         backup=backup,
         retries=Retries(patience_s=patience),
         maintenance=maintenance,
-        watch_s=0.0 if watch is None and limits != Limits() else watch,
-        limits=limits,
+        watch_s=watch,
+        limits=Limits(max_blocked, max_blocked_for, max_rollback_rate),
         program=_program(context),
     )
     raise typer.Exit(run(source.project(), order, as_json=as_json))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,8 +14,11 @@ from sqlalchemy.exc import DBAPIError
 from pgsteady import audit, state
 from pgsteady.connection import connect
 from pgsteady.deploy.report import Died, Outcome, Report
+from pgsteady.deploy.retrying import Step
 from pgsteady.errors import EnvironmentFault
+from pgsteady.project import Project
 from pgsteady.recorder import origin
+from pgsteady.status import current_revisions
 from pgsteady.url import DatabaseUrl
 
 _TABLE = text("SELECT to_regclass('pgsteady.upgrade')")
@@ -54,11 +58,10 @@ def settle(database: DatabaseUrl) -> list[Died]:
 
 
 @contextmanager
-def kept(database: DatabaseUrl, report: Report, folder: Path) -> Iterator[None]:
+def kept(database: DatabaseUrl, report: Report, project: Project) -> Iterator[None]:
     """Record the run of ``report``, and at the end of the block how it ended.
 
-    ``folder`` is the project's. If the end cannot be recorded, the next run takes this
-    one for dead.
+    If the end cannot be recorded, the next run takes this one for dead.
 
     Raises:
         StateUnavailable: the role may not.
@@ -72,7 +75,10 @@ def kept(database: DatabaseUrl, report: Report, folder: Path) -> Iterator[None]:
         }
         id_ = connection.scalars(_BEGIN, said).one()
         if report.without_rehearsal is not None:
-            _note_waiver(connection, report, folder)
+            _note_outside(connection, project, report.from_revisions)
+            heads, to = list(report.from_revisions), list(report.to_revisions)
+            waiver = f"upgrade without rehearsal: {report.without_rehearsal}"
+            _note(connection, project, waiver, heads, to, heads=heads)
     try:
         yield
     finally:
@@ -86,17 +92,61 @@ def kept(database: DatabaseUrl, report: Report, folder: Path) -> Iterator[None]:
             connection.execute(_END, ended)
 
 
-def _note_waiver(connection: Connection, report: Report, folder: Path) -> None:
-    """Write to the audit that the rehearsal was waived, and why."""
-    heads = list(report.from_revisions)
-    audit.append(
-        connection,
-        audit.Record(
-            command=f"upgrade without rehearsal: {report.without_rehearsal}",
-            from_revisions=heads,
-            to_revisions=list(report.to_revisions),
+def audit_step(
+    database: DatabaseUrl, project: Project, step: Step, before: tuple[str, ...]
+) -> None:
+    """Write the last attempt at ``step`` to the audit, where ``env.py`` does not.
+
+    ``before`` is what the version table named. A server that is gone takes no record.
+    """
+    if project.on_our_env:
+        return
+    tried = step.attempts[-1]
+    script = project.script.get_revision(step.revision)
+    with (
+        suppress(EnvironmentFault, DBAPIError),
+        connect(database) as connection,
+        connection.begin(),
+        state.usable(connection),
+    ):
+        heads = list(current_revisions(project, connection))
+        _note_outside(connection, project, before)
+        record = audit.Record(
+            command="upgrade",
+            from_revisions=sorted(script._all_down_revisions),
+            to_revisions=[step.revision],
             heads=heads,
-            outcome=audit.NOTICED,
-            **origin(folder),
-        ),
+            outcome=audit.DONE if step.done else audit.FAILED,
+            error=tried.sqlstate or (type(tried.error).__name__ if tried.error else None),
+            duration_ms=round(tried.seconds * 1000),
+            file_sha256=hashlib.sha256(Path(script.path).read_bytes()).hexdigest(),
+            **origin(project.ini.parent),
+        )
+        audit.append(connection, record)
+
+
+def _note_outside(connection: Connection, project: Project, now: tuple[str, ...]) -> None:
+    """Note a change that passed the audit by, if there was one."""
+    known, heads = audit.last_heads(connection), list(now)
+    if known != heads:
+        _note(connection, project, audit.OUTSIDE, known, heads, heads=heads)
+
+
+def _note(
+    connection: Connection,
+    project: Project,
+    command: str,
+    from_revisions: list[str],
+    to_revisions: list[str],
+    *,
+    heads: list[str],
+) -> None:
+    record = audit.Record(
+        command=command,
+        from_revisions=from_revisions,
+        to_revisions=to_revisions,
+        heads=heads,
+        outcome=audit.NOTICED,
+        **origin(project.ini.parent),
     )
+    audit.append(connection, record)

@@ -67,7 +67,8 @@ class Retries:
         M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015:
         ``sleep = random_between(0, min(cap, base * 2 ** attempt))``.
         """
-        return self.random() * float(min(CAP_S, BASE_S * 2**attempts))
+        doublings = min(attempts, 10)  # past the cap long before
+        return self.random() * float(min(CAP_S, BASE_S * 2**doublings))
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ class Applying:
 
     def _attempt(self, step: Step, number: int) -> Attempt:
         self.ours.clear()
-        own = "lock_timeout_s" in self.project.options
-        sessions = Sessions(None if own else self.retries.lock_timeout_s, self.ours)
+        timeout_s = None if self.project.on_our_env else self.retries.lock_timeout_s
+        sessions = Sessions(timeout_s, self.ours)
         title = step.revision + (f" (attempt {number})" if number > 1 else "")
         with self.progress.step(title, step.expected_s) as advance:
             tried = attempt(

@@ -36,8 +36,8 @@ class Order:
     """What is asked for.
 
     ``without_rehearsal`` is the reason for going on without one, ``backup`` a backup made
-    just before, ``watch_s`` how long is watched after the last revision, None for not at
-    all. ``program`` is how the reader calls pgsteady.
+    just before, ``watch_s`` how long is watched after the last revision; without it and
+    without limits, nothing is. ``program`` is how the reader calls pgsteady.
     """
 
     target: str = "heads"
@@ -110,7 +110,7 @@ class _Run:
         """Do all of it; the report says how it ended."""
         self._try(self._prepare, Outcome.REFUSED)
         if self.report.error is None:
-            with journal.kept(self.database, self.report, self.project.ini.parent):
+            with journal.kept(self.database, self.report, self.project):
                 self._try(self._change, Outcome.FAILED)
 
     def _try(self, work: Callable[[], None], otherwise: Outcome) -> None:
@@ -214,7 +214,9 @@ class _Run:
             watch.begin(DURING)
         for step in self.report.steps:
             self._require_calm(watch)
+            before = current_revisions(self.project, self.observer)
             applying.apply(step)
+            journal.audit_step(self.database, self.project, step, before)
             if not step.done:
                 raise self._failure(step)
 
@@ -234,7 +236,7 @@ class _Run:
         return step.attempts[-1].error or UpgradeStopped()
 
     def _watch(self, until_done: ExitStack) -> Watch | None:
-        if self.order.watch_s is None:
+        if self.order.watch_s is None and self.order.limits == Limits():
             return None
         watch = Watch(self.order.limits, self.ours)
         until_done.enter_context(watch.on(self.database))

@@ -39,6 +39,15 @@ def test_a_synchronous_one(fresh_database: Callable[..., str], tmp_path: Path, m
     codes = ["--accept-lint=no-lock-timeout"]
     answer = json.loads(shop.run("pgsteady", "upgrade", *WAIVED, *codes, "--json"))
     assert (answer["outcome"], answer["current"]) == ("done", ["002"])
+    records = json.loads(shop.run("pgsteady", "audit", "--verify", "--json"))
+    assert records["breach"] is None
+    told = [(record["command"], record["heads"]) for record in records["records"]]
+    assert told == [
+        ("outside", ["001"]),
+        ("upgrade without rehearsal: a test", ["001"]),
+        ("upgrade", ["002"]),
+    ]
+    shop.run("pgsteady", "doctor")
 
 
 @pytest.mark.slow
@@ -65,6 +74,8 @@ def test_an_asynchronous_one_with_branches_and_a_blocker(
     assert attempt["sqlstate"] == "55P03"
     assert "the blocker, idle in transaction" in attempt["blockers"][0]
     assert answer["left"] == "All that d1 did was rolled back."
+    *_, last = json.loads(lab.run("pgsteady", "audit", "--json"))["records"]
+    assert (last["outcome"], last["error"], last["heads"]) == ("failed", "55P03", ["c1"])
 
 
 @pytest.mark.slow

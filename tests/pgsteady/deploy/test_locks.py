@@ -6,12 +6,20 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from production import ANYHOW, Pgsteady, read_until
+from sqlalchemy import text
 
+from pgsteady.connection import connect
+from pgsteady.deploy.blockers import blockers
+from pgsteady.deploy.retrying import BASE_S, CAP_S, Retries
 from pgsteady.server import BUNDLED_MAJORS, private_server, url_of
+from pgsteady.url import parse
 from toy import Project
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -269,3 +277,28 @@ def test_who_may_keep_no_records_is_told_the_line_for_an_administrator(
         administrator.execute("GRANT CREATE ON SCHEMA public TO orion")
     refused = pgsteady("upgrade", *ANYHOW, exits=3)
     assert f"GRANT CREATE ON DATABASE {name} TO orion;" in refused.stderr
+
+
+def test_what_a_role_may_not_see_of_a_blocker_is_said(
+    shop: Project, database: str, external_server: Any
+) -> None:
+    with (
+        external_server().cluster.session(database.rpartition("/")[2]) as administrator,
+        ThreadPoolExecutor(1) as pool,
+        connect(parse(database, "the test")) as waiting,
+        connect(parse(database, "the test")) as observer,
+    ):
+        administrator.execute("BEGIN; LOCK TABLE items")
+        ours = waiting.scalars(text("SELECT pg_backend_pid()")).one()
+        pool.submit(waiting.execute, text("SELECT 'a secret' FROM items"))
+        until(lambda: blockers(observer, [ours]))
+        (blocker,) = blockers(observer, [ours])
+        administrator.execute("ROLLBACK")
+    assert str(blocker).endswith("(for items): user postgres; the rest is not shown to this role")
+    assert blockers(observer, []) == []
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1))
+def test_backoff_is_full_jitter_below_its_cap(attempts: int, drawn: float) -> None:
+    wait_s = Retries(random=lambda: drawn).wait_s(attempts)
+    assert wait_s == drawn * min(CAP_S, BASE_S * 2 ** min(attempts, 1000))
