@@ -92,6 +92,7 @@ def test_an_undeclared_change_of_data(filled: Toy, rehearsed: Rehearse) -> None:
     assert rehearsal.undone
 
 
+@pytest.mark.slow
 def test_a_declared_change_of_data(filled: Toy, rehearsed: Rehearse) -> None:
     filled.revision("b", DOUBLE, HALVE, down="a")
     declare(filled, "b", 'changes = {"jobs.cost": "cost * 2"}')
@@ -160,6 +161,7 @@ def test_a_right_that_the_role_has_not(filled: Toy, rehearsed: Rehearse) -> None
     assert "permission denied" in reason
 
 
+@pytest.mark.slow
 def test_a_statement_takes_too_long(filled: Toy, rehearsed: Rehearse) -> None:
     filled.revision("b", 'op.execute("SELECT pg_sleep(60)")', "pass", down="a")
     (reason,) = [r for r in rehearsed(limit_s=0.2).reasons if "cannot be applied" in r]
@@ -225,6 +227,7 @@ def test_which_change_was_rehearsed(filled: Toy, rehearsed: Rehearse, sql: Sql) 
     assert not known()
 
 
+@pytest.mark.slow
 def test_where_nothing_may_be_recorded(
     filled: Toy, rehearsed: Rehearse, database: str, external_server: Callable[..., object]
 ) -> None:
@@ -241,6 +244,7 @@ def test_where_nothing_may_be_recorded(
     assert "GRANT" in warning.cure
 
 
+@pytest.mark.slow
 def test_a_change_during_the_rehearsal_is_not_recorded(
     filled: Toy, rehearsed: Rehearse, database: str, sql: Sql, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from pgsteady.connection import connect
 from pgsteady.project import Project
 from pgsteady.rehearse import running
 from pgsteady.rehearse.trace import Statement
-from pgsteady.server import BUNDLED_MAJORS, private_server, url_of
+from pgsteady.server import private_server, url_of
 from pgsteady.url import DatabaseUrl
 from toy import Project as Toy
 
@@ -26,7 +26,7 @@ def server(major: int) -> Iterator[DatabaseUrl]:
         yield url_of(cluster, "postgres")
 
 
-@pytest.fixture(scope="module", params=BUNDLED_MAJORS)
+@pytest.fixture(scope="module", params=[pytest.param(16, marks=pytest.mark.slow), 18])
 def place(request: pytest.FixtureRequest) -> Iterator[DatabaseUrl]:
     with server(request.param) as database:
         yield database
