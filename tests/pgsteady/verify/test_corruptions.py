@@ -23,6 +23,15 @@ def test_corruption_is_found(
     judged(clone(template), template, MUSEUM[kind])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", list(MUSEUM)[::4])
+def test_corruption_is_found_on_an_older_server(
+    kind: str, museums: Callable[[int], Template], clone: Callable[[Template], Filled]
+) -> None:
+    template = museums(16)
+    judged(clone(template), template, MUSEUM[kind])
+
+
 @pytest.mark.parametrize("kind", PLATFORM)
 def test_corruption_of_this_project_is_found(
     kind: str, platforms: Callable[[int], Template], clone: Callable[[Template], Filled]

@@ -11,6 +11,7 @@ from filled import Filled, Template, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
+from strange import OF_18, STRANGE
 
 from pgsteady.backup.files import dump, load
 from pgsteady.url import parse
@@ -147,3 +148,17 @@ def test_digest_shows_another_value(
     changed = [*rows[:place], (place, other), *rows[place + 1 :]]
     same = _digest(reading, rows, keyed=keyed) == _digest(reading, changed, keyed=keyed)
     assert same == (other == texts[place])
+
+
+@pytest.mark.parametrize("major", [16, 18])
+def test_everything_that_a_schema_may_have(
+    major: int, museums: Callable[[int], Template], clone: Callable[[Template], Filled]
+) -> None:
+    filled = clone(museums(major))
+    run(filled.url, STRANGE + (OF_18 if major >= 18 else ""))
+    assert filled.examine() == []
+    before = filled.take()
+    wide = before.tables["O'Hara %s :x.wide"]
+    assert (wide.rows, len(wide.columns), wide.columns["c1600"].filled) == (3, 1600, 3)
+    filled.sql("VACUUM FULL")
+    assert filled.against(before) == []
