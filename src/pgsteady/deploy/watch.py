@@ -112,6 +112,7 @@ class Watch:
     def begin(self, phase: str) -> None:
         """Count what is sampled from now on to ``phase``."""
         self.phases[phase] = Phase()
+        self._recent = deque()
         self._phase = phase
 
     def as_json(self) -> dict[str, Any]:
@@ -161,7 +162,7 @@ class Watch:
             self._judge(phase)
 
     def _count(self, phase: Phase, now: _Counters) -> None:
-        """Take rates over the last seconds, whatever phase they were in."""
+        """Take rates over the last seconds of the phase."""
         recent = self._recent
         if recent:
             phase.seconds += now.at_s - recent[-1].at_s

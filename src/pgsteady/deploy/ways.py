@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from pgsteady.declarations import Declarations
-from pgsteady.deploy.report import Report
+from pgsteady.deploy.report import Outcome, Report
 from pgsteady.project import Project
 
 
@@ -35,7 +35,7 @@ def tell(
 def _on(report: Report, program: str, target: str, *, changed: bool) -> list[str]:
     to = "" if target == "heads" else f" {shlex.quote(target)}"
     commands = []
-    if len(report.done) < len(report.steps):
+    if len(report.done) < len(report.steps) and report.outcome is not Outcome.REFUSED:
         if changed and report.without_rehearsal is None:
             commands.append(f"{program} rehearse{to}")  # what is pending is another change now
         commands.append(f"{program} upgrade{to}")
