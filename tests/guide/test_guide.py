@@ -256,10 +256,16 @@ def test_up_down_and_up(block: Block, place: Place, project: Project) -> None:
 
 @on_servers
 @follows("3. Backup Before Production Migrations")
-def test_backup(block: Block, migrated: Project) -> None:
+def test_backup(block: Block, place: Place, migrated: Project) -> None:
+    place.sql(SOMEBODY)
     migrated.type(*block.commands)
     (backup,) = migrated.folder.glob("backup_*.sql")
     assert all(f"CREATE TABLE public.{table} " in backup.read_text() for table in TABLES)
+    before = place.sql("SELECT materials::text FROM materials")
+    migrated.type("alembic downgrade base", f"psql -U orion -d orion_db -f {backup.name}")
+    assert tables(place) == TABLES
+    assert place.version() == [HEAD]
+    assert place.sql("SELECT materials::text FROM materials") == before
 
 
 @follows("5. Handle Data Migrations Carefully", language="python")

@@ -14,7 +14,7 @@ from pgsteady.backup.store import Backup
 from pgsteady.backup.surroundings import Setting, Surroundings
 from pgsteady.catalog import Catalog, default_schema, quoted
 from pgsteady.connection import connect
-from pgsteady.errors import BackupDamaged, ClusterError, ExtensionMissing
+from pgsteady.errors import BackupDamaged, ClusterError
 from pgsteady.fingerprints import Fingerprint, fingerprint
 from pgsteady.live import read_live
 from pgsteady.progress import SILENT, Progress
@@ -148,7 +148,7 @@ def _furnish(cluster: Cluster, surroundings: Surroundings) -> None:
     with cluster.session() as cursor:
         cursor.execute("SELECT name FROM pg_available_extensions")
         if missing := surroundings.extensions.keys() - {name for (name,) in cursor}:
-            raise ExtensionMissing(
+            raise ClusterError(
                 f"The bundled PostgreSQL has no extension {', '.join(sorted(missing))}.",
                 hint="Prove the backup on a server that has it: --on URL. Or make it with "
                 "--no-proof.",

@@ -249,6 +249,12 @@ def _said(progress: Progress, what: str) -> Iterator[None]:
         progress.note(f"Not as it was: {what}: {cause_of(error)}.")
 
 
+def analyze(database: DatabaseUrl, progress: Progress) -> None:
+    """Gather the statistics by which queries are planned; a dump holds none."""
+    with progress.step("Analyze"), connect(database) as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("ANALYZE")
+
+
 def require_fit(database: DatabaseUrl, surroundings: Surroundings) -> None:
     """Refuse a database that holds something already, or cannot hold what was backed up.
 

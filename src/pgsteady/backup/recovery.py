@@ -127,6 +127,7 @@ def _fill(
         archive = unpacked(backup, place, jobs, progress)
         restore(backup, archive, database, *options, progress=progress)
     databases.arrange(database, surroundings, progress)
+    databases.analyze(database, progress)
     require_same(backup, project, database, progress)
 
 

@@ -65,6 +65,11 @@ _CURES = (
 )
 
 
+def workplaces() -> Path:
+    """Return the folder in which backups are decompressed that go to servers in use."""
+    return Path(tempfile.gettempdir(), f"pgsteady-restore-{os.geteuid()}")
+
+
 @contextmanager
 def workplace() -> Iterator[Path]:
     """Make a folder for what nobody else may read; the next run removes what a kill leaves.
@@ -72,7 +77,7 @@ def workplace() -> Iterator[Path]:
     Raises:
         RestoreFailed: somebody else has the folder.
     """
-    folder = Path(tempfile.gettempdir(), f"pgsteady-restore-{os.geteuid()}")
+    folder = workplaces()
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if folder.is_symlink() or status.st_uid != os.geteuid() or status.st_mode & 0o077:

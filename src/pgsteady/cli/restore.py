@@ -13,6 +13,7 @@ from pgsteady.cli.output import Json, out, print_json
 from pgsteady.cli.progress import Shown
 from pgsteady.cli.source import Source
 from pgsteady.progress import SILENT
+from pgsteady.project import Project
 from pgsteady.url import parse
 
 
@@ -72,7 +73,7 @@ def restore(
         name = done.database.url.database
         print_json({"backup": summary(chosen), "database": name, "kept": done.kept})
     else:
-        _print(done)
+        _print(done, chosen, project)
 
 
 def find(ini: Path, named: str) -> Backup:
@@ -84,12 +85,15 @@ def find(ini: Path, named: str) -> Backup:
     return Backup(path.absolute() if path.exists() else folder / named)
 
 
-def _print(done: Recovered) -> None:
+def _print(done: Recovered, chosen: Backup, project: Project) -> None:
     name = done.database.url.database
     if done.kept:
         out.print(f"{name} is the backup now. What it was is kept as {done.kept}.", markup=False)
-        return
-    out.print(f"Restored and compared as {name}. To use it, write in .env:", markup=False)
-    out.print(f"DATABASE_URL={done.database.url.render_as_string()}", markup=False)
-    if done.database.url.password:
-        out.print("with the password in the place of ***.")
+    else:
+        out.print(f"Restored and compared as {name}. To use it, write in .env:", markup=False)
+        out.print(f"DATABASE_URL={done.database.url.render_as_string()}", markup=False)
+        if done.database.url.password:
+            out.print("with the password in the place of ***.")
+    if set(chosen.manifest.revisions) != set(project.script.get_heads()):
+        at = ", ".join(chosen.manifest.revisions) or "no revision"
+        out.print(f"It is at {at}; `alembic upgrade head` goes on from there.", markup=False)
