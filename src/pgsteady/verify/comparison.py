@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from pgsteady.finding import Finding, Severity
 from pgsteady.verify.evidence import LARGE_OBJECTS, Column, Content, Evidence, Expected
 from pgsteady.verify.plans import slower
 
-DECLARE = "If it was meant, let the revision declare it: changes = {{{}}}"
+_DECLARE = "If it was meant, let the revision declare it: changes = {{{}}}"
 
 
 def compare(before: Evidence, after: Evidence) -> list[Finding]:
@@ -55,25 +56,14 @@ def _gone_table(table: str, was: Content, after: Evidence, before: Evidence) -> 
     for other, content in after.tables.items():
         if other not in before.tables and _same(was, content):
             message = f"it is called {other} now, with the same content"
-            return Finding(
-                severity=Severity.INFO,
-                code="renamed-table",
-                object=f"table {table}",
-                message=message,
-            )
+            return _info("renamed-table", f"table {table}", message)
     if was.rows == 0:
-        return Finding(
-            severity=Severity.INFO,
-            code="dropped-table",
-            object=f"table {table}",
-            message="it is gone; it held no rows",
-        )
-    return Finding(
-        severity=Severity.ERROR,
-        code="lost-table",
-        object=f"table {table}",
-        message=f"it is gone, and its {_rows(was.rows)} with it",
-        cure=DECLARE.format(f'"{table}": None'),
+        return _info("dropped-table", f"table {table}", "it is gone; it held no rows")
+    return _error(
+        "lost-table",
+        f"table {table}",
+        f"it is gone, and its {_rows(was.rows)} with it",
+        _DECLARE.format(f'"{table}": None'),
     )
 
 
@@ -88,13 +78,12 @@ def _content(table: str, was: Content, now: Content, rule: Expected) -> Iterator
     elif not _comparable(want, now):
         yield from _not_comparable(table, want, now)
     elif want.keyed and now.identities != want.identities:
-        yield Finding(
-            severity=Severity.ERROR,
-            code="replaced-rows",
-            object=f"table {table}",
-            message=f"as many rows as expected, but not the same ones: the values of "
+        yield _error(
+            "replaced-rows",
+            f"table {table}",
+            f"as many rows as expected, but not the same ones: the values of "
             f"{', '.join(now.identity)} differ",
-            cure=DECLARE.format(f'"{table}": None'),
+            _DECLARE.format(f'"{table}": None'),
         )
     else:
         yield from _values(table, want, now, rule)
@@ -105,11 +94,10 @@ def _values(table: str, want: Content, now: Content, rule: Expected) -> Iterator
     yield from found
     same_columns = set(want.columns) == set(now.columns)
     if not want.keyed and not found and same_columns and now.identities != want.identities:
-        yield Finding(
-            severity=Severity.ERROR,
-            code="changed-rows",
-            object=f"table {table}",
-            message="each column holds the values that it held, but in other combinations",
+        yield _error(
+            "changed-rows",
+            f"table {table}",
+            "each column holds the values that it held, but in other combinations",
         )
 
 
@@ -117,32 +105,27 @@ def _not_comparable(table: str, want: Content, now: Content) -> Iterator[Finding
     """Tell which columns are gone, at least: the key may be one of them."""
     for column in want.columns.keys() - now.columns.keys():
         yield _gone_column(table, column, want, {})
-    same_sample = (want.keyed, want.one_in) == (now.keyed, now.one_in)
-    told_apart = f"{', '.join(now.identity)}, and by {', '.join(want.identity)} before"
-    yield Finding(
-        severity=Severity.WARNING,
-        code="not-compared",
-        object=f"table {table}",
-        message=f"its values were not compared: its rows are told apart by {told_apart}"
-        if same_sample
-        else "its values were not compared: it was read in another way than before",
-        cure="Let an invariant say what has to hold of it."
-        if same_sample
-        else "Take the evidence like that of before: verify --against FILE.",
-    )
+    if (want.keyed, want.one_in) == (now.keyed, now.one_in):
+        keys = f"{', '.join(now.identity)}, and by {', '.join(want.identity)} before"
+        why = f"its rows are told apart by {keys}"
+        cure = "Let an invariant say what has to hold of it."
+    else:
+        why = "it was read in another way than before"
+        cure = "Take the evidence like that of before: verify --against FILE."
+    message = f"its values were not compared: {why}"
+    yield _warning("not-compared", f"table {table}", message, cure)
 
 
 def _row_count(table: str, was: Content, now: Content, want: Content) -> Finding:
     differs = now.rows - want.rows
     how = "lost-rows" if differs < 0 else "extra-rows"
     declared = "" if want.rows == was.rows else f", of which {want.rows} were to stay"
-    return Finding(
-        severity=Severity.ERROR,
-        code=how,
-        object=f"table {table}",
-        message=f"{_rows(abs(differs))} {'too few' if differs < 0 else 'too many'}: "
+    return _error(
+        how,
+        f"table {table}",
+        f"{_rows(abs(differs))} {'too few' if differs < 0 else 'too many'}: "
         f"{now.rows} now, {was.rows} before{declared}",
-        cure=DECLARE.format(f'"{table}": "<condition of the rows that stay>"'),
+        _DECLARE.format(f'"{table}": "<condition of the rows that stay>"'),
     )
 
 
@@ -160,25 +143,20 @@ def _gone_column(table: str, column: str, want: Content, new: dict[str, Column])
     was = want.columns[column]
     for other, found in new.items():
         if found == was and was.filled:
-            return Finding(
-                severity=Severity.INFO,
-                code="renamed-column",
-                object=f"column {table}.{column}",
-                message=f"it is called {other} now, with the same content",
+            return _info(
+                "renamed-column",
+                f"column {table}.{column}",
+                f"it is called {other} now, with the same content",
             )
     if not was.filled:
-        return Finding(
-            severity=Severity.INFO,
-            code="dropped-column",
-            object=f"column {table}.{column}",
-            message="it is gone; it held nothing but NULL",
+        return _info(
+            "dropped-column", f"column {table}.{column}", "it is gone; it held nothing but NULL"
         )
-    return Finding(
-        severity=Severity.ERROR,
-        code="lost-column",
-        object=f"column {table}.{column}",
-        message=f"it is gone, and its {was.filled} values with it",
-        cure=DECLARE.format(f'"{table}.{column}": None'),
+    return _error(
+        "lost-column",
+        f"column {table}.{column}",
+        f"it is gone, and its {was.filled} values with it",
+        _DECLARE.format(f'"{table}.{column}": None'),
     )
 
 
@@ -192,19 +170,17 @@ def _changed_column(
         else ""
     )
     if declared:
-        return Finding(
-            severity=Severity.ERROR,
-            code="not-as-declared",
-            object=f"column {table}.{column}",
-            message=f"its values are not what the declared expression gives{filled}",
-            cure="Values are compared as text: an expression must have the column's new type.",
+        return _error(
+            "not-as-declared",
+            f"column {table}.{column}",
+            f"its values are not what the declared expression gives{filled}",
+            "Values are compared as text: an expression must have the column's new type.",
         )
-    return Finding(
-        severity=Severity.ERROR,
-        code="changed-values",
-        object=f"column {table}.{column}",
-        message=f"its values changed, and no revision declares it{filled}",
-        cure=DECLARE.format(f'"{table}.{column}": "<expression over the old row>"'),
+    return _error(
+        "changed-values",
+        f"column {table}.{column}",
+        f"its values changed, and no revision declares it{filled}",
+        _DECLARE.format(f'"{table}.{column}": "<expression over the old row>"'),
     )
 
 
@@ -213,12 +189,11 @@ def _views(before: Evidence, after: Evidence, expected: dict[str, Expected]) -> 
         now = after.views.get(view)
         want = expected.get(view, Expected(was)).content
         if now is not None and want is not None and not _same(want, now):
-            yield Finding(
-                severity=Severity.WARNING,
-                code="changed-view",
-                object=f"view {view}",
-                message="the materialized view holds other rows than before",
-                cure=DECLARE.format(f'"{view}": None'),
+            yield _warning(
+                "changed-view",
+                f"view {view}",
+                "the materialized view holds other rows than before",
+                _DECLARE.format(f'"{view}": None'),
             )
 
 
@@ -226,13 +201,12 @@ def _sequences(before: Evidence, after: Evidence) -> Iterator[Finding]:
     for sequence, was in before.sequences.items():
         now = after.sequences.get(sequence)
         if now is not None and (now.value - was.value) * was.increment < 0:
-            yield Finding(
-                severity=Severity.ERROR,
-                code="sequence-went-back",
-                object=f"sequence {sequence}",
-                message=f"it goes on after {now.value}, before after {was.value}: numbers "
+            yield _error(
+                "sequence-went-back",
+                f"sequence {sequence}",
+                f"it goes on after {now.value}, before after {was.value}: numbers "
                 "that were given out will be given out again",
-                sql=f"SELECT setval('{sequence}', {was.value});",
+                f"Set it to {was.value} with setval().",
             )
 
 
@@ -243,21 +217,14 @@ def _enums(before: Evidence, after: Evidence) -> Iterator[Finding]:
             continue
         stayed = [label for label in was if label in now]
         if stayed != [label for label in now if label in was]:
-            yield Finding(
-                severity=Severity.ERROR,
-                code="enum-order",
-                object=f"enum {enum}",
-                message=f"its labels sort differently now: {', '.join(now)}; before: "
-                f"{', '.join(was)}",
+            yield _error(
+                "enum-order",
+                f"enum {enum}",
+                f"its labels sort differently now: {', '.join(now)}; before: {', '.join(was)}",
             )
         if len(stayed) < len(was):
             gone = ", ".join(label for label in was if label not in now)
-            yield Finding(
-                severity=Severity.INFO,
-                code="enum-labels",
-                object=f"enum {enum}",
-                message=f"it has no label {gone} any more",
-            )
+            yield _info("enum-labels", f"enum {enum}", f"it has no label {gone} any more")
 
 
 def _large_objects(before: Evidence, after: Evidence) -> Iterator[Finding]:
@@ -270,22 +237,13 @@ def _large_objects(before: Evidence, after: Evidence) -> Iterator[Finding]:
         message = "their content changed"
     else:
         return
-    yield Finding(
-        severity=Severity.ERROR,
-        code="large-objects",
-        object=LARGE_OBJECTS,
-        message=message,
-    )
+    yield _error("large-objects", LARGE_OBJECTS, message)
 
 
 def _not_read(before: Evidence, after: Evidence) -> Iterator[Finding]:
     for what, why in (before.not_read | after.not_read).items():
-        yield Finding(
-            severity=Severity.WARNING if what in before.not_read else Severity.ERROR,
-            code="not-read",
-            object=what,
-            message=f"it could not be read: {why}",
-        )
+        severity = Severity.WARNING if what in before.not_read else Severity.ERROR
+        yield _finding(severity, "not-read", what, f"it could not be read: {why}")
 
 
 def _comparable(want: Content, now: Content) -> bool:
@@ -301,3 +259,12 @@ def _same(was: Content, now: Content) -> bool:
 
 def _rows(number: int) -> str:
     return f"{number} row{'' if number == 1 else 's'}"
+
+
+def _finding(severity: Severity, code: str, object_: str, message: str, cure: str = "") -> Finding:
+    return Finding(severity=severity, code=code, object=object_, message=message, cure=cure)
+
+
+_error = partial(_finding, Severity.ERROR)
+_warning = partial(_finding, Severity.WARNING)
+_info = partial(_finding, Severity.INFO)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from pgsteady.finding import Finding, Severity
-from pgsteady.verify.digest import name, query
+from pgsteady.verify.digest import literal, name, query
 from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS, position
 from pgsteady.verify.rows import unreadable
 
@@ -58,5 +58,5 @@ def counters(connection: Connection) -> Iterator[Finding]:
                 object=f"sequence {schema}.{sequence}",
                 message=f"it goes on from {stands}, and {table_schema}.{table}.{column} holds "
                 f"{reached}: numbers that are in use will be given out",
-                sql=f"SELECT setval('{name(schema, sequence)}', {reached});",
+                sql=f"SELECT setval({literal(name(schema, sequence))}, {reached});",
             )

@@ -89,6 +89,11 @@ def query(connection: Connection, sql: str) -> list[Any]:
     return list(connection.exec_driver_sql(sql, execution_options={"no_parameters": True}))
 
 
+def literal(value: str) -> str:
+    """Return a text in SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def name(*parts: str) -> str:
     """Return a name in SQL."""
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts)

@@ -108,7 +108,7 @@ def _plan(connection: Connection, sql: str) -> Plan:
         [(document,)] = query(connection, f"EXPLAIN (FORMAT JSON, VERBOSE) {sql}")
     root = document[0]["Plan"]
     scans: dict[str, set[str]] = defaultdict(set)
-    for node in _nodes(root):
+    for node in nodes(root):
         if "Relation Name" in node:
             scans[f"{node['Schema']}.{node['Relation Name']}"] |= _ways(node)
     tables = connection.execute(_TABLES, {"tables": list(scans)}).all()
@@ -123,12 +123,13 @@ def _plan(connection: Connection, sql: str) -> Plan:
 
 def _ways(scan: dict[str, Any]) -> set[str]:
     """Name the kind of a scan, and the index if it uses one; bitmaps may use several."""
-    bitmaps = (node for node in _nodes(scan) if node["Node Type"] == "Bitmap Index Scan")
+    bitmaps = (node for node in nodes(scan) if node["Node Type"] == "Bitmap Index Scan")
     indexes = [node["Index Name"] for node in (scan, *bitmaps) if "Index Name" in node]
     return {f"{scan['Node Type']} {index}" for index in indexes} or {scan["Node Type"]}
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the nodes of a plan, as EXPLAIN writes it in JSON."""
     yield plan
     for child in plan.get("Plans", ()):
-        yield from _nodes(child)
+        yield from nodes(child)

@@ -141,7 +141,7 @@ def unreadable(object_: str, error: DBAPIError) -> Finding:
         code="unreadable",
         object=object_,
         message=f"it cannot be read: {said_by(error)}",
-        cure="Restore it from a backup; `backup` and `restore` of pgsteady prove theirs.",
+        cure="Restore it from a backup.",
     )
 
 
