@@ -180,9 +180,9 @@ class _Heard:
     def __init__(
         self, items: list[re.Match[str]], sizes: Mapping[str, int], *, each_end: bool
     ) -> None:
-        self._sizes = {item["id"]: sizes.get(item["oid"], 0) for item in items}
-        long = [self._sizes[item["id"]] for item in items if _LONG.match(item["what"])]
-        self._begins = iter(() if each_end else long)
+        long = [item for item in items if _LONG.match(item["what"])]
+        self._sizes = {item["id"]: sizes.get(item["oid"], 0) for item in long}
+        self._begins = iter(() if each_end else self._sizes.values())
         self._begun = 0
         self.total = sum(self._sizes.values()) or 1
         self.done = 0

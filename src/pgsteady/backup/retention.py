@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pgsteady.backup.store import Backup
+from pgsteady.url import DatabaseUrl
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,7 @@ class Retention:
         return [backup for backup in newest_first if backup not in kept]
 
 
-def of_database(backups: Sequence[Backup], database: str, address: str) -> list[Backup]:
+def of_database(backups: Sequence[Backup], database: DatabaseUrl) -> list[Backup]:
     """Return which of the backups are of that database."""
-    return [
-        backup
-        for backup in backups
-        if (backup.manifest.database, backup.manifest.address) == (database, address)
-    ]
+    where = (database.url.database, database.address)
+    return [b for b in backups if (b.manifest.database, b.manifest.address) == where]

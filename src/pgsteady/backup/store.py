@@ -166,7 +166,7 @@ def finish(place: Path) -> Path:
 def remove(backup: Backup) -> None:
     """Delete a backup; killed in between, it is none any more, and the next run goes on."""
     going = backup.folder.rename(f"{backup.folder}{PARTIAL}")
-    shutil.rmtree(going)
+    shutil.rmtree(going, ignore_errors=True)
 
 
 def remove_unfinished(folder: Path) -> list[Path]:
@@ -174,7 +174,7 @@ def remove_unfinished(folder: Path) -> list[Path]:
     removed = []
     with _locked(folder):
         for place in folder.glob(f"*{PARTIAL}"):
-            with suppress(BlockingIOError), _locked(place, fcntl.LOCK_NB):
+            with suppress(BlockingIOError, FileNotFoundError), _locked(place, fcntl.LOCK_NB):
                 shutil.rmtree(place)
                 removed.append(place)
     return removed

@@ -60,7 +60,7 @@ def backup(
 ) -> None:
     """Back up the database; the backup counts once it was restored and compared."""
     source: Source = context.obj
-    place = folder or backup_folder(source.ini)
+    place = (folder or backup_folder(source.ini)).absolute()
     if list_:
         found = backups(place)
         _print_json(place, found) if as_json else _print(place, found)
@@ -112,8 +112,7 @@ def summary(backup: Backup) -> dict[str, Any]:
 
 def _outdated(project: Project, place: Path, retention: Retention) -> list[Backup]:
     database = direct(project.database(), project.ini)
-    ours = of_database(backups(place), str(database.url.database), database.address)
-    return retention.outdated(ours)
+    return retention.outdated(of_database(backups(place), database))
 
 
 def _print_made(made: Backup) -> None:

@@ -7,14 +7,18 @@ from typing import Annotated
 
 import typer
 
-from pgsteady.backup import Backup, Recovered, backup_folder, backups, prove, recover
-from pgsteady.cli.backup import Jobs, On, summary
+from pgsteady.backup import Backup, Recovered, backup_folder, backups, of_database, prove, recover
+from pgsteady.cli.backup import Folder, Jobs, On, summary
 from pgsteady.cli.output import Json, out, print_json
 from pgsteady.cli.progress import Shown
 from pgsteady.cli.source import Source
+from pgsteady.errors import BackupDamaged
+from pgsteady.lock import direct
 from pgsteady.progress import SILENT
 from pgsteady.project import Project
 from pgsteady.url import parse
+
+LATEST = "latest"
 
 
 def restore(
@@ -38,6 +42,7 @@ def restore(
         bool, typer.Option("--no-owner", help="All is to belong to this role, without grants.")
     ] = False,
     jobs: Jobs = 2,
+    folder: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Restore a backup into a new database and compare it there; the one in use is untouched."""
@@ -48,8 +53,8 @@ def restore(
     if on and not check:
         raise typer.BadParameter("--on is for --check; --into says where to restore.")
     source: Source = context.obj
-    chosen = find(source.ini, backup)
     project = source.project()
+    chosen = find(project, (folder or backup_folder(source.ini)).absolute(), backup)
     progress = SILENT if as_json else Shown()
     if check:
         where = parse(on, "--on") if on else None
@@ -76,11 +81,20 @@ def restore(
         _print(done, chosen, project)
 
 
-def find(ini: Path, named: str) -> Backup:
-    """Return the backup that somebody means: a folder, a name, or the latest."""
-    folder = backup_folder(ini)
-    if named == "latest" and (found := backups(folder)):
-        return found[0]
+def find(project: Project, folder: Path, named: str) -> Backup:
+    """Return the backup that somebody means: a folder, a name, or the latest of the database.
+
+    Raises:
+        BackupDamaged: there is none.
+    """
+    if named == LATEST:
+        database = direct(project.database(), project.ini)
+        if found := of_database(backups(folder), database):
+            return found[0]
+        raise BackupDamaged(
+            f"There is no backup of {database.url.database} at {database.address} in {folder}.",
+            hint="Name the backup; `backup --list` names all.",
+        )
     path = Path(named)
     return Backup(path.absolute() if path.exists() else folder / named)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -222,3 +224,14 @@ def test_an_empty_database_without_any_revision(
     assert backup.manifest.proved
     assert backup.manifest.revisions == ()
     assert "no-revision" in backup.folder.name
+
+
+def test_two_at_once(toy: Toy) -> None:
+    command = [sys.executable, "-m", "pgsteady", "backup", "--no-proof", "--json"]
+    runs = [
+        subprocess.Popen(command, cwd=toy.folder, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    made = {json.loads(run.communicate()[0])["backup"]["folder"] for run in runs}
+    assert {str(path) for path in backup_folder(toy.ini).iterdir()} == made
+    assert len(made) == 3

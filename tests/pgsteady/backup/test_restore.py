@@ -209,3 +209,16 @@ def test_a_backup_that_was_moved(run: Command, backup: Backup, tmp_path: Path) -
     shutil.move(backup.folder, tmp_path / "elsewhere")
     run("restore", tmp_path / "elsewhere", "--check")
     assert "is no backup" in run("restore", "nowhere", "--check", exits=1).err
+
+
+def test_the_latest_is_never_that_of_another_database(
+    run: Command,
+    backup: Backup,
+    database: str,
+    server: ExternalServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = server.create("other")
+    monkeypatch.setenv("DATABASE_URL", server.url(other))
+    assert "no backup of other" in run("restore", "latest", exits=1).err
+    server.drop(other)
