@@ -21,16 +21,26 @@ class Retention:
     count: int | None = None
     days: float | None = None
 
-    def outdated(self, backups: Iterable[Backup], now: datetime | None = None) -> list[Backup]:
-        """Return which of the backups of one database may go."""
+    def outdated(
+        self,
+        backups: Iterable[Backup],
+        now: datetime | None = None,
+        *,
+        coming: bool | None = None,
+    ) -> list[Backup]:
+        """Return which of the backups of one database may go.
+
+        ``coming`` says that one more is about to be made, and whether it will be proved.
+        """
         if self.count is None and self.days is None:
             return []
         newest_first = sorted(backups, key=lambda backup: backup.manifest.made_at, reverse=True)
-        kept = newest_first[: self.count or 0]
+        kept = newest_first[: max(0, (self.count or 0) - (coming is not None))]
         if self.days is not None:
             since = (now or datetime.now(UTC)) - timedelta(days=self.days)
             kept += [backup for backup in newest_first if backup.manifest.made_at > since]
-        kept += [backup for backup in newest_first if backup.manifest.proved][:1]
+        if not coming:
+            kept += [backup for backup in newest_first if backup.manifest.proved][:1]
         return [backup for backup in newest_first if backup not in kept]
 
 

@@ -19,7 +19,6 @@ from pgsteady.cli.progress import Shown
 from pgsteady.cli.source import Source
 from pgsteady.lock import direct
 from pgsteady.progress import SILENT
-from pgsteady.project import Project
 from pgsteady.url import parse
 
 
@@ -79,7 +78,8 @@ def backup(
             on=parse(on, "--on") if on else None,
             progress=progress,
         )
-    gone = _outdated(project, place, retention)
+    ours = of_database(backups(place), direct(project.database(), project.ini))
+    gone = retention.outdated(ours, coming=not no_proof if dry_run else None)
     if not dry_run:
         for outdated in gone:
             remove(outdated)
@@ -108,11 +108,6 @@ def summary(backup: Backup) -> dict[str, Any]:
         "proved": manifest.proved,
         "server_version": manifest.surroundings.version,
     }
-
-
-def _outdated(project: Project, place: Path, retention: Retention) -> list[Backup]:
-    database = direct(project.database(), project.ini)
-    return retention.outdated(of_database(backups(place), database))
 
 
 def _print_made(made: Backup) -> None:

@@ -48,6 +48,20 @@ def test_what_is_kept(made: list[_Made], count: int | None, days: float | None) 
     assert not gone or len(kept) >= (count or 0), "only as many as must"
 
 
+@given(
+    made=st.lists(st.builds(_Made, st.floats(0, 100), st.booleans()), max_size=12),
+    count=st.integers(1, 5),
+    days=st.none() | st.floats(0, 100),
+    proved=st.booleans(),
+)
+def test_a_dry_run_foretells(
+    made: list[_Made], count: int, days: float | None, proved: bool
+) -> None:
+    new = _Made(-1, proved)
+    foretold = Retention(count, days).outdated(made, NOW, coming=proved)
+    assert foretold == Retention(count, days).outdated([*made, new], NOW)
+
+
 @pytest.fixture
 def older(project: Project) -> list[Backup]:
     """Four backups that are older by a day each; the second oldest is proved."""
@@ -72,7 +86,7 @@ def test_keep_deletes_the_others_but_for_the_newest_proved_one(
     run: Command, toy: Toy, older: list[Backup]
 ) -> None:
     said = run("backup", "--keep", 1, "--dry-run").out
-    assert said.count("Would delete") == 2
+    assert said.count("Would delete") == 4, "for the new one will be proved"
     assert there(toy) == {"day-1", "day-2", "day-3", "day-4"}
     made = run("backup", "--keep", 2, "--no-proof", "--json").json
     assert [Path(gone).name for gone in made["deleted"]] == ["day-2", "day-4"]
