@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import io
-import threading
 import time
 from argparse import Namespace
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import alembic.command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, ObjectNotExecutableError
 
 from pgsteady import guard
 from pgsteady.connection import revision_failure, sqlstate
 from pgsteady.deploy.blockers import Blocker, blockers
 from pgsteady.deploy.interruption import Interruption
+from pgsteady.deploy.sessions import Sessions
 from pgsteady.errors import PgSteadyError, RevisionFailed
-from pgsteady.lock import OF_LOCK, limit_waits
 from pgsteady.progress import Advance, Progress
 from pgsteady.project import Project, quiet
 
@@ -32,50 +30,16 @@ _CANCEL = text("SELECT pg_cancel_backend(pid) FROM unnest(CAST(:pids AS int[])) 
 
 
 @dataclass
-class Sessions:
-    """The sessions that one thread opens through SQLAlchemy, whatever the driver.
-
-    ``autocommit`` tells whether one of them has worked outside of transactions, so that
-    not all is undone when it fails. ``lock_timeout_s`` limits their waits for locks; None
-    where ``env.py`` sees to that.
-    """
-
-    lock_timeout_s: float | None
-    pids: set[int]
-    autocommit: bool = False
-
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Note the sessions that this thread uses in the block."""
-        thread = threading.get_ident()
-
-        def begun(connection: Connection) -> None:
-            if threading.get_ident() != thread or OF_LOCK in connection.get_execution_options():
-                return
-            raw: Any = connection.connection.dbapi_connection
-            self.pids.add(_pid(connection.connection.driver_connection))
-            self.autocommit |= raw.autocommit
-            if self.lock_timeout_s is not None:
-                limit_waits(connection, self.lock_timeout_s)
-
-        event.listen(Engine, "begin", begun)
-        try:
-            yield
-        finally:
-            event.remove(Engine, "begin", begun)
-
-
-@dataclass
 class Attempt:
     """How one attempt went; ``blockers`` are the last ones that were seen.
 
-    ``sqlstate`` is the server's code of what failed; ``autocommit`` as in :class:`Sessions`.
+    ``sqlstate`` is the server's code of what failed; ``committed`` as in :class:`Sessions`.
     """
 
     error: PgSteadyError | None
     sqlstate: str | None
     blockers: list[Blocker]
-    autocommit: bool
+    committed: bool
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
@@ -112,7 +76,7 @@ def attempt(
             advance(time.monotonic() - began_s)
             with suppress(DBAPIError):  # the revision's own connection says what is wrong
                 seen = blockers(observer, sessions.pids) or seen
-                if interruption.times and (not sessions.autocommit or interruption.times > 1):
+                if interruption.times and (not sessions.committed or interruption.times > 1):
                     observer.execute(_CANCEL, {"pids": list(sessions.pids)})
             if interruption.times > heeded:
                 heeded = interruption.times
@@ -122,7 +86,7 @@ def attempt(
         error=_worded(error, project, revision) if error else None,
         sqlstate=sqlstate(error) if error else None,
         blockers=seen,
-        autocommit=sessions.autocommit,
+        committed=sessions.committed,
         seconds=time.monotonic() - began_s,
     )
 
@@ -143,10 +107,10 @@ def _ended(running: Future[None]) -> bool:
 
 
 def _heeding(revision: str, sessions: Sessions, times: int) -> str:
-    if sessions.autocommit and times == 1:
+    if sessions.committed and times == 1:
         return (
-            f"Stopping when {revision} has ended: it works outside of transactions, and would "
-            "be left half done. Ask again to cancel it all the same."
+            f"Stopping when {revision} has ended: a part of it is committed, and it would be "
+            "left half done. Ask again to cancel it all the same."
         )
     return f"Cancelling {revision}."
 
@@ -162,10 +126,3 @@ def _upgrade(project: Project, revision: str, sessions: Sessions) -> None:
     )
     with sessions.noted(), quiet():
         alembic.command.upgrade(config, revision)
-
-
-def _pid(driver: Any) -> int:
-    """Return the server process of a connection of asyncpg, psycopg or psycopg2."""
-    if hasattr(driver, "get_server_pid"):
-        return int(driver.get_server_pid())
-    return int(driver.info.backend_pid)

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pgsteady.connection import LOCK_NOT_AVAILABLE
-from pgsteady.deploy.attempt import Attempt, Sessions, attempt
+from pgsteady.deploy.attempt import Attempt, attempt
 from pgsteady.deploy.interruption import Interruption
+from pgsteady.deploy.sessions import Sessions
 from pgsteady.errors import RevisionFailed
 from pgsteady.progress import Progress
 from pgsteady.project import Project
@@ -139,7 +140,7 @@ class Applying:
 def _again(tried: Attempt, interruption: Interruption) -> bool:
     """Tell whether it failed for a lock alone, with everything undone."""
     waited = tried.sqlstate in {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED}
-    return waited and not tried.autocommit and not interruption.times
+    return waited and not tried.committed and not interruption.times
 
 
 def _cause(tried: Attempt) -> str:

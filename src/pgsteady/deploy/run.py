@@ -257,7 +257,7 @@ class _Run:
         """Say how it ended, and what is true now as far as the server can be asked."""
         report, order = self.report, self.order
         report.outcome, report.error = outcome, error
-        if self.interruption.times and outcome is not Outcome.DONE:
+        if self.interruption.times and error is not None:
             report.outcome = Outcome.INTERRUPTED
         try:
             with connect(self.database) as connection, connection.begin():

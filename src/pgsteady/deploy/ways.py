@@ -15,12 +15,12 @@ def tell(
 ) -> None:
     """Fill in what ``report`` says of the ways, now that all else is known."""
     failed, unknown = report.failed, report.current is None
-    half_done = failed is not None and failed.attempts[-1].autocommit
+    half_done = failed is not None and failed.attempts[-1].committed
     if failed and unknown:
         report.left = f"Whether {failed.revision} was applied is not known."
     elif failed and half_done:
         report.left = (
-            f"{failed.revision} worked outside of transactions: what it did there before it "
+            f"{failed.revision} did not work in one transaction: what it had committed before it "
             "failed stays, such as an invalid index."
         )
     elif failed:

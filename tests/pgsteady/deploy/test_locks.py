@@ -124,6 +124,41 @@ def test_a_failure_in_the_middle_says_where_it_stands(shop: Project, pgsteady: P
     assert "0 of 2 revisions applied, the database is at 002_note" in told.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "commit", ['op.execute("COMMIT")', "op.get_bind().commit()"], ids=["as SQL", "in Python"]
+)
+def test_what_a_revision_commits_itself_is_not_said_to_be_rolled_back(
+    hasty: Project, pgsteady: Pgsteady, session: Any, sql: Sql, commit: str
+) -> None:
+    """And is not tried again, although it only waits for a lock."""
+    hasty.revision(
+        "003_commits",
+        f'op.execute("CREATE TABLE kept (id int)")\n    {commit}\n'
+        '    op.execute("SET lock_timeout = 300")\n    op.execute("DROP INDEX ix_price")',
+        down="002_note",
+    )
+    sql("CREATE INDEX ix_price ON items (price)")
+    pgsteady("upgrade", *ANYHOW, "002_note")
+    with session(HOLD):
+        failed = pgsteady("upgrade", *ANYHOW, "--accept-lint", "cannot-run", "--json", exits=1).json
+    (step,) = failed["steps"]
+    assert [attempt["sqlstate"] for attempt in step["attempts"]] == ["55P03"]
+    assert "did not work in one transaction" in failed["left"]
+    assert failed["go_on"][0] == "python -m pgsteady repair"
+    assert sql("SELECT to_regclass('kept')") == [("kept",)]
+
+
+def test_a_constraint_that_fails_at_commit_is_rolled_back(
+    shop: Project, pgsteady: Pgsteady, sql: Sql
+) -> None:
+    sql("CREATE TABLE parts (id int REFERENCES items DEFERRABLE INITIALLY DEFERRED)")
+    shop.revision("003_orphan", 'op.execute("INSERT INTO parts VALUES (501)")', down="002_note")
+    failed = pgsteady("upgrade", *ANYHOW, "--json", exits=1).json
+    assert "violates foreign key constraint" in failed["error"]
+    assert failed["left"] == "All that 003_orphan did was rolled back."
+
+
 def test_what_autocommit_left_is_for_repair(shop: Project, pgsteady: Pgsteady, sql: Sql) -> None:
     shop.revision(
         "003_unique",
@@ -135,7 +170,7 @@ def test_what_autocommit_left_is_for_repair(shop: Project, pgsteady: Pgsteady, s
     failed = pgsteady("upgrade", *ANYHOW, "--json", exits=1).json
     assert "could not create unique index" in failed["error"]
     assert len(failed["steps"][1]["attempts"]) == 1
-    assert "worked outside of transactions" in failed["left"]
+    assert "did not work in one transaction" in failed["left"]
     assert failed["go_on"] == ["python -m pgsteady repair", "python -m pgsteady upgrade"]
     assert sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'uq_items'::regclass") == [
         (False,)
