@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import pytest
 
 from pgsteady.server import BUNDLED_MAJORS, Cluster, bundled
@@ -66,7 +66,9 @@ class ExternalServer:
     def crash(self) -> None:
         """End the server as a crash does, with SIGKILL."""
         pid = int((self.cluster.data / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, signal.SIGKILL)
+        postmaster = psutil.Process(pid)
+        postmaster.kill()
+        postmaster.wait()  # until then, it still seems to serve
 
     def start_again(self) -> None:
         """Start the server after a crash."""

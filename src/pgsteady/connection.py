@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import DBAPIError, ObjectNotExecutableError, OperationalError
+from sqlalchemy.exc import DBAPIError, ObjectNotExecutableError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from pgsteady.errors import (
@@ -51,11 +51,12 @@ def connect(database: DatabaseUrl) -> Iterator[Connection]:
     with connection:
         try:
             yield connection
-        except DBAPIError as error:
-            if not error.connection_invalidated:
+        except SQLAlchemyError as error:  # that of the loss, or of going on after it
+            if not connection.invalidated:
                 raise
+            cause = f": {cause_of(error)}" if isinstance(error, DBAPIError) else ""
             raise ServerUnreachable(
-                f"The connection to PostgreSQL at {database.address} was lost: {cause_of(error)}.",
+                f"The connection to PostgreSQL at {database.address} was lost{cause}.",
                 hint="What was not committed is undone. When the server is up again, `repair` "
                 "says what is half done, and the command can be run again.",
             ) from error
@@ -154,8 +155,9 @@ def cause_of(error: DBAPIError) -> str:
         return str(primary)
     # A connection's failure: one line for each address tried, and advice on further lines.
     tried = re.findall(r"(?:failed: |FATAL: )(?:FATAL: )? *(.*)", str(error.orig))
-    first = str(error.orig).strip().partition("\n")[0]
-    return (tried or [first or "no reason given"])[-1].rstrip(".")
+    first, *_ = str(error.orig).strip().split("\n")
+    cause: str = [first or "no reason given", *tried][-1]
+    return cause.rstrip(".")
 
 
 def _place(error: Exception) -> str:

@@ -4,7 +4,8 @@ Whatever the moment: nothing is lost, nothing half done passes for done, ``repai
 command) leaves the database as before or as after, the command works when it is given
 again, and neither a server nor a folder of it stays behind.
 
-CI takes a sample of the points, seeded by the case; ``FAULTS=full`` takes all of them.
+CI takes a sample of the points, seeded by the case; ``FAULTS=full`` takes all of them on the
+newest PostgreSQL, and a sample on the oldest.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import psycopg2
 import pytest
 
 from pgsteady.server.private import PREFIX
-from servers import ROLE, ExternalServer
+from servers import NEWEST, ROLE, ExternalServer
 from toy import Project
 
 pytestmark = pytest.mark.slow
@@ -34,6 +35,8 @@ pytestmark = pytest.mark.slow
 FULL = os.environ.get("FAULTS") == "full"
 POINTS = 12
 SAMPLE = 1
+OLDER = 16
+OF_OLDER_IN_CI = {("upgrade", "server"), ("restore and switch", "client")}
 FOLDERS = [Path("/dev/shm"), Path(tempfile.gettempdir())]
 PATIENCE_S = 60
 
@@ -182,8 +185,10 @@ def _with_ini(words: list[str], ini: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def server(external_server: Callable[..., ExternalServer]) -> ExternalServer:
-    return external_server()
+def server(
+    external_server: Callable[..., ExternalServer], request: pytest.FixtureRequest
+) -> ExternalServer:
+    return external_server(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -245,24 +250,32 @@ def place(
                 server.drop(left)
 
 
-def points(case: str, victim: str) -> list[float]:
+def points(case: str, victim: str, *, every: bool) -> list[float]:
     """Return at which fractions of an undisturbed run to kill."""
     seeded = random.Random(f"{case} {victim}")
-    every = [(point + seeded.random()) / POINTS for point in range(POINTS)]
-    return every if FULL else seeded.sample(every, SAMPLE)
+    found = [(point + seeded.random()) / POINTS for point in range(POINTS)]
+    return found if every else seeded.sample(found, SAMPLE)
+
+
+EVERY = [(name, victim) for name in CASES for victim in ("client", "server")]
+ON = [(NEWEST, *each) for each in EVERY] + [
+    (OLDER, *each) for each in EVERY if FULL or each in OF_OLDER_IN_CI
+]
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("victim", ["client", "server"])
-@pytest.mark.parametrize("name", CASES)
-def test_kill(name: str, victim: str, place: Callable[[Case], Place]) -> None:
+@pytest.mark.parametrize(("server", "name", "victim"), ON, indirect=["server"])
+def test_kill(
+    server: ExternalServer, name: str, victim: str, place: Callable[[Case], Place]
+) -> None:
     case = CASES[name]
     undisturbed = place(case)
     began = time.monotonic()
     undisturbed.finish(*case.command)
     takes_s = time.monotonic() - began
     assert undisturbed.rows == undisturbed.content()
-    for fraction in points(name, victim):
+    newest = server.cluster.binaries.major == NEWEST
+    for fraction in points(name, victim, every=FULL and newest):
         killed(place(case), victim, fraction * takes_s)
 
 
