@@ -136,16 +136,17 @@ def _read(file: Path) -> Evidence:
 
 
 def _write(file: Path, evidence: Evidence) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=file.absolute().parent, prefix=f".{file.name}.", delete=False
-    ) as unfinished:
-        try:
-            json.dump(evidence.as_json(), unfinished, indent=1, ensure_ascii=False)
-            unfinished.flush()
-            os.fsync(unfinished.fileno())
-            Path(unfinished.name).replace(file)
-        finally:
-            Path(unfinished.name).unlink(missing_ok=True)
+    document = json.dumps(evidence.as_json(), indent=1, ensure_ascii=False)
+    handle, unfinished = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            opened.write(document)
+            opened.flush()
+            os.fsync(opened.fileno())
+        Path(unfinished).replace(file)
+    except OSError as error:
+        Path(unfinished).unlink()
+        raise PgSteadyError(f"{file} could not be written: {error.strerror}.") from error
 
 
 def _sampled(evidence: Evidence) -> list[str]:

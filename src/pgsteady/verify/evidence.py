@@ -125,7 +125,7 @@ class Evidence:
         """Return the evidence that a document holds.
 
         Raises:
-            WrongDeclaration: it is no such document, or one of another pgsteady.
+            WrongDeclaration: it is no such document, or damaged, or of another pgsteady.
         """
         said = dict(document)
         if said.pop("format", None) != FORMAT:
@@ -133,6 +133,13 @@ class Evidence:
                 "This is no evidence of `verify --save`, or of another version of pgsteady.",
                 hint="Take it again: verify --save FILE",
             )
+        try:
+            return cls._read(said)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise WrongDeclaration("This evidence is damaged.") from error
+
+    @classmethod
+    def _read(cls, said: dict[str, Any]) -> Self:
         contents = {
             kind: {name: Content.from_json(content) for name, content in said[kind].items()}
             for kind in ("tables", "views")

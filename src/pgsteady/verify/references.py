@@ -16,7 +16,7 @@ from pgsteady.verify.rows import unreadable
 
 _FOREIGN_KEYS = f"""
 SELECT k.conname::text, n.nspname::text, c.relname::text, c.relkind = 'p',
-  rn.nspname::text, r.relname::text, r.relkind = 'p', k.confmatchtype = 'f',
+  rn.nspname::text, r.relname::text, r.relkind = 'p', k.confmatchtype = 'f', k.convalidated,
   ARRAY(SELECT ARRAY[a.attname::text, b.attname::text, o.nspname::text, p.oprname::text]
     FROM unnest(k.conkey, k.confkey, k.conpfeqop) AS u (here, there, operator)
     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.here
@@ -61,6 +61,7 @@ def _dangling(
     table: _Table,
     referred: _Table,
     match_full: bool,
+    valid: bool,
     pairs: list[list[str]],
 ) -> Iterator[Finding]:
     """Anti-join the two tables; with MATCH FULL, a key that is NULL in part dangles too."""
@@ -83,7 +84,7 @@ def _dangling(
         return
     if number:
         yield Finding(
-            severity=Severity.ERROR,
+            severity=Severity.ERROR if valid else Severity.WARNING,
             code="dangling-reference",
             object=object_,
             message=f"{number} row{' refers' if number == 1 else 's refer'} to what is not in "

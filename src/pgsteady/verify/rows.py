@@ -27,32 +27,34 @@ WHERE c.relkind = 'r' AND NOT ({OURS_OR_THE_SYSTEMS}) ORDER BY 2, 3
 _COLUMNS = "pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r'"
 
 _RULES = rf"""
-SELECT attrelid, 'column', attname::text, 'null-values', format('num_nulls(%I) > 0', attname)
+SELECT attrelid, 'column', attname::text, 'null-values', format('num_nulls(%I) > 0', attname), true
 FROM {_COLUMNS} JOIN pg_type t ON t.oid = a.atttypid
 WHERE (a.attnotnull OR t.typnotnull) AND attnum > 0 AND NOT attisdropped
 UNION ALL
 SELECT conrelid, 'constraint', conname::text, 'broken-check',
-  format('(%s) IS FALSE', pg_get_expr(conbin, conrelid))
+  format('(%s) IS FALSE', pg_get_expr(conbin, conrelid)), convalidated
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid AND c.relkind = 'r'
 WHERE contype = 'c' AND to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false'
 UNION ALL
 SELECT attrelid, 'column', attname::text, 'broken-domain',
-  format('(SELECT (%s) IS FALSE FROM (SELECT %I AS value) AS v)', pg_get_expr(conbin, 0), attname)
+  format('(SELECT (%s) IS FALSE FROM (SELECT %I AS value) AS v)', pg_get_expr(conbin, 0), attname),
+  convalidated
 FROM {_COLUMNS} JOIN pg_constraint k ON k.contypid = a.atttypid AND k.contype = 'c'
 WHERE attnum > 0 AND NOT attisdropped
 UNION ALL
 SELECT attrelid, 'column', attname::text, 'stale-generated',
   format('(CAST(%s AS %s))::text IS DISTINCT FROM %I::text', pg_get_expr(adbin, adrelid),
-    format_type(atttypid, atttypmod), attname)
+    format_type(atttypid, atttypmod), attname), true
 FROM {_COLUMNS} JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE attgenerated = 's' AND NOT attisdropped
 UNION ALL
 SELECT c.oid, 'table', '', 'wrong-partition',
-  format('(%s) IS FALSE', pg_get_partition_constraintdef(c.oid))
+  format('(%s) IS FALSE', pg_get_partition_constraintdef(c.oid)), true
 FROM pg_class c WHERE c.relkind = 'r' AND c.relispartition
   AND pg_get_partition_constraintdef(c.oid) IS NOT NULL
 """  # noqa: S608 - constants only
-"""Of each table: what the rule is about, a name in the table, a code, and SQL of what breaks it.
+"""Of each table: what the rule is about, a name in the table, a code, SQL of what breaks it, and
+whether it was ever checked: NOT VALID allows older rows to break it.
 
 ``num_nulls`` because the planner knows without looking that nothing in a column declared
 NOT NULL is NULL; FILTER because it leaves checks alone that would exclude a whole table.
@@ -79,6 +81,7 @@ class _Rule:
     name: str
     code: str
     broken: str
+    valid: bool
 
 
 def rows(connection: Connection, progress: Progress) -> Iterator[Finding]:
@@ -117,7 +120,7 @@ def _examined(
 def _broken(table: str, source: str, rule: _Rule, number: int) -> Finding:
     verb = _VERBS.get(rule.code, ("row does", "rows do"))[number != 1]
     return Finding(
-        severity=Severity.ERROR,
+        severity=Severity.ERROR if rule.valid else Severity.WARNING,
         code=rule.code,
         object=f"{rule.kind} {table}{'.' if rule.name else ''}{rule.name}",
         message=_MESSAGES[rule.code].format(f"{number} {verb}"),
@@ -126,24 +129,29 @@ def _broken(table: str, source: str, rule: _Rule, number: int) -> Finding:
 
 
 def unreadable(object_: str, error: DBAPIError) -> Finding:
-    """Say that something cannot be read, and how bad that is."""
+    """Say that something could not be read, and how bad that is."""
     code = str(getattr(error.orig, "pgcode", None) or "")
-    if code == INSUFFICIENT_PRIVILEGE:
+    if code.startswith(_DAMAGE):
         return Finding(
-            severity=Severity.WARNING,
-            code="not-read",
+            severity=Severity.ERROR,
+            code="unreadable",
             object=object_,
-            message=f"it was not examined: {said_by(error)}",
-            cure="Run as the role that owns it, or have SELECT granted.",
+            message=f"it cannot be read: {said_by(error)}",
+            cure="Restore it from a backup.",
         )
+    owner = "Run as the role that owns it, or have SELECT granted."
     return Finding(
-        severity=Severity.ERROR,
-        code="unreadable",
+        severity=Severity.WARNING,
+        code="not-read",
         object=object_,
-        message=f"it cannot be read: {said_by(error)}",
-        cure="Restore it from a backup.",
+        message=f"it was not examined: {said_by(error)}",
+        cure=owner if code == INSUFFICIENT_PRIVILEGE else "",
     )
 
 
 INSUFFICIENT_PRIVILEGE = "42501"
-"""https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+_DAMAGE = ("XX", "58")
+"""Classes "internal error" and "system error", with what a damaged page or a lost file says.
+
+https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""

@@ -58,6 +58,30 @@ def test_saved_and_compared(typed: Typed, museum: Filled, tmp_path: Path) -> Non
     assert [file.name for file in tmp_path.iterdir()] == ["before.json"]
 
 
+def test_full_disk_leaves_the_file_as_it_was(museum: Filled, tmp_path: Path) -> None:
+    """The shell's limit on the size of files stands for a disk without room."""
+    (tmp_path / "before.json").write_text("of yesterday")
+    command = [sys.executable, "-m", "pgsteady", "-c", str(museum.project.ini), "verify"]
+    failed = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -f 4; "$0" "$@"', *command, "--save", "before.json"],
+        cwd=tmp_path,
+        env=os.environ | {"DATABASE_URL": museum.url, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert "before.json could not be written: File too large." in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["before.json"]
+    assert (tmp_path / "before.json").read_text() == "of yesterday"
+
+
+def test_empty_database(database: str, project: Toy) -> None:
+    assert "Everything holds." in _run(project).stdout
+    assert "0 tables" in _run(project, "--save", str(project.folder / "none.json")).stdout
+
+
 def test_evidence_holds_no_data(typed: Typed, tmp_path: Path) -> None:
     typed("--save", "before.json")
     saved = (tmp_path / "before.json").read_text()
@@ -106,6 +130,7 @@ def _run(project: Toy, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["--against", "missing.json"], 2, "missing.json"),
         (["--against", "alembic.ini"], 1, "is not JSON"),
         (["--against", "other.json"], 1, "verify --save FILE"),
+        (["--against", "cut.json"], 1, "damaged"),
         (["--save", "missing/before.json"], 1, "cannot be written"),
     ],
 )
@@ -114,6 +139,7 @@ def test_wrong_files(
 ) -> None:
     (tmp_path / "alembic.ini").write_text("[alembic]")
     (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "cut.json").write_text('{"format": 1, "tables": {}}')
     (tmp_path / "b").touch()
     failed = typed(*arguments, exits=exits)
     assert said in failed.stderr

@@ -131,6 +131,18 @@ def _examine(toy: Toy) -> list[object]:
         return list(examine(connection, project))
 
 
+@pytest.mark.parametrize(
+    "constraint",
+    ["CHECK (note < '5')", "FOREIGN KEY (item) REFERENCES people (email)"],
+)
+def test_what_is_not_valid_may_be_broken(museum: Filled, constraint: str) -> None:
+    museum.sql(f"ALTER TABLE orders ADD CONSTRAINT later {constraint} NOT VALID")
+    found = museum.examine()
+    assert {finding.object for finding in found} == {"constraint public.orders.later"}
+    assert {finding.code for finding in found} > {"not-valid"}
+    assert {finding.severity for finding in found} == {"warning"}
+
+
 def test_what_may_not_be_read_is_no_damage(museum: Filled) -> None:
     museum.sql("ALTER TABLE bookings OWNER TO postgres; REVOKE ALL ON bookings FROM orion")
     assert {(f.severity, f.code, f.object.split()[1]) for f in museum.examine()} == {
