@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from pgsteady.cli.output import err
 from pgsteady.progress import Advance
 
-
 WORTH_A_LINE_S = 1.0
 
 
