@@ -181,5 +181,7 @@ def _print_watch(watch: Watch) -> None:
             out.print(f"slow {name}: {longest_s:.1f} s  {query}", markup=False)
     for said in watch.exceeded.values():
         out.print(f"Limit exceeded: {said}.", markup=False, style="bold red")
+    if watch.grant:
+        out.print(f"Queries of other roles are not shown to this one: {watch.grant}", markup=False)
     if watch.broken:
         out.print(f"The watch ended early: {watch.broken}", markup=False, style="yellow")

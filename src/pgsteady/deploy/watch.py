@@ -46,6 +46,12 @@ _RUNNING = text(
     "ORDER BY 1 DESC LIMIT :slowest"
 )
 
+_HIDDEN = text(
+    "SELECT format('GRANT pg_read_all_stats TO %I;', current_user) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND usename IS NOT NULL "
+    "AND query = '<insufficient privilege>' LIMIT 1"
+)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -96,7 +102,8 @@ class Watch:
     """Samples the database in a thread, on a connection of its own.
 
     ``ours`` are the sessions of the migration at each moment: they are not others.
-    ``exceeded`` says which limits were, ``broken`` why it could not go on.
+    ``exceeded`` says which limits were, ``broken`` why it could not go on, and ``grant``
+    is the SQL by which queries of other roles would be shown, where there were any.
     """
 
     def __init__(self, limits: Limits, ours: Collection[int]) -> None:
@@ -108,6 +115,7 @@ class Watch:
         self.phases = {BEFORE: Phase()}
         self.exceeded: dict[str, str] = {}
         self.broken: str | None = None
+        self.grant: str | None = None
 
     def begin(self, phase: str) -> None:
         """Count what is sampled from now on to ``phase``."""
@@ -121,6 +129,7 @@ class Watch:
             "phases": {name: phase.as_json() for name, phase in self.phases.items()},
             "exceeded": list(self.exceeded.values()),
             "broken": self.broken,
+            "grant": self.grant,
         }
 
     @contextmanager
@@ -158,6 +167,7 @@ class Watch:
             _RUNNING, {"ours": ours, "slowest": SLOWEST}
         ):
             phase.slow(f"{user}: {without_literals(query)}", seconds)
+        self.grant = self.grant or connection.scalar(_HIDDEN)
         if self._phase != BEFORE:
             self._judge(phase)
 

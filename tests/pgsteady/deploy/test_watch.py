@@ -61,8 +61,12 @@ def test_a_limit_stops_between_two_revisions(rude: Project, pgsteady: Pgsteady, 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("reader")
-def test_it_goes_on_watching_and_sums_up(rude: Project, pgsteady: Pgsteady) -> None:
-    done = pgsteady("upgrade", *ANYHOW, "--watch", "2s", "--max-blocked", "5")
+def test_it_goes_on_watching_and_sums_up(
+    rude: Project, pgsteady: Pgsteady, external_server: Any, database: str
+) -> None:
+    with external_server().cluster.session(database.rpartition("/")[2]):  # another role's
+        done = pgsteady("upgrade", *ANYHOW, "--watch", "2s", "--max-blocked", "5")
+    assert "GRANT pg_read_all_stats TO orion;" in done.stdout
     assert "Done: 3 of 3 revisions applied" in done.stdout
     assert done.stdout.split("sessions blocked at once")[1].split()[:3] == ["0", "1", "0"]
     assert "Watching" in done.stderr
