@@ -20,7 +20,7 @@ from pgsteady.autogenerate import Autogenerate
 from pgsteady.connection import connect, revision_failure
 from pgsteady.errors import PgSteadyError
 from pgsteady.guard import Guard
-from pgsteady.lock import direct, limit_waits, migration_lock
+from pgsteady.lock import direct, limit_waits, mark_at_work, migration_lock
 from pgsteady.recorder import Recorder
 from pgsteady.revisions import next_id
 from pgsteady.url import resolve
@@ -122,6 +122,7 @@ def _online(
         event.listen(connection, "begin", limit)
         try:
             if changes:
+                mark_at_work(connection)
                 _widen_version_table(environment, connection)
             hooks = Autogenerate(
                 settings["target_metadata"], connection, foreign_index_prefixes

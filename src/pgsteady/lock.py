@@ -22,6 +22,9 @@ POLL_S = 0.2
 KEY = int.from_bytes(sha256(b"pgsteady: schema change").digest()[:8], signed=True)
 """The advisory lock's number; PostgreSQL keeps advisory locks per database."""
 
+AT_WORK = KEY + 1
+"""The advisory lock, shared, by which a session is known to be a migrator's."""
+
 OF_LOCK = "of_migration_lock"
 """The execution option by which listeners know the connection that takes the lock."""
 
@@ -68,6 +71,19 @@ def migration_lock(
             yield connection
         finally:
             _HELD.discard(pid)
+
+
+def mark_at_work(connection: Connection) -> None:
+    """Let others see that a session, just opened, does a migrator's work.
+
+    The server ends the session of a killed program late, perhaps after an hour's work on an
+    index; if nobody holds the migration lock, a session with this mark is such a one.
+    """
+    raw: Any = connection.connection.dbapi_connection
+    raw.autocommit = True
+    with raw.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock_shared(%s)", (AT_WORK,))
+    raw.autocommit = False
 
 
 def limit_waits(connection: Connection, lock_timeout_s: float) -> None:

@@ -35,6 +35,7 @@ class Surroundings:
     search_path: str = '"$user", public'
     default_schema: str = "public"
     roles: tuple[str, ...] = ()
+    tablespaces: tuple[str, ...] = ()
     schemas: tuple[str, ...] = ()
     extensions: tuple[tuple[str, str], ...] = ()
     """Name and schema of each."""
@@ -47,6 +48,7 @@ class Surroundings:
                 "SELECT current_setting('server_version_num')::int / 10000, "
                 "current_setting('search_path'), "
                 "array(SELECT rolname::text FROM pg_roles WHERE rolname !~ '^pg_'), "
+                "array(SELECT spcname::text FROM pg_tablespace WHERE spcname !~ '^pg_'), "
                 "array(SELECT ARRAY[x.extname, n.nspname]::text[] FROM pg_extension x "
                 "JOIN pg_namespace n ON n.oid = x.extnamespace WHERE nspname <> 'pg_catalog')"
             )
@@ -56,8 +58,9 @@ class Surroundings:
             search_path=row[1],
             default_schema=catalog.default_schema(connection),
             roles=tuple(row[2]),
+            tablespaces=tuple(row[3]),
             schemas=tuple(catalog.project_schemas(connection)),
-            extensions=tuple((name, schema) for name, schema in row[3]),
+            extensions=tuple((name, schema) for name, schema in row[4]),
         )
 
 
@@ -92,6 +95,9 @@ def replayed(
         with cluster.session() as cursor:
             for role in set(surroundings.roles) - {SUPERUSER}:
                 cursor.execute(f"CREATE ROLE {quoted(role)}")
+            cursor.execute("SET allow_in_place_tablespaces = on")  # in the server's own folder
+            for tablespace in surroundings.tablespaces:
+                cursor.execute(f"CREATE TABLESPACE {quoted(tablespace)} LOCATION ''")
         yield _replayed(project, revisions, surroundings, cluster)
 
 

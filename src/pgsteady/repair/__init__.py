@@ -49,8 +49,8 @@ def repair(
     take = partial(_take, report, progress)
     database = direct(project.database(), project.ini)
     take(stale(database))
-    with migration_lock(database, progress.note) as holder:
-        take(orphans(database, holder))
+    with migration_lock(database, progress.note):
+        take(orphans(database))
         take(_runs(database))
         take(scratch(database))
         halves = half_done(project, database, finishing=finish)

@@ -8,14 +8,14 @@ from typing import Any
 
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from pgsteady.connection import connect, revision_failure
 from pgsteady.lint.rules.data import inner, repeats
 from pgsteady.lint.schema import Schema
 from pgsteady.lint.sql import Statement, columns_named
-from pgsteady.lock import limit_waits
+from pgsteady.lock import limit_waits, mark_at_work
 from pgsteady.project import Project, quiet
 from pgsteady.recorder import Recorder
 from pgsteady.repair.stages import Attempt, Part
@@ -65,6 +65,7 @@ def finish(project: Project, database: DatabaseUrl, attempt: Attempt, reached: i
         environment,
         quiet(),
     ):
+        mark_at_work(connection)
         event.listen(connection, "begin", partial(limit_waits, lock_timeout_s=lock_timeout_s))
         environment.configure(
             connection=connection,
@@ -92,9 +93,7 @@ def _run(context: MigrationContext, parts: Sequence[Part], **_: Any) -> None:
 def _send(context: MigrationContext, part: Part) -> None:
     for statement in part.statements:
         assert context.connection is not None  # noqa: S101 - it is no script
-        context.connection.exec_driver_sql(
-            statement.text, execution_options={"no_parameters": True}
-        )
+        context.connection.execute(text(statement.text.replace(":", r"\:")))
 
 
 def _may_run_again(statement: Statement) -> bool:

@@ -20,6 +20,7 @@ from pgsteady.project import Project
 from pgsteady.repair.finishing import finish, not_to_be_finished
 from pgsteady.repair.indexes import build_to_the_end
 from pgsteady.repair.report import Repair
+from pgsteady.repair.sessions import at_work
 from pgsteady.repair.stages import Attempt, attempt
 from pgsteady.repair.undoing import Undone, obstacles, way_back
 from pgsteady.replay import Surroundings
@@ -142,16 +143,12 @@ def _finishing(
 
 def _undo(project: Project, database: DatabaseUrl, tried: Attempt, steps: Sequence[Undone]) -> None:
     for step in steps:
-        with connect(database) as connection:
-            if not step.in_transaction:
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-            connection.execution_options(no_parameters=True)
-            try:
-                with connection.begin():
-                    for sql in step.statements:
-                        connection.exec_driver_sql(sql)
-            except DBAPIError as error:
-                raise RepairFailed(f"{sql}: {cause_of(error)}.") from error
+        with at_work(database, in_transaction=step.in_transaction) as connection:
+            for sql in step.statements:
+                try:
+                    connection.exec_driver_sql(sql)
+                except DBAPIError as error:
+                    raise RepairFailed(f"{sql}: {cause_of(error)}.") from error
     with connect(database) as connection, connection.begin():
         default = Surroundings.of(connection).default_schema
         reached = tried.reached(read_live(project, connection, default))

@@ -14,6 +14,7 @@ from pgsteady.doctor.schema import INVALID
 from pgsteady.errors import RepairFailed
 from pgsteady.finding import Finding, Severity
 from pgsteady.repair.report import Repair
+from pgsteady.repair.sessions import at_work
 from pgsteady.url import DatabaseUrl
 
 
@@ -46,8 +47,7 @@ def build_to_the_end(database: DatabaseUrl, names: Collection[str]) -> None:
 
 
 def _rebuild(database: DatabaseUrl, index: Row[Any]) -> None:
-    with connect(database) as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
+    with at_work(database) as connection:
         try:
             connection.exec_driver_sql(_rebuild_sql(index))
         except DBAPIError as error:
@@ -68,8 +68,7 @@ def _drop_what_it_left(connection: Connection, index: Row[Any]) -> None:
 
 
 def _drop(database: DatabaseUrl, name: str) -> None:
-    with connect(database) as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT")
+    with at_work(database) as connection:
         connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
 
 

@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,33 +21,25 @@ from sqlalchemy import Connection, Row, text
 from pgsteady.connection import connect
 from pgsteady.errors import RepairFailed
 from pgsteady.finding import Finding, Severity
-from pgsteady.lock import KEY
+from pgsteady.lock import AT_WORK, KEY, mark_at_work
 from pgsteady.repair.report import Repair
 from pgsteady.url import DatabaseUrl
 
-OURS = "pgsteady"
-"""The application name of every session of ours."""
 PATIENCE_S = 10.0
 """How long a session that was ended may take to go."""
 
 _SESSIONS = text("""
-    SELECT a.pid, host(a.client_addr) AS host, a.client_port AS port, l.migrates, l.changes
+    SELECT a.pid, host(a.client_addr) AS host, a.client_port AS port,
+           l.keys @> ARRAY[:key] AS migrates, l.keys @> ARRAY[:at_work] AS works
     FROM pg_stat_activity a CROSS JOIN LATERAL (
-        SELECT coalesce(bool_or(l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
-                   AND (l.classid::bigint << 32 | l.objid::bigint) = :key), false) AS migrates,
-               coalesce(bool_or(c.oid IS NOT NULL AND n.nspname <> 'pgsteady'
-                   AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')), false) AS changes
-        FROM pg_locks l
-        LEFT JOIN pg_class c ON c.oid = l.relation AND c.oid >= 16384
-        LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE l.pid = a.pid AND l.database = a.datid) l
-    WHERE a.datname = current_database() AND a.pid <> ALL(:known)
+        SELECT array(SELECT l.classid::bigint << 32 | l.objid::bigint FROM pg_locks l
+                     WHERE l.pid = a.pid AND l.database = a.datid AND l.granted
+                     AND l.locktype = 'advisory' AND l.objsubid = 1) AS keys) l
+    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
     AND a.backend_type = 'client backend'
-    AND (a.application_name = :ours OR l.migrates) ORDER BY a.pid
-""")
-"""A table that a transaction made and did not commit is in no catalog that we see: so
-``check``, which builds the models in scratch, changes nothing."""
-_ME = text("SELECT pg_backend_pid(), host(inet_client_addr()), inet_client_port()")
+    AND (a.application_name = 'pgsteady' OR l.keys && ARRAY[:key, :at_work]) ORDER BY a.pid
+""").bindparams(key=KEY, at_work=AT_WORK)
+_ME = text("SELECT host(inet_client_addr()), inet_client_port()")
 _PREPARED = text(
     "SELECT quote_literal(gid) AS name, owner, prepared FROM pg_prepared_xacts p "
     "WHERE database = current_database() AND EXISTS (SELECT FROM pg_locks l "
@@ -55,36 +48,40 @@ _PREPARED = text(
 )
 
 
+@contextmanager
+def at_work(database: DatabaseUrl, *, in_transaction: bool = False) -> Iterator[Connection]:
+    """Connect to change something, so that others see it if we are killed at that."""
+    with connect(database) as connection:
+        mark_at_work(connection)
+        connection.execution_options(no_parameters=True)
+        if in_transaction:
+            with connection.begin():
+                yield connection
+        else:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield connection
+
+
 def stale(database: DatabaseUrl) -> Iterator[Repair | Finding]:
     """Yield the sessions whose programs are gone, those that hold the migration lock too."""
     with connect(database) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
-        for session in _sessions(connection, []):
-            where = session.host or "local"
-            if _is_gone(connection, session):
-                yield _ended(database, session, f"its program at {where}, is gone")
-            elif session.migrates and _is_gone(connection, session) is None:
+        for session in connection.execute(_SESSIONS).all():
+            gone = _is_gone(connection, session)
+            if gone:
+                yield _ended(database, session, f"its program, at {session.host}, is gone")
+            elif session.migrates and gone is None:
                 yield _undecided(session)
-        yield from map(_prepared, connection.execute(_PREPARED))
+        yield from map(_prepared, connection.execute(_PREPARED).all())
 
 
-def orphans(database: DatabaseUrl, holder: Connection) -> Iterator[Repair]:
-    """Yield the sessions that still change tables, though nobody but us may.
-
-    ``holder`` holds the migration lock, so their migrator is gone.
-    """
-    pid = holder.scalars(text("SELECT pg_backend_pid()")).one()
+def orphans(database: DatabaseUrl) -> Iterator[Repair]:
+    """Yield the sessions of migrators that are gone, while we hold the migration lock."""
     with connect(database) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
-        for session in _sessions(connection, [pid]):
-            if session.changes:
-                yield _ended(database, session, "its migrator is gone, the lock is free")
-
-
-def _sessions(connection: Connection, known: list[int]) -> list[Row[Any]]:
-    pid = connection.execute(_ME).one()[0]
-    parameters = {"key": KEY, "ours": OURS, "known": [pid, *known]}
-    return list(connection.execute(_SESSIONS, parameters))
+        for session in connection.execute(_SESSIONS).all():
+            if session.works:
+                yield _ended(database, session, "its migrator is gone: the migration lock is free")
 
 
 def _is_gone(connection: Connection, session: Row[Any]) -> bool | None:
@@ -95,7 +92,7 @@ def _is_gone(connection: Connection, session: Row[Any]) -> bool | None:
     """
     if session.host is None:
         return False
-    _, host, port = connection.execute(_ME).one()
+    host, port = connection.execute(_ME).one()
     raw: Any = connection.connection.dbapi_connection
     with socket.socket(fileno=os.dup(raw.fileno())) as ours:
         if ours.getsockname()[:2] != (host, port) or session.host != host:
@@ -111,7 +108,7 @@ def _is_gone(connection: Connection, session: Row[Any]) -> bool | None:
 
 
 def _ended(database: DatabaseUrl, session: Row[Any], why: str) -> Repair:
-    holds = "holds the migration lock" if session.migrates else "is at work"
+    holds = "holds the migration lock" if session.migrates else "is still there"
     return Repair(
         f"session {session.pid}",
         f"It {holds}, and {why}.",

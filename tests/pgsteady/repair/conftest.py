@@ -36,6 +36,7 @@ def repair(project: Project) -> Repair:
             check=False,
         )
         assert done.returncode == exits, done.stdout + done.stderr
+        assert done.stdout, done.stderr
         return json.loads(done.stdout)
 
     return run
