@@ -175,7 +175,7 @@ def test_it_is_proved_on_a_server_that_is_named(
     assert query(server.url("postgres"), databases) == before
 
 
-@pytest.mark.parametrize("name", ["shop", "lab"])
+@pytest.mark.parametrize("name", ["shop", pytest.param("lab", marks=pytest.mark.slow)])
 def test_somebody_elses_project(
     name: str, tmp_path: Path, fresh_database: Callable[..., str]
 ) -> None:

@@ -153,7 +153,7 @@ def moments(steps: list[str]) -> list[object]:
     killed = [pytest.param(s, "during", signal.SIGKILL, marks=pytest.mark.slow) for s in steps]
     return [
         *killed,
-        (steps[1], "during", signal.SIGINT),
+        pytest.param(steps[1], "during", signal.SIGINT, marks=pytest.mark.slow),
         (steps[2], "after", signal.SIGINT),
         (steps[2], "after", signal.SIGKILL),
     ]

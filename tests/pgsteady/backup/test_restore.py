@@ -17,7 +17,20 @@ from pgsteady.server import BUNDLED_MAJORS
 from servers import ExternalServer
 from toy import Project as Toy
 
-on_each_major = pytest.mark.parametrize("major", BUNDLED_MAJORS, indirect=True)
+OLDEST, NEWEST = BUNDLED_MAJORS[0], BUNDLED_MAJORS[-1]
+on_each_major = pytest.mark.parametrize(
+    "major", [pytest.param(OLDEST, marks=pytest.mark.slow), NEWEST], indirect=True
+)
+kinds = pytest.mark.parametrize(
+    ("major", "form"),
+    [
+        (OLDEST, "custom"),
+        (NEWEST, "directory"),
+        pytest.param(OLDEST, "directory", marks=pytest.mark.slow),
+        pytest.param(NEWEST, "custom", marks=pytest.mark.slow),
+    ],
+    indirect=["major"],
+)
 NAMES = "SELECT datname::text FROM pg_database WHERE NOT datistemplate ORDER BY 1"
 
 
@@ -39,8 +52,7 @@ def clean(server: ExternalServer, database: str, template: None) -> object:
         server.drop(name)
 
 
-@on_each_major
-@pytest.mark.parametrize("form", ["directory", "custom"])
+@kinds
 def test_into_a_new_database(run: Command, sql: Sql, database: str, clean: None, form: str) -> None:
     before = sql(EVERYTHING)
     run("backup", "--format", form, "--no-proof")
