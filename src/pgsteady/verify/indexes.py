@@ -12,8 +12,8 @@ from pgsteady.finding import Finding, Severity
 from pgsteady.progress import Progress
 from pgsteady.verify.digest import name, query, said_by, settings
 from pgsteady.verify.plans import nodes
-from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS, index_keys
-from pgsteady.verify.rows import INSUFFICIENT_PRIVILEGE, unreadable
+from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS
+from pgsteady.verify.rows import is_damage, unreadable
 
 _UNUSABLE = f"""
 SELECT n.nspname::text, c.relname::text, x.relname::text, x.relkind = 'I'
@@ -24,23 +24,46 @@ WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND NOT ({OURS_OR_THE_
 ORDER BY 1, 2, 3
 """  # noqa: S608 - constants only
 
-_DIRECTION = """CASE WHEN i.indoption[k - 1] & 1 = 1 THEN ' DESC' ELSE '' END
-  || CASE WHEN i.indoption[k - 1] & 2 = 2 THEN ' NULLS FIRST' ELSE ' NULLS LAST' END"""
+_ORDER = """ARRAY(
+    SELECT ARRAY[pg_get_indexdef(i.indexrelid, k, false) || coalesce((
+        SELECT format(' COLLATE %I.%I', n.nspname, l.collname) FROM pg_collation l
+        JOIN pg_namespace n ON n.oid = l.collnamespace WHERE l.oid = i.indcollation[k - 1]), ''),
+      format('OPERATOR(%I.%s)', s.nspname, o.oprname),
+      CASE WHEN i.indoption[k - 1] & 2 = 2 THEN 'NULLS FIRST' ELSE 'NULLS LAST' END]
+    FROM generate_series(1, i.indnkeyatts) k JOIN pg_opclass c ON c.oid = i.indclass[k - 1]
+    JOIN pg_amop a ON a.amopfamily = c.opcfamily AND a.amoplefttype = c.opcintype
+      AND a.amoprighttype = c.opcintype
+      AND a.amopstrategy = CASE WHEN i.indoption[k - 1] & 1 = 1 THEN 5 ELSE 1 END
+    JOIN pg_operator o ON o.oid = a.amopopr JOIN pg_namespace s ON s.oid = o.oprnamespace
+    ORDER BY k)"""
+"""What the B-tree ``i`` sorts by: expressions, operators (1 is "less", 5 "greater"), NULLs."""
 
-_ORDERED = f"""
+_OF_EVERYTHING = {
+    "range_ops": "&&) '(,)'",
+    "array_ops": "@>) '{}'",
+    "jsonb_ops": "@>) '{}'",
+    "jsonb_path_ops": "@>) '{}'",
+}
+"""The operator class of a GIN or GiST index, and what it finds (nearly) all rows by."""
+
+_READABLE = f"""
 SELECT n.nspname::text, c.relname::text, x.relname::text, pg_relation_size(x.oid),
-  {index_keys(_DIRECTION)},
-  coalesce(pg_get_expr(i.indpred, i.indrelid), 'true')
+  coalesce(pg_get_expr(i.indpred, i.indrelid), 'true'),
+  CASE m.amname WHEN 'btree' THEN {_ORDER} END,
+  pg_get_indexdef(i.indexrelid, 1, false), k.opcname::text
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
 JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE m.amname = 'btree' AND x.relkind = 'i' AND i.indisvalid AND i.indisready
+JOIN pg_opclass k ON k.oid = i.indclass[0]
+WHERE (m.amname = 'btree' OR m.amname IN ('gin', 'gist')
+    AND k.opcname IN ('{"', '".join(_OF_EVERYTHING)}'))
+  AND x.relkind = 'i' AND i.indisvalid AND i.indisready
   AND c.relkind IN ('r', 'm') AND NOT ({OURS_OR_THE_SYSTEMS}) ORDER BY 1, 2, 3
 """  # noqa: S608 - constants only
+"""Indexes that can be read from end to end: in their order, or by what every value contains."""
 
 _BY_INDEX = {
     "enable_seqscan": "off",
     "enable_sort": "off",
-    "enable_bitmapscan": "off",
     "enable_incremental_sort": "off",
     "max_parallel_workers_per_gather": "0",
 }
@@ -52,11 +75,17 @@ _WITHOUT_INDEX = {
 """Under which a query reads the table itself."""
 
 
+def without_indexes(connection: Connection) -> AbstractContextManager[None]:
+    """Read tables themselves for as long as the block lasts."""
+    return settings(connection, _WITHOUT_INDEX)
+
+
 def indexes(connection: Connection, progress: Progress) -> Iterator[Finding]:
     """Find indexes that are invalid, or that lead to other rows than the table has.
 
-    A B-tree is read from end to end and counted; where the extension ``amcheck`` is
-    installed, and the role may call it, that examines the structure of each as well.
+    B-trees, and GIN and GiST indexes of arrays, documents and ranges, are read from end to
+    end and counted; the order of a B-tree is checked. Where the extension ``amcheck`` is
+    installed, and the role may call it, that examines the structure of each B-tree as well.
     """
     for schema, table, index, partitioned in query(connection, _UNUSABLE):
         yield Finding(
@@ -67,52 +96,73 @@ def indexes(connection: Connection, progress: Progress) -> Iterator[Finding]:
             sql="" if partitioned else f"REINDEX INDEX {name(schema, index)};",
             cure="Each partition needs an index attached to it." if partitioned else "",
         )
-    function = _amcheck(connection)
-    ordered = query(connection, _ORDERED)
+    readable = query(connection, _READABLE)
+    amcheck = _amcheck(connection)
     done = 0
-    with progress.step("Reading the indexes", sum(row[3] for row in ordered) or 1) as advance:
-        for schema, table, index, size, keys, predicate in ordered:
-            disagreeing = list(_disagreement(connection, schema, table, index, keys, predicate))
-            yield from disagreeing
-            if function and not disagreeing:
-                yield from _structure(connection, function, schema, table, index)
+    with progress.step("Reading the indexes", sum(row[3] for row in readable) or 1) as advance:
+        for schema, table, index, size, predicate, order, key, operator_class in readable:
+            rows = f"FROM ONLY {name(schema, table)} WHERE {predicate}"
+            if not order:
+                rows += f" AND {key} OPERATOR(pg_catalog.{_OF_EVERYTHING[operator_class]}"
+            object_ = f"index {schema}.{table}.{index}"
+            try:
+                why = _disagreement(connection, index, rows, order)
+                if not why and amcheck and order:
+                    _examine_structure(connection, amcheck, name(schema, index))
+            except DBAPIError as error:
+                why = f"it is damaged ({said_by(error)})" if is_damage(error) else None
+                if not why:
+                    yield unreadable(object_, error)
+            if why:
+                yield Finding(
+                    severity=Severity.ERROR,
+                    code="index-disagrees",
+                    object=object_,
+                    message=f"{why}: queries that use it give wrong answers",
+                    sql=f"REINDEX INDEX {name(schema, index)};",
+                )
             done += size
             advance(done)
 
 
-def without_indexes(connection: Connection) -> AbstractContextManager[None]:
-    """Read tables themselves for as long as the block lasts."""
-    return settings(connection, _WITHOUT_INDEX)
-
-
 def _disagreement(
-    connection: Connection, schema: str, table: str, index: str, keys: list[str], predicate: str
-) -> Iterator[Finding]:
-    rows = f"FROM ONLY {name(schema, table)} WHERE {predicate}"
-    by_index = (
-        f"SELECT count(*) FROM (SELECT 1 {rows} ORDER BY {', '.join(keys)} OFFSET 0) AS found"  # noqa: S608 - from the catalog
-    )
-    object_ = f"index {schema}.{table}.{index}"
-    try:
-        with connection.begin_nested():
-            with settings(connection, _BY_INDEX):
-                if not _uses(connection, by_index, index):
-                    return  # another index gives the same order, and there is no way to name one
-                [(found,)] = query(connection, by_index)
-            with without_indexes(connection):
-                [(there,)] = query(connection, f"SELECT count(*) {rows}")
-    except DBAPIError as error:
-        yield unreadable(object_, error)
-        return
+    connection: Connection, index: str, rows: str, order: list[list[str]] | None
+) -> str | None:
+    """Read the rows by the index and without it, and return in what they differ.
+
+    Raises:
+        DBAPIError: they cannot be read; the transaction can go on.
+    """
+    by_index = _in_order(rows, order) if order else f"SELECT count(*), 0 {rows}"
+    with connection.begin_nested():
+        with settings(connection, _BY_INDEX):
+            if not _uses(connection, by_index, index):
+                return None  # another does the same, and there is no way to name one
+            [(found, astray)] = query(connection, by_index)
+        with without_indexes(connection):
+            [(there,)] = query(connection, f"SELECT count(*) {rows}")
     if found != there:
-        yield Finding(
-            severity=Severity.ERROR,
-            code="index-disagrees",
-            object=object_,
-            message=f"it leads to {found} rows, and the table has {there}: queries that use it "
-            "give wrong answers",
-            sql=f"REINDEX INDEX {name(schema, index)};",
+        return f"it leads to {found} of {there} rows"
+    if astray:
+        return (
+            f"it is out of order in {astray} places, as after a change of a collation or of a "
+            "function that it calls"
         )
+    return None
+
+
+def _in_order(rows: str, order: list[list[str]]) -> str:
+    """Return SQL that reads in an index's order: how many rows, how many sort before the last.
+
+    OFFSET 0 keeps PostgreSQL from leaving out an order that nobody asks for.
+    """
+    (key, before, _), *_ = order
+    by = ", ".join(f"{each} USING {operator} {nulls}" for each, operator, nulls in order)
+    return (
+        f"SELECT count(*), count(*) FILTER (WHERE key {before} previous) FROM ("  # noqa: S608
+        "SELECT key, lag(key) OVER () AS previous FROM ("
+        f"SELECT {key} AS key {rows} ORDER BY {by} OFFSET 0) AS read) AS found"
+    )
 
 
 def _uses(connection: Connection, sql: str, index: str) -> bool:
@@ -132,20 +182,8 @@ def _amcheck(connection: Connection) -> str | None:
     return function
 
 
-def _structure(
-    connection: Connection, function: str, schema: str, table: str, index: str
-) -> Iterator[Finding]:
-    call = text(f"SELECT {function}(CAST(:index AS regclass), true)")
-    try:
-        with connection.begin_nested():
-            connection.execute(call, {"index": name(schema, index)})
-    except DBAPIError as error:
-        if getattr(error.orig, "pgcode", None) == INSUFFICIENT_PRIVILEGE:
-            return
-        yield Finding(
-            severity=Severity.ERROR,
-            code="index-disagrees",
-            object=f"index {schema}.{table}.{index}",
-            message=f"amcheck says: {said_by(error)}",
-            sql=f"REINDEX INDEX {name(schema, index)};",
-        )
+def _examine_structure(connection: Connection, amcheck: str, index: str) -> None:
+    """Raise what ``amcheck`` raises about an index."""
+    call = text(f"SELECT {amcheck}(CAST(:index AS regclass), true)")
+    with connection.begin_nested():
+        connection.execute(call, {"index": index})

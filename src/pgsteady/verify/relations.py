@@ -60,14 +60,6 @@ _ENUMS = text(
 )
 
 
-def index_keys(direction: str = "''") -> str:
-    """Return SQL for what the index ``i`` is made of, as an array that ORDER BY takes."""
-    return f"""ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, false) || coalesce((
-      SELECT format(' COLLATE %I.%I', s.nspname, o.collname) FROM pg_collation o
-      JOIN pg_namespace s ON s.oid = o.collnamespace WHERE o.oid = i.indcollation[k - 1]), '')
-      || {direction} FROM generate_series(1, i.indnkeyatts) k ORDER BY k)"""  # noqa: S608
-
-
 @dataclass(frozen=True)
 class Relation:
     """A table or a materialized view; ``key`` is empty where it has no primary key."""

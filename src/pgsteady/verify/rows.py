@@ -130,8 +130,7 @@ def _broken(table: str, source: str, rule: _Rule, number: int) -> Finding:
 
 def unreadable(object_: str, error: DBAPIError) -> Finding:
     """Say that something could not be read, and how bad that is."""
-    code = str(getattr(error.orig, "pgcode", None) or "")
-    if code.startswith(_DAMAGE):
+    if is_damage(error):
         return Finding(
             severity=Severity.ERROR,
             code="unreadable",
@@ -145,13 +144,22 @@ def unreadable(object_: str, error: DBAPIError) -> Finding:
         code="not-read",
         object=object_,
         message=f"it was not examined: {said_by(error)}",
-        cure=owner if code == INSUFFICIENT_PRIVILEGE else "",
+        cure=owner if _code(error) == _INSUFFICIENT_PRIVILEGE else "",
     )
 
 
-INSUFFICIENT_PRIVILEGE = "42501"
+def is_damage(error: DBAPIError) -> bool:
+    """Tell a damaged page or a lost file from what merely may not be read."""
+    return _code(error).startswith(_DAMAGE)
+
+
+def _code(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "pgcode", None) or "")
+
+
+_INSUFFICIENT_PRIVILEGE = "42501"
 _DAMAGE = ("XX", "58")
-"""Classes "internal error" and "system error", with what a damaged page or a lost file says.
+"""Classes "internal error" and "system error".
 
 https://www.postgresql.org/docs/current/errcodes-appendix.html
 """

@@ -11,13 +11,16 @@ from sqlalchemy.exc import DBAPIError
 from pgsteady.finding import Finding, Severity
 from pgsteady.progress import Progress
 from pgsteady.verify.digest import name, query
-from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS, index_keys
+from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS
 from pgsteady.verify.rows import unreadable
 
 _UNIQUE = f"""
 SELECT n.nspname::text, c.relname::text, c.relkind = 'p', x.relname::text,
   to_jsonb(i) ->> 'indnullsnotdistinct' = 'true',
-  {index_keys()},
+  ARRAY(SELECT pg_get_indexdef(i.indexrelid, k, false) || coalesce((
+      SELECT format(' COLLATE %I.%I', s.nspname, o.collname) FROM pg_collation o
+      JOIN pg_namespace s ON s.oid = o.collnamespace WHERE o.oid = i.indcollation[k - 1]), '')
+    FROM generate_series(1, i.indnkeyatts) k ORDER BY k),
   coalesce(pg_get_expr(i.indpred, i.indrelid), 'true')
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
 JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -42,6 +42,9 @@ CREATE TABLE people (
     price money,
     kind regclass DEFAULT 'people'
 );
+CREATE INDEX people_tags ON people USING gin (tags);
+CREATE INDEX people_notes ON people USING gin (notes jsonb_path_ops);
+CREATE INDEX people_loud ON people (shout("Nick name" || id) text_pattern_ops);
 CREATE TRIGGER people_stamp BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION stamp();
 
 CREATE TABLE orders (

@@ -255,6 +255,28 @@ MUSEUM = {
         "index-disagrees",
         "index public.orders.orders_item",
     ),
+    "row missing in a GiST index": Corruption(
+        _behind("bookings_apart", "INSERT INTO bookings VALUES (1002, '[2027-01-05,2027-01-06)')"),
+        "index-disagrees",
+        "index public.bookings.bookings_apart",
+    ),
+    "row missing in a GIN index": Corruption(
+        _behind(
+            "people_tags", "INSERT INTO people (email, tags) VALUES ('new@example.org', '{x}')"
+        ),
+        "index-disagrees",
+        "index public.people.people_tags",
+    ),
+    "index in another order": Corruption(
+        "UPDATE pg_index SET indoption = '0' WHERE indexrelid = 'orders_of'::regclass",
+        "index-disagrees",
+        "index public.orders.orders_of",
+    ),
+    "function of an index changed": Corruption(
+        "CREATE OR REPLACE FUNCTION shout(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT reverse($1)'",
+        "index-disagrees",
+        "index public.people.people_loud",
+    ),
     "index invalid": Corruption(
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'orders_of'::regclass",
         "invalid-index",

@@ -88,7 +88,7 @@ def test_amcheck_is_called_where_it_is_installed(museum: Filled) -> None:
         (
             "index-disagrees",
             "index public.people.people_email",
-            "amcheck says: item order invariant violated",
+            "it is damaged (item order invariant violated): queries that use it give wrong answers",
         )
     ]
     museum.sql("REVOKE EXECUTE ON FUNCTION bt_index_check FROM PUBLIC")
