@@ -60,18 +60,14 @@ whether it was ever checked: NOT VALID allows older rows to break it.
 NOT NULL is NULL; FILTER because it leaves checks alone that would exclude a whole table.
 """
 
-_MESSAGES = {
-    "null-values": "{} NULL in a column that is NOT NULL",
-    "broken-check": "{} not obey it",
-    "broken-domain": "{} not obey the checks of the column's domain",
-    "stale-generated": "{} another value than the column's expression gives now",
-    "wrong-partition": "{} not belong into this partition: no query by the partition key finds "
-    "them",
+_BROKEN = {
+    "null-values": ("row has", "rows have", "NULL in a column that is NOT NULL"),
+    "broken-check": ("row does", "rows do", "not obey it"),
+    "broken-domain": ("row does", "rows do", "not obey the checks of the column's domain"),
+    "stale-generated": ("row has", "rows have", "another value than its expression gives now"),
+    "wrong-partition": ("row does", "rows do", "not belong there: no query by its key finds them"),
 }
-_VERBS = {
-    "null-values": ("row has", "rows have"),
-    "stale-generated": ("row has", "rows have"),
-}
+"""What is said of one row and of several, by code."""
 _FILTERS_AT_ONCE = 500
 
 
@@ -118,12 +114,12 @@ def _examined(
 
 
 def _broken(table: str, source: str, rule: _Rule, number: int) -> Finding:
-    verb = _VERBS.get(rule.code, ("row does", "rows do"))[number != 1]
+    one, several, what = _BROKEN[rule.code]
     return Finding(
         severity=Severity.ERROR if rule.valid else Severity.WARNING,
         code=rule.code,
         object=f"{rule.kind} {table}{'.' if rule.name else ''}{rule.name}",
-        message=_MESSAGES[rule.code].format(f"{number} {verb}"),
+        message=f"{number} {one if number == 1 else several} {what}",
         cure=f"See them: SELECT * FROM ONLY {source} WHERE {rule.broken};",  # noqa: S608
     )
 
