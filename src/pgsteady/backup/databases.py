@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from threading import Event, Thread
 
 from psycopg2.errorcodes import OBJECT_IN_USE
 from sqlalchemy import Connection, text
@@ -25,7 +26,7 @@ UNFINISHED = "pgsteady_unfinished_"
 _MAINTENANCE = ("postgres", "template1")
 _KEY = int.from_bytes(sha256(b"pgsteady: unfinished databases").digest()[:8], signed=True)
 """Of the advisory lock under which they are made, renamed and removed."""
-_TRIES = 5
+_PAUSE_S = 0.05
 _SORTING = ("encoding", "collate", "ctype", "provider", "locale")
 
 _LEFT_BEHIND = text("""
@@ -33,11 +34,18 @@ _LEFT_BEHIND = text("""
     AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)
     AND pg_has_role(d.datdba, 'MEMBER')
 """)
+# The type is null where the role may not see it; the server's own processes are of no user.
 _SESSIONS = text("""
     SELECT pid, usename::text AS role, coalesce(nullif(application_name, ''), 'unnamed') AS program,
            coalesce(host(client_addr), 'local') AS address, coalesce(state, 'unknown') AS state
     FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()
-    AND backend_type = 'client backend' ORDER BY backend_start
+    AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+    ORDER BY backend_start
+""")
+_END = text("""
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = :name AND pid <> pg_backend_pid()
+    AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
 """)
 _KIND = text("""
     SELECT current_setting('server_encoding'), current_setting('server_version_num')::int / 10000
@@ -292,30 +300,54 @@ def swap(database: DatabaseUrl, new: str, kept: str, *, end_sessions: bool) -> N
     """
     name = str(database.url.database)
     with connect(_another(database)) as connection:
-        for _ in range(_TRIES):
-            connected: list[Session] = []
-            try:
+        ending = _ending(database, name) if end_sessions else nullcontext()
+        try:
+            with ending, connection.begin():
+                if exists(connection, name):
+                    connection.exec_driver_sql(_renaming(name, kept))
+                connection.exec_driver_sql(_renaming(new, name))
+        except DBAPIError as error:
+            if sqlstate(error) == OBJECT_IN_USE:
                 with connection.begin():
-                    there = exists(connection, name)
-                    connected = sessions(connection, name) + sessions(connection, new)
-                    if end_sessions:
-                        _end(connection, connected)
-                    elif connected:
-                        raise in_use(name, connected)
-                    if there:
-                        connection.exec_driver_sql(_renaming(name, kept))
-                    connection.exec_driver_sql(_renaming(new, name))
-            except DBAPIError as error:
-                if sqlstate(error) == OBJECT_IN_USE and end_sessions:
-                    continue
-                raise RestoreFailed(
-                    f"The databases cannot be switched: {cause_of(error)}.",
-                    hint=f"Whoever may (the owner of both, with CREATEDB) runs: BEGIN; "
-                    f"{_renaming(name, kept)}; {_renaming(new, name)}; COMMIT;",
-                ) from error
-            else:
-                return
-        raise in_use(name, connected)
+                    raise in_use(name, sessions(connection, name)) from error
+            raise RestoreFailed(
+                f"The databases cannot be switched: {cause_of(error)}.",
+                hint=f"Whoever may (the owner of both, with CREATEDB) runs: BEGIN; "
+                f"{_renaming(name, kept)}; {_renaming(new, name)}; COMMIT;",
+            ) from error
+
+
+@contextmanager
+def _ending(database: DatabaseUrl, name: str) -> Iterator[None]:
+    """End the sessions of a database as long as the block lasts.
+
+    Before it renames, PostgreSQL waits for seconds until nobody is connected, and lets
+    nobody in meanwhile. To end them before that is not enough: many programs come back
+    at once.
+    """
+    done = Event()
+
+    def go_on() -> None:
+        with suppress(DBAPIError, EnvironmentFault), administration(database) as connection:
+            while not done.wait(_PAUSE_S):
+                connection.execute(_END, {"name": name})
+
+    with administration(database) as connection:
+        try:
+            connection.execute(_END, {"name": name})
+        except DBAPIError as error:
+            raise RestoreFailed(
+                f"Whoever is connected to {name} cannot be ended: {cause_of(error)}.",
+                hint="An administrator ends them, or runs once: GRANT pg_signal_backend TO "
+                f"{quoted(str(database.url.username))};",
+            ) from error
+    others = Thread(target=go_on)
+    others.start()
+    try:
+        yield
+    finally:
+        done.set()
+        others.join()
 
 
 def in_use(name: str, connected: list[Session]) -> RestoreFailed:
@@ -325,12 +357,6 @@ def in_use(name: str, connected: list[Session]) -> RestoreFailed:
         f"The database {name} is in use by {len(connected)}: {said or 'somebody'}.",
         hint="Stop them, or say --end-sessions to end them.",
     )
-
-
-def _end(connection: Connection, connected: list[Session]) -> None:
-    end = text("SELECT pg_terminate_backend(:pid, 1000)")
-    for session in connected:
-        connection.execute(end, {"pid": session.pid})
 
 
 def _renaming(name: str, to: str) -> str:

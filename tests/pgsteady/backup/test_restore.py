@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import psycopg2
 import pytest
@@ -117,6 +120,40 @@ def test_who_is_connected_is_named_and_ended_only_if_asked(
     with pytest.raises(psycopg2.OperationalError), user.cursor() as cursor:
         cursor.execute("SELECT 1")
     assert sql("SELECT count(*) FROM orders") == [(2000,)]
+
+
+def test_programs_that_come_back_at_once_do_not_prevent_the_switch(
+    project: Project, database: str, backup: Backup, clean: None
+) -> None:
+    ended, seen = Event(), set()
+
+    def come_back() -> None:
+        while not ended.is_set():
+            with suppress(psycopg2.Error):
+                seen.update(query(database, "SELECT count(*) FROM orders"))
+
+    query(database, "DELETE FROM orders WHERE id > 1000")
+    programs = [Thread(target=come_back) for _ in range(6)]
+    for program in programs:
+        program.start()
+    try:
+        recover(backup, project, switch=True, end_sessions=True)
+        while (2000,) not in seen:
+            time.sleep(0.01)
+    finally:
+        ended.set()
+        for program in programs:
+            program.join()
+
+
+def test_sessions_that_this_role_may_not_end(
+    run: Command, backup: Backup, database: str, server: ExternalServer, clean: None
+) -> None:
+    with server.cluster.session(name_of(database)) as cursor:
+        cursor.execute("SELECT 1")
+        said = run("restore", backup.folder, "--switch", "--end-sessions", exits=1).err
+    assert "GRANT pg_signal_backend TO orion;" in said
+    assert f"The database {name_of(database)} is as it was" in said
 
 
 def test_a_switch_that_fails_says_what_is_true_and_how_to_go_on(
