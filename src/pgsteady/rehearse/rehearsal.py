@@ -20,7 +20,7 @@ from pgsteady.declarations import Declarations, declared
 from pgsteady.errors import RehearsalFailed, StateUnavailable
 from pgsteady.finding import Finding, Severity
 from pgsteady.lint import lint
-from pgsteady.live import read_live
+from pgsteady.live import read_project
 from pgsteady.progress import SILENT, Progress
 from pgsteady.project import Project
 from pgsteady.rehearse import judging
@@ -212,7 +212,7 @@ class _Rehearsing:
             connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 default = catalog.default_schema(connection)
-                schema = read_live(self.project, connection, default)
+                schema = read_project(self.project, connection, default)  # owners as they are
                 evidence = take(
                     connection,
                     self.project,

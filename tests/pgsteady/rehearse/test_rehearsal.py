@@ -7,13 +7,13 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from jobs import ADD, DROP, ROWS, Rehearse
+from jobs import ADD, DROP, FIRST, FIRST_BACK, ROWS, Rehearse
 
 from pgsteady.backup import backups
 from pgsteady.connection import connect
 from pgsteady.errors import RevisionUnknown
 from pgsteady.project import Project
-from pgsteady.rehearse import Rehearsal, change_sha256, last_rehearsal
+from pgsteady.rehearse import Rehearsal, change_sha256, last_rehearsal, rehearse
 from pgsteady.verify import Evidence, take
 from toy import Project as Toy
 
@@ -49,6 +49,14 @@ def test_a_good_change_is_a_go(filled: Toy, rehearsed: Rehearse) -> None:
     (backup,) = backups(filled.folder / "backups")
     assert rehearsal.backup == backup.folder
     assert backup.manifest.proved
+
+
+def test_from_an_empty_database(project: Toy, database: str) -> None:
+    """There, nobody owns a version table yet by whom to tell whose objects are whose."""
+    assert database
+    project.revision("a", FIRST, FIRST_BACK)
+    rehearsal = rehearse(Project.load(project.ini))
+    assert rehearsal.go, rehearsal.reasons
 
 
 def test_the_live_database_is_only_read(
