@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import psycopg2
@@ -18,10 +17,17 @@ from psycopg2 import extensions, sql
 from pgsteady.catalog import quoted
 from pgsteady.lint.rules.data import inner
 from pgsteady.lint.schema import Schema
-from pgsteady.lint.sql import Statement, Tree, commands, unwrap, walk, words
-
-_json_format = import_module("google.protobuf.json_format")
-_postgast = import_module("postgast")
+from pgsteady.lint.sql import (
+    Statement,
+    Tree,
+    commands,
+    expression_text,
+    statement_text,
+    type_text,
+    unwrap,
+    walk,
+    words,
+)
 
 Existing = Mapping[int, int]
 """The tables that count, by oid, and how many columns each had."""
@@ -274,7 +280,7 @@ def _retype(database: _Database, table: _Table, column: str, definition: Tree) -
         return
     _, old, old_oid = found[0]
     type_ = definition["type_name"]
-    new = _deparsed_type(type_)
+    new = type_text(type_)
     using = definition.get("raw_default")
     if using is None:
         if new.split("(")[0] in {"text", "varchar", "pg_catalog.varchar", "character varying"}:
@@ -282,7 +288,7 @@ def _retype(database: _Database, table: _Table, column: str, definition: Tree) -
         bare = {"old": old_oid, "new": new}
         if "typmods" not in type_ and database.value(_LOSSLESS, bare):
             return
-    expression = _expression(using) if using else quoted(column)
+    expression = expression_text(using) if using else quoted(column)
     query = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(
         table.quoted,
         sql.SQL(f"CAST(CAST(({expression}) AS {new}) AS {old}) IS DISTINCT FROM ")
@@ -368,7 +374,7 @@ def _concerned(
     if "with_clause" in tree:
         query["with_clause"] = tree["with_clause"]
     written = any(kind in _WRITES for kind, _ in walk(query))
-    rows = None if written else database.value(_deparsed("select_stmt", query))
+    rows = None if written else database.value(statement_text("select_stmt", query))
     if rows is None:
         counted = sql.Identifier(column) if column else sql.SQL("*")
         every = sql.SQL("SELECT count({}) FROM {}").format(counted, table.quoted)
@@ -379,27 +385,6 @@ def _concerned(
 
 _WRITES = {"insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"}
 _COUNT = {"func_call": {"funcname": [{"string": {"sval": "count"}}], "agg_star": True}}
-
-
-def _deparsed(kind: str, tree: Tree) -> str:
-    """Return a statement's text."""
-    result = _postgast.pg_query_pb2.ParseResult()
-    _json_format.ParseDict({"stmts": [{"stmt": {kind: tree}}]}, result)
-    return str(_postgast.deparse(result))
-
-
-def _expression(tree: Tree) -> str:
-    """Return the text of an expression."""
-    target = {"target_list": [{"res_target": {"val": tree}}], "op": "SETOP_NONE"}
-    query = {**target, "limit_option": "LIMIT_OPTION_DEFAULT"}
-    return _deparsed("select_stmt", query).removeprefix("SELECT ")
-
-
-def _deparsed_type(tree: Tree) -> str:
-    """Return the text of a type's name."""
-    null: Tree = {"a_const": {"isnull": True}}
-    cast = _expression({"type_cast": {"arg": null, "type_name": tree}})
-    return cast.removeprefix("NULL::")
 
 
 def _dotted(names: Iterable[str]) -> str:

@@ -9,6 +9,8 @@ from sqlalchemy import text
 from pgsteady.doctor.examination import Answer, Patient
 from pgsteady.finding import Finding, Severity
 
+REPAIR = "Let `python -m pgsteady repair` do it"
+
 INVALID = text(
     "SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS of_table, "
     "i.indisunique AS is_unique, c.relkind = 'I' AS partitioned, "
@@ -58,13 +60,13 @@ def _invalid(index: Any, *, pending: bool) -> Finding:
         cure = "Make the index on each partition, and attach it:"
         sql = f"ALTER INDEX {index.name} ATTACH PARTITION …;"
     elif index.left_over:
-        cure = "REINDEX CONCURRENTLY left it behind; drop it:"
+        cure = f"REINDEX CONCURRENTLY left it behind. {REPAIR}, or drop it:"
         sql = f"DROP INDEX CONCURRENTLY {index.name};"
     elif pending:
-        cure = f"First {duplicates}drop it, and run `alembic upgrade head` again:"
+        cure = f"{REPAIR}; or first {duplicates}drop it, and run `alembic upgrade head` again:"
         sql = f"DROP INDEX CONCURRENTLY {index.name};"
     else:
-        cure = f"First {duplicates}build it anew:" if duplicates else "Build it anew:"
+        cure = f"{REPAIR}; or first {duplicates}build it anew:" if duplicates else f"{REPAIR}; or:"
         sql = f"REINDEX INDEX CONCURRENTLY {index.name};"
     return Finding(
         severity=Severity.ERROR,

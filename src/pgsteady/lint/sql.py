@@ -180,4 +180,25 @@ def literals(tree: Any) -> set[str]:
     }
 
 
+def statement_text(kind: str, tree: Tree) -> str:
+    """Return a statement's text."""
+    result = _postgast.pg_query_pb2.ParseResult()
+    _json_format.ParseDict({"stmts": [{"stmt": {kind: tree}}]}, result)
+    return str(_postgast.deparse(result))
+
+
+def expression_text(tree: Tree) -> str:
+    """Return the text of an expression."""
+    target = {"target_list": [{"res_target": {"val": tree}}], "op": "SETOP_NONE"}
+    query = {**target, "limit_option": "LIMIT_OPTION_DEFAULT"}
+    return statement_text("select_stmt", query).removeprefix("SELECT ")
+
+
+def type_text(tree: Tree) -> str:
+    """Return the text of a type's name."""
+    null: Tree = {"a_const": {"isnull": True}}
+    cast = expression_text({"type_cast": {"arg": null, "type_name": tree}})
+    return cast.removeprefix("NULL::")
+
+
 _SEARCHED = ("pg_catalog", "public")
