@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -23,7 +23,8 @@ from pgsteady.url import DatabaseUrl
 
 UNFINISHED = "pgsteady_unfinished_"
 """How a database is called until it is complete; nobody is connected to one left behind."""
-_MAINTENANCE = ("postgres", "template1")
+_MAINTENANCE = "postgres"
+"""The database that every server has for such work."""
 _KEY = int.from_bytes(sha256(b"pgsteady: unfinished databases").digest()[:8], signed=True)
 """Of the advisory lock under which they are made, renamed and removed."""
 _PAUSE_S = 0.05
@@ -87,19 +88,28 @@ def sibling(database: DatabaseUrl, name: str) -> DatabaseUrl:
 
 @contextmanager
 def administration(database: DatabaseUrl) -> Iterator[Connection]:
-    """Connect to the server of ``database``, in autocommit, but not to that database.
+    """Connect to the server of ``database``, in autocommit; to that database only if need be.
 
     Raises:
-        EnvironmentFault: the role may connect to no other.
+        EnvironmentFault: the server lets this role in nowhere.
     """
-    with connect(_another(database)) as connection:
+    with connect(_entered(database, (_MAINTENANCE, str(database.url.database)))) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
 
 
-def _another(database: DatabaseUrl) -> DatabaseUrl:
+@contextmanager
+def _elsewhere(database: DatabaseUrl) -> Iterator[Connection]:
+    """Connect to the server of ``database``, but not to that database; raises likewise."""
+    names = [name for name in (_MAINTENANCE, "template1") if name != database.url.database]
+    with connect(_entered(database, names)) as connection:
+        yield connection
+
+
+def _entered(database: DatabaseUrl, names: Sequence[str]) -> DatabaseUrl:
+    """Return the first of these databases of the server that lets this role in."""
     failure: EnvironmentFault | None = None
-    for name in _MAINTENANCE:
+    for name in names:
         try:
             with connect(sibling(database, name)):
                 return sibling(database, name)
@@ -230,7 +240,7 @@ def arrange(database: DatabaseUrl, surroundings: Surroundings, progress: Progres
     What the role may not give, or the server has not, is said.
     """
     name = quoted(str(database.url.database))
-    with connect(_another(database)) as connection:
+    with _elsewhere(database) as connection:
         for setting in surroundings.settings:
             whose = f"ROLE {quoted(setting.role)} IN DATABASE" if setting.role else "DATABASE"
             said = f"ALTER {whose} {name} SET {quoted(setting.name)} FROM CURRENT"
@@ -299,7 +309,7 @@ def swap(database: DatabaseUrl, new: str, kept: str, *, end_sessions: bool) -> N
         RestoreFailed: somebody is connected to one of them, or the role may not.
     """
     name = str(database.url.database)
-    with connect(_another(database)) as connection:
+    with _elsewhere(database) as connection:
         ending = _ending(database, name) if end_sessions else nullcontext()
         try:
             with ending, connection.begin():
@@ -328,13 +338,15 @@ def _ending(database: DatabaseUrl, name: str) -> Iterator[None]:
     done = Event()
 
     def go_on() -> None:
-        with suppress(DBAPIError, EnvironmentFault), administration(database) as connection:
+        with suppress(DBAPIError, EnvironmentFault), _elsewhere(database) as connection:
             while not done.wait(_PAUSE_S):
-                connection.execute(_END, {"name": name})
+                with connection.begin():
+                    connection.execute(_END, {"name": name})
 
-    with administration(database) as connection:
+    with _elsewhere(database) as connection:
         try:
-            connection.execute(_END, {"name": name})
+            with connection.begin():
+                connection.execute(_END, {"name": name})
         except DBAPIError as error:
             raise RestoreFailed(
                 f"Whoever is connected to {name} cannot be ended: {cause_of(error)}.",

@@ -13,13 +13,24 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+import zstandard
 from foreign_project import ForeignProject
 from orders import EVERYTHING, Command, Sql, query
 
-from pgsteady.backup import Backup, back_up, backup_folder, backups, proved, restored
+from pgsteady.backup import (
+    Backup,
+    back_up,
+    backup_folder,
+    backups,
+    client_for,
+    environment,
+    proved,
+    restored,
+)
 from pgsteady.errors import BackupFailed, ClusterError
 from pgsteady.project import Project
 from pgsteady.server import BUNDLED_MAJORS
+from pgsteady.url import parse
 from servers import ExternalServer
 from toy import Project as Toy
 
@@ -224,6 +235,23 @@ def test_an_empty_database_without_any_revision(
     assert backup.manifest.proved
     assert backup.manifest.revisions == ()
     assert "no-revision" in backup.folder.name
+
+
+def test_it_is_good_without_us(
+    backup: Backup, sql: Sql, server: ExternalServer, tmp_path: Path
+) -> None:
+    """By zstd and pg_restore alone."""
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for file in backup.files.iterdir():
+        with file.open("rb") as packed, (plain / file.stem).open("wb") as unpacked:
+            zstandard.ZstdDecompressor().copy_stream(packed, unpacked)
+    there = parse(server.url(server.create("plain", extension=False)), "a test")
+    restore = [client_for("pg_restore", there), "--jobs=2", "--dbname=plain", plain]
+    as_superuser = {"PGUSER": "postgres", "PGPASSWORD": server.cluster.password}
+    subprocess.run(restore, check=True, env=environment(there) | as_superuser)
+    assert query(there.libpq(), EVERYTHING) == sql(EVERYTHING)
+    server.drop("plain")
 
 
 def test_two_at_once(toy: Toy) -> None:

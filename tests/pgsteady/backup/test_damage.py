@@ -92,6 +92,22 @@ def test_disk_full(run: Command, sql: Sql, form: str, small_disk: Path) -> None:
     assert list(small_disk.iterdir()) == []
 
 
+def test_no_room_to_decompress(
+    run: Command, sql: Sql, template: None, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql("INSERT INTO customers (name) SELECT md5(g::text) FROM generate_series(1, 100000) g")
+    run("backup", "--no-proof")
+    names = "SELECT datname FROM pg_database ORDER BY 1"
+    before = sql(names)
+    monkeypatch.setenv("TMPDIR", str(small_disk))
+    said = run("restore", "latest", exits=1).err
+    assert "No space left on device" in said
+    assert "TMPDIR" in said
+    assert "Traceback" not in said
+    assert sql(names) == before
+    assert [path for path in small_disk.rglob("*") if path.is_file()] == []
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one megabyte."""
