@@ -36,6 +36,13 @@ CANONICAL = {
 QUALIFIED = {"search_path": ""}
 """Under which PostgreSQL writes every name with its schema."""
 
+WITHOUT_INDEXES = {
+    "enable_indexscan": "off",
+    "enable_indexonlyscan": "off",
+    "enable_bitmapscan": "off",
+}
+"""Under which a query reads the table itself."""
+
 _SET = text("SELECT set_config(:setting, :value, true)")
 
 _COLUMNS_AT_ONCE = 500
@@ -121,7 +128,8 @@ def digest(connection: Connection, source: Source, one_in: int = 1) -> Content:
 def _select(source: Source, columns: Sequence[str], one_in: int) -> str:
     """Return SQL for number, digest of keys, and of each column its digest and number filled.
 
-    OFFSET 0 keeps the identity's hash from being computed for each column anew.
+    OFFSET keeps the identity's hash from being computed for each column anew; as a number,
+    rather than a text, it would keep parallel workers away too.
     """
     seed = "row_hash" if source.keyed else "0"
     row_hash = _hash(f"ROW({', '.join(map(name, source.identity))})::text", "0")
@@ -134,7 +142,7 @@ def _select(source: Source, columns: Sequence[str], one_in: int) -> str:
     values = ", ".join(map(name, source.columns))
     return (
         f"SELECT {', '.join(figures)} FROM (SELECT {row_hash} AS row_hash"  # noqa: S608 - quoted
-        f"{', ' if values else ''}{values} FROM {source.sql} OFFSET 0) AS content"
+        f"{', ' if values else ''}{values} FROM {source.sql} OFFSET '0') AS content"
     )
 
 

@@ -13,9 +13,9 @@ from pgsteady.progress import SILENT, Progress
 from pgsteady.project import Project
 from pgsteady.status import Status, read_status
 from pgsteady.verify.counters import counters
-from pgsteady.verify.digest import QUALIFIED, aside, query, said_by, settings
+from pgsteady.verify.digest import QUALIFIED, WITHOUT_INDEXES, aside, query, said_by, settings
 from pgsteady.verify.further import further
-from pgsteady.verify.indexes import indexes, without_indexes
+from pgsteady.verify.indexes import indexes
 from pgsteady.verify.plans import NOT_THERE_YET, unplannable
 from pgsteady.verify.references import references
 from pgsteady.verify.rows import rows
@@ -38,7 +38,7 @@ def examine(
     with aside(connection):
         status = read_status(project, connection)
         with settings(connection, QUALIFIED):
-            with without_indexes(connection):
+            with settings(connection, WITHOUT_INDEXES):
                 found = [
                     *rows(connection, progress),
                     *references(connection, progress),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from pgsteady.finding import Finding, Severity
 from pgsteady.progress import Progress
-from pgsteady.verify.digest import name, query, said_by, settings
+from pgsteady.verify.digest import WITHOUT_INDEXES, name, query, said_by, settings
 from pgsteady.verify.plans import nodes
 from pgsteady.verify.relations import OURS_OR_THE_SYSTEMS
 from pgsteady.verify.rows import is_damage, unreadable
@@ -67,17 +66,6 @@ _BY_INDEX = {
     "enable_incremental_sort": "off",
     "max_parallel_workers_per_gather": "0",
 }
-_WITHOUT_INDEX = {
-    "enable_indexscan": "off",
-    "enable_indexonlyscan": "off",
-    "enable_bitmapscan": "off",
-}
-"""Under which a query reads the table itself."""
-
-
-def without_indexes(connection: Connection) -> AbstractContextManager[None]:
-    """Read tables themselves for as long as the block lasts."""
-    return settings(connection, _WITHOUT_INDEX)
 
 
 def indexes(connection: Connection, progress: Progress) -> Iterator[Finding]:
@@ -139,7 +127,7 @@ def _disagreement(
             if not _uses(connection, by_index, index):
                 return None  # another does the same, and there is no way to name one
             [(found, astray)] = query(connection, by_index)
-        with without_indexes(connection):
+        with settings(connection, WITHOUT_INDEXES):
             [(there,)] = query(connection, f"SELECT count(*) {rows}")
     if found != there:
         return f"it leads to {found} of {there} rows"

@@ -11,7 +11,15 @@ from pgsteady.declarations import Change, declared
 from pgsteady.progress import SILENT, Progress
 from pgsteady.project import Project
 from pgsteady.status import ancestors, current_revisions
-from pgsteady.verify.digest import QUALIFIED, Source, aside, digest, said_by, settings
+from pgsteady.verify.digest import (
+    QUALIFIED,
+    WITHOUT_INDEXES,
+    Source,
+    aside,
+    digest,
+    said_by,
+    settings,
+)
 from pgsteady.verify.evidence import LARGE_OBJECTS, Content, Evidence
 from pgsteady.verify.expectation import expected
 from pgsteady.verify.plans import plans
@@ -58,7 +66,7 @@ def take(
         taking = _Taking(connection, sample, like)
         total = sum(relation.bytes for relation in found) or 1
         with (
-            settings(connection, QUALIFIED),
+            settings(connection, QUALIFIED | WITHOUT_INDEXES),
             progress.step("Reading the tables", total) as advance,
         ):
             done = 0

@@ -67,6 +67,7 @@ CREATE TABLE bookings (id integer PRIMARY KEY, during tstzrange,
     CONSTRAINT bookings_apart EXCLUDE USING gist (during WITH &&));
 CREATE TABLE vehicles (id integer PRIMARY KEY, wheels integer);
 CREATE TABLE cars (doors integer) INHERITS (vehicles);
+CREATE TABLE pairs (a integer, b integer, PRIMARY KEY (a, b));
 CREATE TABLE nothing ();
 CREATE TABLE empty_yet (id integer PRIMARY KEY, what text);
 CREATE SEQUENCE invoices;
@@ -99,6 +100,7 @@ INSERT INTO bookings SELECT n, tstzrange(timestamptz '2026-01-01' + n * interval
     timestamptz '2026-01-01' + (n + 1) * interval '1 day') FROM generate_series(1, 30) n;
 INSERT INTO vehicles SELECT n, 2 FROM generate_series(1, 5) n;
 INSERT INTO cars SELECT 100 + n, 4, n FROM generate_series(1, 5) n;
+INSERT INTO pairs SELECT n, 1 + n FROM generate_series(1, 3000) n;
 INSERT INTO nothing DEFAULT VALUES;
 SELECT nextval('invoices') FROM generate_series(1, 41);
 REFRESH MATERIALIZED VIEW totals;

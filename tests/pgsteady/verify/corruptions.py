@@ -250,6 +250,12 @@ MUSEUM = {
         "index-disagrees",
         "index public.orders.orders_of",
     ),
+    "row missing in the index of all columns": Corruption(
+        _behind("pairs_pkey", "INSERT INTO pairs VALUES (0, 0)")
+        + "; DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET enable_seqscan = off', current_database()); END $$",
+        "extra-rows",
+        "table public.pairs",
+    ),
     "row missing in a partial index": Corruption(
         _behind("orders_item", "INSERT INTO orders (item) VALUES ('New')"),
         "index-disagrees",
