@@ -22,6 +22,7 @@ from pgsteady.repair.indexes import invalid
 from pgsteady.repair.leftovers import folders, scratch
 from pgsteady.repair.report import Repair, Report
 from pgsteady.repair.sessions import orphans, stale
+from pgsteady.repair.waiting import blockers_named
 from pgsteady.url import DatabaseUrl
 
 __all__ = ["Repair", "Report", "repair"]
@@ -54,8 +55,9 @@ def repair(
         take(_runs(database))
         take(scratch(database))
         halves = half_done(project, database, finishing=finish)
-        take(halves.found)
-        take(invalid(database, halves.indexes))
+        with blockers_named(database, progress):
+            take(halves.found)
+            take(invalid(database, halves.indexes))
     take(folders(project))
     return report
 

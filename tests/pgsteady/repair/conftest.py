@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 from alembic.util import CommandError
 
+from pgsteady.cli.repair import run
+from pgsteady.project import Project as Read
 from toy import Project
 
 Repair = Callable[..., Any]
@@ -26,20 +30,33 @@ INDEXED = """with op.get_context().autocommit_block():
 
 @pytest.fixture
 def repair(project: Project) -> Repair:
-    """Type ``repair --json`` and return its document; it must exit with ``exits``."""
+    """Repair as ``repair --json`` does and return its document; the code must be ``exits``."""
 
-    def run(*options: str, exits: int = 0, ini: object = project.ini) -> Any:
+    def run_it(*, exits: int = 0, **options: bool) -> Any:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            code = run(Read.load(project.ini), as_json=True, **options)
+        assert code == exits, printed.getvalue()
+        return json.loads(printed.getvalue())
+
+    return run_it
+
+
+@pytest.fixture
+def typed(project: Project) -> Callable[..., str]:
+    """Type ``repair`` and return what it prints; it must exit with ``exits``."""
+
+    def run_it(*options: str, exits: int = 0) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "pgsteady", "-c", str(ini), "repair", "--json", *options],
+            [sys.executable, "-m", "pgsteady", "-c", project.ini, "repair", *options],
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == exits, done.stdout + done.stderr
-        assert done.stdout, done.stderr
-        return json.loads(done.stdout)
+        return done.stdout
 
-    return run
+    return run_it
 
 
 @pytest.fixture

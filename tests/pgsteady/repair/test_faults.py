@@ -130,9 +130,9 @@ def test_disk_full(
     _, log = migrator.communicate()
     assert "could not extend file" in log, log
     if finish:
-        repair("--finish", exits=1)
+        repair(finish=True, exits=1)
     room.unlink()
-    assert not repair(*(["--finish"] if finish else []))["remaining"]
+    assert not repair(finish=finish)["remaining"]
     assert sql(COLUMNS) == [("id b c",) if finish else ("id b",)]
     filled.run("upgrade", "head")
     assert filled.run("current") == "002_b (head)\n"

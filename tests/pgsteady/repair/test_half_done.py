@@ -34,15 +34,17 @@ def autocommit(*statements: str) -> str:
     return f"with op.get_context().autocommit_block():\n{lines}"
 
 
-def test_it_is_undone(half_done: Project, repair: Repair, sql: Sql, invalid: Names) -> None:
-    dry = repair("--dry-run", exits=1)
+def test_it_is_undone(
+    half_done: Project, typed: Callable[..., str], sql: Sql, invalid: Names
+) -> None:
+    dry = json.loads(typed("--dry-run", "--json", exits=1))
     assert "DROP INDEX CONCURRENTLY IF EXISTS ix_a_b;" in dry["repairs"][0]["sql"]
     assert invalid() == ["ix_a_b"]
-    (done,) = repair()["repairs"]
-    assert done["object"] == "revision 002_index"
-    assert "broken off after 2 of 3 statements" in done["message"]
+    said = typed()
+    assert "revision 002_index: An attempt to apply it was broken off after 2 of 3" in said
+    assert "Repaired: 1. Nothing remains.\n" in said
     assert sql(COLUMNS) == [("id",), ("b",)]
-    assert repair() == {"dry_run": False, "whole": True, "repairs": [], "remaining": []}
+    assert typed() == "Nothing is to be repaired.\n"
     sql("DELETE FROM a WHERE id % 2 = 0")
     half_done.run("upgrade", "head")
     assert half_done.run("current") == "002_index (head)\n"
@@ -51,12 +53,12 @@ def test_it_is_undone(half_done: Project, repair: Repair, sql: Sql, invalid: Nam
 def test_it_is_finished_once_nothing_is_in_the_way(
     half_done: Project, repair: Repair, sql: Sql, invalid: Names
 ) -> None:
-    (left,) = repair("--finish", exits=1)["remaining"]
+    (left,) = repair(finish=True, exits=1)["remaining"]
     assert "could not create unique index" in left["message"]
     assert "there twice" in left["cure"]
     assert invalid() == ["ix_a_b"]  # and nothing of the attempt to rebuild it
     sql("DELETE FROM a WHERE id % 2 = 0")
-    repair("--finish")
+    repair(finish=True)
     assert half_done.run("current") == "002_index (head)\n"
     assert invalid() == []
     assert sql("SELECT to_regclass('ix_a_c')::text") == [("ix_a_c",)]
@@ -74,7 +76,7 @@ def test_what_others_put_in_since_is_not_dropped(
     assert "repair --finish" in left["cure"]
     assert sql("SELECT count(c) FROM a") == [(1,)]
     sql("DELETE FROM a WHERE id % 2 = 0")
-    repair("--finish")
+    repair(finish=True)
     assert sql("SELECT c FROM a WHERE id = 1") == [(7,)]
 
 
@@ -138,7 +140,14 @@ def test_the_first_revision_of_all(
     assert sql("SELECT to_regclass('a')") == [(None,)]
 
 
-@pytest.mark.parametrize(("name", "major"), [("shop", 16), ("shop", 18), ("lab", 18)])
+@pytest.mark.parametrize(
+    ("name", "major"),
+    [
+        pytest.param("shop", 16, marks=pytest.mark.slow),
+        ("shop", 18),
+        pytest.param("lab", 18, marks=pytest.mark.slow),
+    ],
+)
 def test_of_other_peoples_projects(
     name: str, major: int, fresh_database: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -174,8 +183,9 @@ POOL = [
 ]
 
 
+@pytest.mark.slow
 @settings(
-    max_examples=int(os.environ.get("REPAIR_EXAMPLES", "4")),
+    max_examples=int(os.environ.get("REPAIR_EXAMPLES", "8")),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -49,9 +50,10 @@ def mended(report: Any) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A temporary folder of this test's own, for the programs that it starts."""
+    """A temporary folder of this test's own, for the programs that it starts too."""
     folder = tmp_path / "temporary"
     folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setenv("TMPDIR", str(folder))
     return folder
 
@@ -171,6 +173,30 @@ def test_an_index_that_is_not_ours_names_the_line_for_its_owner(
             cursor.execute("CREATE UNIQUE INDEX CONCURRENTLY ix_theirs ON theirs (id)")
     (left,) = repair(exits=1)["remaining"]
     assert left["sql"] == "REINDEX INDEX CONCURRENTLY ix_theirs;"
+
+
+def test_it_names_whom_it_waits_for(
+    project: Project, database: str, sql: Sql, invalid: Names
+) -> None:
+    sql("CREATE TABLE a (id int); INSERT INTO a VALUES (1), (1)")
+    with pytest.raises(psycopg2.Error):
+        concurrently(database, "CREATE UNIQUE INDEX CONCURRENTLY ix_id ON a (id)")
+    sql("DELETE FROM a")
+    with closing(psycopg2.connect(database)) as other:
+        other.cursor().execute("SELECT count(*) FROM a")
+        program = subprocess.Popen(
+            [sys.executable, "-m", "pgsteady", "-c", project.ini, "repair"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert program.stderr is not None
+        said = next(line for line in program.stderr if line.startswith("Waiting for"))
+        assert f"pid {other.info.backend_pid}: " in said
+        other.rollback()
+        program.communicate()
+    assert program.returncode == 0
+    assert invalid() == []
 
 
 def concurrently(url: str, statement: str) -> None:
