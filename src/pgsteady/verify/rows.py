@@ -39,7 +39,10 @@ UNION ALL
 SELECT attrelid, 'column', attname::text, 'broken-domain',
   format('(SELECT (%s) IS FALSE FROM (SELECT %I AS value) AS v)', pg_get_expr(conbin, 0), attname),
   convalidated
-FROM {_COLUMNS} JOIN pg_constraint k ON k.contypid = a.atttypid AND k.contype = 'c'
+FROM {_COLUMNS} CROSS JOIN LATERAL (
+  WITH RECURSIVE domain AS (SELECT a.atttypid AS oid UNION ALL SELECT t.typbasetype
+    FROM domain JOIN pg_type t ON t.oid = domain.oid WHERE t.typtype = 'd') TABLE domain) AS domain
+JOIN pg_constraint k ON k.contypid = domain.oid AND k.contype = 'c'
 WHERE attnum > 0 AND NOT attisdropped
 UNION ALL
 SELECT attrelid, 'column', attname::text, 'stale-generated',

@@ -18,7 +18,8 @@ metadata.info["hot_queries"] = {
 SCHEMA = """
 CREATE SCHEMA archive;
 CREATE TYPE mood AS ENUM ('sad', 'calm', 'glad');
-CREATE DOMAIN age AS integer CONSTRAINT age_positive CHECK (VALUE > 0);
+CREATE DOMAIN positive AS integer CONSTRAINT positive_really CHECK (VALUE > 0);
+CREATE DOMAIN age AS positive;
 CREATE FUNCTION shout(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT upper($1)';
 CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 

@@ -213,7 +213,7 @@ MUSEUM = {
         "column public.people.email",
     ),
     "domain broken": Corruption(
-        "ALTER DOMAIN age DROP CONSTRAINT age_positive; UPDATE people SET age = -5 WHERE id = 4; ALTER DOMAIN age ADD CONSTRAINT age_positive CHECK (VALUE > 0) NOT VALID",
+        "ALTER DOMAIN positive DROP CONSTRAINT positive_really; UPDATE people SET age = -5 WHERE id = 4; ALTER DOMAIN positive ADD CONSTRAINT positive_really CHECK (VALUE > 0) NOT VALID",
         "broken-domain",
         "column public.people.age",
     ),
