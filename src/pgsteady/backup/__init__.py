@@ -5,7 +5,7 @@ from pgsteady.backup.databases import remove_left_behind
 from pgsteady.backup.files import FORMATS, client_for, dump, environment, load
 from pgsteady.backup.making import back_up, prove, proved
 from pgsteady.backup.manifest import Manifest, Proof
-from pgsteady.backup.recovery import Recovered, recover
+from pgsteady.backup.recovery import Recovered, place_of, recover
 from pgsteady.backup.retention import Retention, of_database
 from pgsteady.backup.store import Backup, backup_folder, backups, remove, remove_unfinished
 
@@ -24,6 +24,7 @@ __all__ = [
     "environment",
     "load",
     "of_database",
+    "place_of",
     "prove",
     "proved",
     "recover",

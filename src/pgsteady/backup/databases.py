@@ -300,10 +300,11 @@ def require_fit(database: DatabaseUrl, surroundings: Surroundings) -> None:
         )
 
 
-def swap(database: DatabaseUrl, new: str, kept: str, *, end_sessions: bool) -> None:
+def swap(database: DatabaseUrl, new: str, kept: str, *, end_sessions: bool) -> bool:
     """Give the database ``new`` the name of ``database``, which is called ``kept`` from now on.
 
-    Both or neither. While the server renames, it lets nobody in.
+    Both or neither. While the server renames, it lets nobody in. Returns whether there was
+    a database of that name.
 
     Raises:
         RestoreFailed: somebody is connected to one of them, or the role may not.
@@ -313,9 +314,10 @@ def swap(database: DatabaseUrl, new: str, kept: str, *, end_sessions: bool) -> N
         ending = _ending(database, name) if end_sessions else nullcontext()
         try:
             with ending, connection.begin():
-                if exists(connection, name):
+                if there := exists(connection, name):
                     connection.exec_driver_sql(_renaming(name, kept))
                 connection.exec_driver_sql(_renaming(new, name))
+                return there
         except DBAPIError as error:
             if sqlstate(error) == OBJECT_IN_USE:
                 with connection.begin():

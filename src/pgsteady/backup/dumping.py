@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pgsteady.backup.files import client_for, environment, tail
-from pgsteady.backup.packing import SUFFIX, Counted, Packed, pack
+from pgsteady.backup.packing import SUFFIX, Counted, Packed, counter, pack
 from pgsteady.catalog import quoted
 from pgsteady.errors import BackupFailed
 from pgsteady.progress import Advance
@@ -70,7 +70,7 @@ def dump(
         "--no-password",
     ]
     folder.mkdir(mode=0o700)
-    counted = _counter(advance)
+    counted = counter(advance)
     try:
         if form == CUSTOM:
             return _into_one_file(command, database, folder, lock, counted)
@@ -79,19 +79,6 @@ def dump(
         raise BackupFailed(
             f"The backup cannot be written: {error.strerror}.", hint=_CURES[0][1]
         ) from error
-
-
-def _counter(advance: Advance) -> Counted:
-    """Add up, for threads."""
-    done, one_at_a_time = 0, threading.Lock()
-
-    def counted(size: int) -> None:
-        nonlocal done
-        with one_at_a_time:
-            done += size
-            advance(done)
-
-    return counted
 
 
 def _into_one_file(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import IO, Any
 import zstandard
 
 from pgsteady.errors import BackupDamaged
+from pgsteady.progress import Advance
 
 SUFFIX = ".zst"
 LEVEL = 1
@@ -20,6 +22,18 @@ CHUNK_BYTES = 2**20
 
 Counted = Callable[[int], None]
 """Called with the number of bytes of each piece that is done."""
+
+
+def counter(advance: Advance) -> Counted:
+    """Return what adds up, in whichever thread, and tells ``advance`` the sum."""
+    done, one_at_a_time = 0, threading.Lock()
+
+    def counted(size: int) -> None:
+        nonlocal done
+        with one_at_a_time:
+            advance(done := done + size)
+
+    return counted
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pgsteady.backup.restoring import (
     workplace,
 )
 from pgsteady.backup.store import Backup
-from pgsteady.errors import PgSteadyError, RestoreFailed
+from pgsteady.errors import DatabaseMissing, PgSteadyError, RestoreFailed
 from pgsteady.lock import direct
 from pgsteady.progress import SILENT, Progress
 from pgsteady.project import Project
@@ -27,9 +27,14 @@ NAME_BYTES = 63
 
 @dataclass(frozen=True)
 class Recovered:
-    """Where a backup was restored: ``kept`` is what the database was renamed to, if any."""
+    """Where a backup was restored.
+
+    ``switched`` says that it is the project's database now, and ``kept`` what the one
+    before is called, if there was one.
+    """
 
     database: DatabaseUrl
+    switched: bool = False
     kept: str | None = None
 
 
@@ -47,15 +52,15 @@ def recover(
     """Restore a backup into a new database beside the project's, and compare it there.
 
     ``into`` names the new database, or is the URL of an empty one. With ``switch``, the new
-    one then takes the name of the project's, which is kept under another. Until then
-    nothing of the project's database is touched. The same call goes on where one was killed.
+    one then takes the name of the project's, which is kept under another if it exists. Until
+    then nothing of it is touched. The same call goes on where one was killed.
 
     Raises:
         BackupDamaged: a file was changed, or what it restores is not what was backed up.
         RestoreFailed: it could not be restored, or not be switched to.
         EnvironmentFault: the server cannot be reached.
     """
-    live = direct(project.database(), project.ini)
+    live = place_of(project)
     backup.verify_files(progress)
     options = [] if owners else list(WITHOUT_OWNERS)
     if into and "://" in into:
@@ -72,14 +77,27 @@ def recover(
         return Recovered(database)
     kept = _derived(name, f"_before_{stamp}")
     try:
-        databases.swap(live, new, kept, end_sessions=end_sessions)
+        replaced = databases.swap(live, new, kept, end_sessions=end_sessions)
     except PgSteadyError as error:
         raise RestoreFailed(
             f"{error.args[0]} The database {name} is as it was; the backup is restored, and "
             f"compared, as {new}.",
             hint=f"{error.hint or ''} Then run: restore {backup.folder} --into {new} --switch",
         ) from error
-    return Recovered(live, kept)
+    return Recovered(live, switched=True, kept=kept if replaced else None)
+
+
+def place_of(project: Project) -> DatabaseUrl:
+    """Return the project's database at the server's own address, whether it exists or not.
+
+    Raises:
+        EnvironmentFault: the server cannot be reached.
+    """
+    database = project.database()
+    try:
+        return direct(database, project.ini)
+    except DatabaseMissing:
+        return database
 
 
 def _new(

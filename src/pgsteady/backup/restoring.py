@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from psycopg2.extensions import make_dsn
 
 from pgsteady.backup.dumping import DIRECTORY, ONE_FILE
 from pgsteady.backup.files import client_for, environment, tail
-from pgsteady.backup.packing import SUFFIX, unpack
+from pgsteady.backup.packing import SUFFIX, counter, unpack
 from pgsteady.backup.store import Backup, unfinished
 from pgsteady.catalog import quoted
 from pgsteady.errors import RestoreFailed
@@ -96,22 +95,18 @@ def unpacked(backup: Backup, into: Path, jobs: int, progress: Progress = SILENT)
     place = into / "dump"
     place.mkdir(mode=0o700)
     manifest = backup.manifest
-    done, one_at_a_time = 0, threading.Lock()
-
-    def one(name: str) -> None:
-        with (place / name.removesuffix(SUFFIX)).open("wb") as file:
-            unpack(backup.files / name, file, counted)
-
     try:
-        with progress.step("Decompress", manifest.raw_bytes) as advance:
+        with (
+            progress.step("Decompress", manifest.raw_bytes) as advance,
+            ThreadPoolExecutor(max_workers=jobs) as threads,
+        ):
+            counted = counter(advance)
 
-            def counted(size: int) -> None:
-                nonlocal done
-                with one_at_a_time:
-                    advance(done := done + size)
+            def one(name: str) -> None:
+                with (place / name.removesuffix(SUFFIX)).open("wb") as file:
+                    unpack(backup.files / name, file, counted)
 
-            with ThreadPoolExecutor(max_workers=jobs) as threads:
-                list(threads.map(one, manifest.files))
+            list(threads.map(one, manifest.files))
     except OSError as error:
         raise RestoreFailed(
             f"The backup cannot be decompressed into {into}: {error.strerror}.",

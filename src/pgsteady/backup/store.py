@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 
 from pgsteady.backup.manifest import Manifest
-from pgsteady.backup.packing import Counted, checksum
+from pgsteady.backup.packing import Counted, checksum, counter
 from pgsteady.errors import BackupDamaged, BackupFailed, WrongDeclaration
 from pgsteady.progress import SILENT, Progress
 
@@ -68,18 +68,15 @@ class Backup:
         if unlike := sorted(expected.keys() ^ there):
             state = "missing" if unlike[0] in expected else "not of this backup"
             raise BackupDamaged(f"{self.files / unlike[0]} is {state}.")
-        with progress.step("Check the files", self.manifest.bytes) as advance:
-            done = 0
-
-            def counted(size: int) -> None:
-                nonlocal done
-                advance(done := done + size)
-
-            with ThreadPoolExecutor(max_workers=2) as threads:
-                sums = threads.map(lambda name: self._checksum(name, counted), expected)
-                for (name, file), found in zip(expected.items(), sums, strict=True):
-                    if found != file.sha256:
-                        raise BackupDamaged(f"{self.files / name} was changed or is cut short.")
+        with (
+            progress.step("Check the files", self.manifest.bytes) as advance,
+            ThreadPoolExecutor(max_workers=2) as threads,
+        ):
+            counted = counter(advance)
+            sums = threads.map(lambda name: self._checksum(name, counted), expected)
+            for (name, file), found in zip(expected.items(), sums, strict=True):
+                if found != file.sha256:
+                    raise BackupDamaged(f"{self.files / name} was changed or is cut short.")
 
     def _checksum(self, name: str, counted: Counted) -> str:
         try:
@@ -97,7 +94,7 @@ class Backup:
             os.fsync(opened.fileno())
         unfinished.replace(self.folder / MANIFEST)
         sync(self.folder)
-        self.__dict__["manifest"] = manifest
+        vars(self).pop("manifest", None)  # to be read anew
 
 
 def backup_folder(ini: Path) -> Path:

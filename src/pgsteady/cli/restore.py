@@ -7,13 +7,21 @@ from typing import Annotated
 
 import typer
 
-from pgsteady.backup import Backup, Recovered, backup_folder, backups, of_database, prove, recover
+from pgsteady.backup import (
+    Backup,
+    Recovered,
+    backup_folder,
+    backups,
+    of_database,
+    place_of,
+    prove,
+    recover,
+)
 from pgsteady.cli.backup import Folder, Jobs, On, summary
 from pgsteady.cli.output import Json, out, print_json
 from pgsteady.cli.progress import Shown
 from pgsteady.cli.source import Source
 from pgsteady.errors import BackupDamaged
-from pgsteady.lock import direct
 from pgsteady.progress import SILENT
 from pgsteady.project import Project
 from pgsteady.url import parse
@@ -88,7 +96,7 @@ def find(project: Project, folder: Path, named: str) -> Backup:
         BackupDamaged: there is none.
     """
     if named == LATEST:
-        database = direct(project.database(), project.ini)
+        database = place_of(project)
         if found := of_database(backups(folder), database):
             return found[0]
         raise BackupDamaged(
@@ -101,8 +109,9 @@ def find(project: Project, folder: Path, named: str) -> Backup:
 
 def _print(done: Recovered, chosen: Backup, project: Project) -> None:
     name = done.database.url.database
-    if done.kept:
-        out.print(f"{name} is the backup now. What it was is kept as {done.kept}.", markup=False)
+    if done.switched:
+        kept = f" What it was is kept as {done.kept}." if done.kept else ""
+        out.print(f"{name} is the backup now.{kept}", markup=False)
     else:
         out.print(f"Restored and compared as {name}. To use it, write in .env:", markup=False)
         out.print(f"DATABASE_URL={done.database.url.render_as_string()}", markup=False)

@@ -77,6 +77,15 @@ def test_switch(run: Command, sql: Sql, database: str, backup: Backup, clean: No
     assert query(beside(database, answer["kept"]), "SELECT to_regclass('orders')") == [(None,)]
 
 
+def test_a_database_that_is_gone_comes_back(
+    run: Command, sql: Sql, database: str, backup: Backup, server: ExternalServer, clean: None
+) -> None:
+    before = sql(EVERYTHING)
+    server.drop(name_of(database))
+    assert run("restore", "latest", "--switch").out == f"{name_of(database)} is the backup now.\n"
+    assert sql(EVERYTHING) == before
+
+
 def test_switch_keeps_settings_and_privileges(
     run: Command, sql: Sql, database: str, project: Project, server: ExternalServer, clean: None
 ) -> None:
