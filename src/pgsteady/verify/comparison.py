@@ -86,11 +86,14 @@ def _content(table: str, was: Content, now: Content, rule: Expected) -> Iterator
             _DECLARE.format(f'"{table}": None'),
         )
     else:
-        yield from _values(table, want, now, rule)
+        yield from _values(table, was, want, now, rule)
 
 
-def _values(table: str, want: Content, now: Content, rule: Expected) -> Iterator[Finding]:
-    found = list(_columns(table, want, now, rule))
+def _values(
+    table: str, was: Content, want: Content, now: Content, rule: Expected
+) -> Iterator[Finding]:
+    new = {name: column for name, column in now.columns.items() if name not in was.columns}
+    found = list(_columns(table, want, now, new, rule))
     yield from found
     same_columns = set(want.columns) == set(now.columns)
     if not want.keyed and not found and same_columns and now.identities != want.identities:
@@ -129,8 +132,9 @@ def _row_count(table: str, was: Content, now: Content, want: Content) -> Finding
     )
 
 
-def _columns(table: str, want: Content, now: Content, rule: Expected) -> Iterator[Finding]:
-    new = {name: column for name, column in now.columns.items() if name not in want.columns}
+def _columns(
+    table: str, want: Content, now: Content, new: dict[str, Column], rule: Expected
+) -> Iterator[Finding]:
     for column, wanted in want.columns.items():
         found = now.columns.get(column)
         if found is None:

@@ -71,13 +71,17 @@ class _State:
     any_rows: bool = False
 
     def after(self, rules: _Rules) -> _State:
-        """Put one more revision on top: its expressions read what those before it left."""
+        """Put one more revision on top: its expressions read what those before it left.
+
+        An expression may end in a comment, which the end of the line ends.
+        """
         values = dict.fromkeys(self.columns, "") | {c: e for c, e in rules.columns.items() if e}
         selected = ", ".join(
-            f"({sql}) AS {name(column)}" if sql else name(column) for column, sql in values.items()
+            f"({sql}\n) AS {name(column)}" if sql else name(column)
+            for column, sql in values.items()
         )
         inner = self.sql if self.sql == self.relation.sql else f"({self.sql})"
-        condition = f" WHERE ({rules.rows}) IS TRUE" if rules.rows else ""
+        condition = f" WHERE ({rules.rows}\n) IS TRUE" if rules.rows else ""
         alias = name(self.relation.table)
         anything = {column for column, sql in rules.columns.items() if sql is None}
         return replace(

@@ -162,6 +162,13 @@ def test_renamed_column_keeps_its_content(changed: Changed) -> None:
     assert changed.found() == {("~renamed-column", "column public.jobs.state")}
 
 
+def test_renamed_column_may_be_declared_too(changed: Changed) -> None:
+    changed.revision(
+        "ALTER TABLE jobs RENAME state TO status", {"jobs.status": "state -- as it was"}
+    )
+    assert changed.found() == {("~renamed-column", "column public.jobs.state")}
+
+
 def test_renamed_table_keeps_its_content(changed: Changed) -> None:
     changed.revision("ALTER TABLE jobs RENAME TO tasks")
     assert changed.found() == {("~renamed-table", "table public.jobs")}
