@@ -2,6 +2,7 @@
 
 from pgsteady.backup.copies import restored
 from pgsteady.backup.databases import remove_left_behind
+from pgsteady.backup.dumping import Form
 from pgsteady.backup.files import FORMATS, client_for, dump, environment, load
 from pgsteady.backup.making import back_up, prove, proved
 from pgsteady.backup.manifest import Manifest, Proof
@@ -12,6 +13,7 @@ from pgsteady.backup.store import Backup, backup_folder, backups, remove, remove
 __all__ = [
     "FORMATS",
     "Backup",
+    "Form",
     "Manifest",
     "Proof",
     "Recovered",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 
 from pgsteady.backup.files import client_for, environment, tail
@@ -18,9 +19,13 @@ from pgsteady.errors import BackupFailed
 from pgsteady.progress import Advance
 from pgsteady.url import DatabaseUrl
 
-CUSTOM = "custom"
-DIRECTORY = "directory"
-FORMS = (DIRECTORY, CUSTOM)
+
+class Form(StrEnum):
+    """pg_dump's formats: a file for each table, or one file."""
+
+    DIRECTORY = "directory"
+    CUSTOM = "custom"
+
 
 ONE_FILE = "dump"
 """How the file of the custom form is called, uncompressed."""
@@ -72,7 +77,7 @@ def dump(
     folder.mkdir(mode=0o700)
     counted = counter(advance)
     try:
-        if form == CUSTOM:
+        if form == Form.CUSTOM:
             return _into_one_file(command, database, folder, lock, counted)
         return _into_directory(command, database, folder, jobs, lock, counted)
     except OSError as error:
@@ -85,14 +90,15 @@ def _into_one_file(
     command: list[str], database: DatabaseUrl, folder: Path, lock: int, counted: Counted
 ) -> dict[str, Packed]:
     name = f"{ONE_FILE}{SUFFIX}"
-    said: list[str] = []
-    with _running(command, database, lock, stdout=subprocess.PIPE) as program:
-        listener = threading.Thread(target=lambda: said.extend(_lines(program)))
-        listener.start()
+    with (
+        tempfile.TemporaryFile() as complaints,
+        _running(command, database, lock, subprocess.PIPE, complaints.fileno()) as program,
+    ):
         assert program.stdout is not None  # noqa: S101 - a pipe, as asked for
         packed = pack(program.stdout, folder / name, counted)
-        listener.join()
-    _judge(program.returncode, said, database)
+        program.wait()
+        complaints.seek(0)
+        _judge(program.returncode, _lines(complaints), database)
     return {name: packed}
 
 
@@ -118,7 +124,7 @@ def _into_directory(
 
     with ThreadPoolExecutor(max_workers=jobs) as threads:
         with _running([*command, *parallel], database, lock) as program:
-            for line in _lines(program):
+            for line in _lines(program.stderr or ()):
                 said.append(line)
                 finished = _FINISHED.match(line)
                 file = raw / f"{finished[1]}.dat" if finished else None
@@ -140,22 +146,25 @@ def _raise_failure(packed: Mapping[str, Future[Packed]]) -> None:
             done.result()
 
 
-def _lines(program: subprocess.Popen[bytes]) -> Iterator[str]:
-    """Yield what the program says."""
-    for line in program.stderr or ():
+def _lines(said: Iterable[bytes]) -> Iterator[str]:
+    for line in said:
         yield line.decode(errors="replace").rstrip()
 
 
 @contextmanager
 def _running(
-    command: list[str], database: DatabaseUrl, lock: int, stdout: int = subprocess.DEVNULL
+    command: list[str],
+    database: DatabaseUrl,
+    lock: int,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int = subprocess.PIPE,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run pg_dump until it ends by itself, or the block fails."""
     program = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         env=environment(database) | {"LC_ALL": "C"},  # for we read what it says
         pass_fds=[lock],
     )
@@ -167,7 +176,7 @@ def _running(
             raise
 
 
-def _judge(code: int, said: list[str], database: DatabaseUrl) -> None:
+def _judge(code: int, said: Iterable[str], database: DatabaseUrl) -> None:
     if code != 0:
         complaint = "\n".join(line for line in said if _COMPLAINT.search(line))
         raise refused(complaint or f"it ended with code {code}", database)

@@ -14,7 +14,7 @@ import psutil
 from sqlalchemy import text
 
 from pgsteady.backup.copies import JOBS, restored, schema_of
-from pgsteady.backup.dumping import DIRECTORY, dump
+from pgsteady.backup.dumping import Form, dump
 from pgsteady.backup.files import client_for
 from pgsteady.backup.manifest import Manifest, Proof
 from pgsteady.backup.snapshot import snapshot
@@ -44,7 +44,7 @@ def back_up(
     project: Project,
     *,
     folder: Path | None = None,
-    form: str = DIRECTORY,
+    form: str = Form.DIRECTORY,
     jobs: int = JOBS,
     prove: bool = True,
     on: DatabaseUrl | None = None,
@@ -76,7 +76,7 @@ def proved(
     project: Project,
     *,
     folder: Path | None = None,
-    form: str = DIRECTORY,
+    form: str = Form.DIRECTORY,
     jobs: int = JOBS,
     on: DatabaseUrl | None = None,
     progress: Progress = SILENT,

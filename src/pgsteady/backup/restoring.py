@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from psycopg2.extensions import make_dsn
 
-from pgsteady.backup.dumping import DIRECTORY, ONE_FILE
+from pgsteady.backup.dumping import ONE_FILE, Form
 from pgsteady.backup.files import client_for, environment, tail
 from pgsteady.backup.packing import SUFFIX, counter, unpack
 from pgsteady.backup.store import Backup, unfinished
@@ -112,7 +112,7 @@ def unpacked(backup: Backup, into: Path, jobs: int, progress: Progress = SILENT)
             f"The backup cannot be decompressed into {into}: {error.strerror}.",
             hint=f"It needs {manifest.raw_bytes} bytes there; TMPDIR names another folder.",
         ) from error
-    return place if manifest.form == DIRECTORY else place / ONE_FILE
+    return place if manifest.form == Form.DIRECTORY else place / ONE_FILE
 
 
 def restore(

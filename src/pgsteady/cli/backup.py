@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,21 +12,22 @@ from rich import box
 from rich.filesize import decimal
 from rich.table import Table
 
-from pgsteady.backup import Backup, Retention, back_up, backup_folder, backups, of_database, remove
+from pgsteady.backup import (
+    Backup,
+    Form,
+    Retention,
+    back_up,
+    backup_folder,
+    backups,
+    of_database,
+    remove,
+)
 from pgsteady.cli.output import Json, out, print_json
 from pgsteady.cli.progress import Shown
 from pgsteady.cli.source import Source
 from pgsteady.lock import direct
 from pgsteady.progress import SILENT
 from pgsteady.url import parse
-
-
-class Form(StrEnum):
-    """pg_dump's formats: a file for each table, or one file."""
-
-    DIRECTORY = "directory"
-    CUSTOM = "custom"
-
 
 Folder = Annotated[Path | None, typer.Option("--folder", help="Where the backups lie.")]
 On = Annotated[str | None, typer.Option("--on", help="Prove it on that server.", metavar="URL")]
