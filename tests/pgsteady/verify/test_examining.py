@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,38 @@ def test_further_checks_are_run(extended: Callable[..., Filled]) -> None:
     ]
     assert found[0].message == "100"
     assert "read-only" in found[2].message
+
+
+def test_check_of_an_installed_package(extended: Callable[..., Filled], tmp_path: Path) -> None:
+    package = tmp_path / "own_checks-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: own-checks\nVersion: 1\n")
+    (package / "entry_points.txt").write_text("[pgsteady.verify]\nrecall = own_checks:recall\n")
+    assert [finding.code for finding in extended("").examine()] == ["low-recall"]
+
+
+class Told:
+    """Notes how far each step came."""
+
+    def __init__(self) -> None:
+        self.shares: dict[str, float | None] = {}
+
+    @contextmanager
+    def step(self, title: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
+        self.shares[title] = None if total is None else 0
+        yield lambda done: self.shares.update({title: done / (total or 1)})
+
+    def note(self, message: str) -> None:
+        """Take no notice."""
+
+
+def test_every_step_is_told_to_its_end(museum: Filled) -> None:
+    told = Told()
+    with museum.snapshot() as connection:
+        take(connection, museum.project, progress=told)
+        examine(connection, museum.project, progress=told)
+    assert len(told.shares) == 7
+    assert {share for share in told.shares.values() if share is not None} == {1}
 
 
 @pytest.mark.parametrize(
