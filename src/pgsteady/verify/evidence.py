@@ -47,7 +47,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a table has to hold once the revisions up to ``revision`` have been applied.
+    """What a table has to hold once a pending revision, and those before it, were applied.
 
     ``any_columns`` may hold anything; with ``any_rows``, so may the whole table. A table
     that a revision renames was ``formerly`` called so.
