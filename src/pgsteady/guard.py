@@ -74,11 +74,12 @@ class Guard:
         )
         self._database = database
         self._connection = connection
+        self._patience_s: float = options["lock_timeout_s"]
         self._own = re.compile(rf"(UPDATE|DELETE FROM) (\S+\.)?{self._project.version_table} ")
         self._existing: dict[int, int] = {}
         self._steps: deque[Any] | None = None
         self._revision: str | None = None
-        self._stopped: _Stopped | None = None
+        self._stopped: Exception | None = None
         self._off = OPTION in environment.get_x_argument(as_dictionary=True)
         run_steps = environment.context_opts["fn"]
         environment.context_opts["fn"] = self._guarded(run_steps)
@@ -136,6 +137,7 @@ class Guard:
             with connect(self._database) as connection:
                 session: Any = connection.connection.dbapi_connection
                 session.autocommit = True
+                session.cursor().execute("SET lock_timeout = %s", [f"{self._patience_s:g}s"])
                 found = losses(session, statements, self._existing)
             if found:
                 self._back_up(found)
@@ -155,10 +157,11 @@ class Guard:
                 self._stop(found, in_transaction=not session.autocommit)
 
     def _stop(self, found: Sequence[Loss], *, in_transaction: bool) -> None:
-        if in_transaction:
-            self._stopped = _Stopped(found)
-            raise self._stopped
-        raise WouldLoseRows(
+        self._stopped = _Stopped(found) if in_transaction else self._too_late(found)
+        raise self._stopped
+
+    def _too_late(self, found: Sequence[Loss]) -> WouldLoseRows:
+        return WouldLoseRows(
             f"{self._revision} {_listed(found)}, in an autocommit block: it was stopped before "
             "that. What the block did before stays done, and a backup now would be of a schema "
             "between two revisions.",

@@ -191,7 +191,10 @@ def test_in_an_autocommit_block_it_is_too_late_for_a_backup(
 ) -> None:
     block = """with op.get_context().autocommit_block():
         for name, in op.get_bind().execute(sa.text("SELECT 'a'")):
-            op.execute(f"DELETE FROM {name}")"""
+            try:
+                op.execute(f"DELETE FROM {name}")
+            except Exception:
+                pass"""
     filled.revision("002_b", block, down="001_a")
     log = typed(filled, "upgrade", "head", exits=255)
     assert "002_b deletes rows of a (1,234 rows), in an autocommit block: it was stopped" in log

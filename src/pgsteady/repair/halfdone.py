@@ -92,6 +92,8 @@ def _judge(
         if not reached:
             result.found.append(_unexplained(tried, _differing(tried, live)))
             result.indexes.update(unfinished)
+        elif tried.is_whole(reached):
+            result.found.append(_unnamed(tried))
         elif reached[0] > 0:
             result.indexes.update(unfinished)
             with connection.begin():
@@ -189,6 +191,14 @@ def _unexplained(tried: Attempt, differing: Sequence[Key]) -> Finding:
         "The schema is neither that before it nor that after any of its statements: "
         f"{what} {'differ' if len(differing) != 1 else 'differs'}.",
         "See what differs from the revisions: python -m pgsteady check",
+    )
+
+
+def _unnamed(tried: Attempt) -> Finding:
+    return _remains(
+        tried,
+        "The schema is that after all of its statements, though the version table does not say so.",
+        "Ask `doctor`, which recognises the revision that a schema matches.",
     )
 
 

@@ -75,6 +75,10 @@ class Attempt:
             )
         ]
 
+    def is_whole(self, reached: Sequence[int]) -> bool:
+        """Tell whether all was done, with the last transaction, which moves the version too."""
+        return reached[0] == len(self.parts) and self.parts[-1].in_transaction
+
     def unfinished_indexes(self, live: Catalog) -> list[Key]:
         """Return its indexes whose building was broken off."""
         return [key for key in self.touched if key.kind == "index" and "valid" in live.get(key, {})]
@@ -109,9 +113,7 @@ def attempt(
     parts = parts_of(run)
     with replayed(project, current, surroundings) as database:
         catalogs = [catalog_of(project, database, surroundings)]
-        # The last transaction moves the version too, so nobody sees it without.
-        seen = parts[:-1] if parts[-1].in_transaction else parts
-        for _ in _ran(database, seen):
+        for _ in _ran(database, parts):
             catalogs.append(catalog_of(project, database, surroundings))
     return Attempt(script, direction, run, parts, catalogs)
 

@@ -112,6 +112,20 @@ def test_what_is_no_part_of_it_is_not_touched(half_done: Project, repair: Repair
     assert sql(COLUMNS) == [("id",), ("b",), ("by_hand",)]
 
 
+def test_a_whole_revision_that_only_the_version_lacks_is_left_alone(
+    project: Project, database: str, sql: Sql, repair: Repair
+) -> None:
+    project.revision("001_a", autocommit("CREATE TABLE a (id int)") + "\n    " + LAST)
+    project.run("upgrade", "head")
+    sql("DELETE FROM alembic_version")
+    (left,) = repair(exits=1)["remaining"]
+    assert "the version table does not say so" in left["message"]
+    assert sql("SELECT to_regclass('b')::text") == [("b",)]
+
+
+LAST = "op.execute('CREATE TABLE b (id int)')"
+
+
 def test_a_downgrade_too(
     project: Project, database: str, sql: Sql, repair: Repair, invalid: Names
 ) -> None:
