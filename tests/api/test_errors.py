@@ -8,6 +8,7 @@ import pytest
 
 from api.errors import ENVIRONMENT, FAILURE, OUTCOMES, USAGE, PlatformError, outcome
 from nanoos.errors import NanoError
+from pgsteady.cli.app import exit_code
 from pgsteady.errors import EnvironmentFault, PgSteadyError
 
 
@@ -31,6 +32,12 @@ def test_exit_codes_and_statuses_go_together() -> None:
         if issubclass(class_, EnvironmentFault):
             assert meaning.exit_code == ENVIRONMENT
             assert meaning.http_status in {500, 503}
+
+
+def test_both_programs_exit_with_the_same_code() -> None:
+    for class_, meaning in OUTCOMES.items():
+        if issubclass(class_, PgSteadyError):
+            assert exit_code(class_()) == meaning.exit_code, class_.__name__
 
 
 def test_the_closest_class_decides() -> None:

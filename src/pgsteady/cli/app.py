@@ -10,7 +10,14 @@ import typer
 
 from pgsteady.cli.commands import Commands
 from pgsteady.cli.source import Source
-from pgsteady.errors import EnvironmentFault, PgSteadyError, RevisionUnknown, UrlError
+from pgsteady.errors import (
+    EnvironmentFault,
+    PgSteadyError,
+    RevisionUnknown,
+    UrlError,
+    WrongAllowance,
+    WrongDeclaration,
+)
 
 FAILURE, USAGE, ENVIRONMENT = 1, 2, 3
 
@@ -40,12 +47,13 @@ def main() -> None:
         app(prog_name="python -m pgsteady")
     except PgSteadyError as error:
         sys.stderr.write(f"Error: {error}\n")
-        sys.exit(_exit_code(error))
+        sys.exit(exit_code(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _exit_code(error: PgSteadyError) -> int:
-    if isinstance(error, RevisionUnknown):
+def exit_code(error: PgSteadyError) -> int:
+    """Return what ``error`` makes the program end with."""
+    if isinstance(error, RevisionUnknown | WrongAllowance | WrongDeclaration):
         return USAGE
     return ENVIRONMENT if isinstance(error, EnvironmentFault | UrlError) else FAILURE
