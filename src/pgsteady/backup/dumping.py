@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-from pgsteady.backup.files import client_for, environment, tail
+from pgsteady.backup.files import client_for, environment
 from pgsteady.backup.packing import SUFFIX, Counted, Packed, counter, pack
-from pgsteady.catalog import quoted
+from pgsteady.backup.refusal import MORE_SPACE, refused
 from pgsteady.errors import BackupFailed
 from pgsteady.progress import Advance
 from pgsteady.url import DatabaseUrl
@@ -30,22 +30,6 @@ class Form(StrEnum):
 ONE_FILE = "dump"
 """How the file of the custom form is called, uncompressed."""
 _FINISHED = re.compile(r"pg_dump: finished item (\d+) TABLE DATA ")
-_CURES = (
-    ("No space left on device|File too large", "Free some space, or name another --folder."),
-    (
-        "permission denied",
-        "An administrator lets this role read everything: GRANT pg_read_all_data TO {user};",
-    ),
-    (
-        "row-level security",
-        "An administrator lets this role read every row: ALTER ROLE {user} BYPASSRLS;",
-    ),
-    (
-        "could not obtain lock|lock timeout",
-        "Somebody wants to alter a table. Run the command again when that is done; "
-        "`doctor` names long transactions.",
-    ),
-)
 _COMPLAINT = re.compile(r"error|fatal|detail|hint|query was", re.IGNORECASE)
 
 
@@ -82,7 +66,7 @@ def dump(
         return _into_directory(command, database, folder, jobs, lock, counted)
     except OSError as error:
         raise BackupFailed(
-            f"The backup cannot be written: {error.strerror}.", hint=_CURES[0][1]
+            f"The backup cannot be written: {error.strerror}.", hint=MORE_SPACE
         ) from error
 
 
@@ -180,13 +164,3 @@ def _judge(code: int, said: Iterable[str], database: DatabaseUrl) -> None:
     if code != 0:
         complaint = "\n".join(line for line in said if _COMPLAINT.search(line))
         raise refused(complaint or f"it ended with code {code}", database)
-
-
-def refused(complaint: str, database: DatabaseUrl) -> BackupFailed:
-    """Return the error for what the server, or pg_dump, complained of, with the next step."""
-    cures = (cure for cause, cure in _CURES if re.search(cause, complaint))
-    user = quoted(str(database.url.username))
-    return BackupFailed(
-        f"The database could not be dumped: {tail(complaint)}",
-        hint=next(cures, "").format(user=user) or None,
-    )

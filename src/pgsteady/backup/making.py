@@ -18,7 +18,7 @@ from pgsteady.backup.dumping import Form, dump
 from pgsteady.backup.files import client_for
 from pgsteady.backup.manifest import Manifest, Proof
 from pgsteady.backup.snapshot import snapshot
-from pgsteady.backup.store import Backup, backup_folder, finish, name_of, unfinished
+from pgsteady.backup.store import Backup, backup_folder, finish, name_of, sync, unfinished
 from pgsteady.backup.surroundings import Surroundings
 from pgsteady.connection import connect
 from pgsteady.lock import direct
@@ -145,6 +145,7 @@ def _made(
                     lock=lock,
                     advance=advance,
                 )
+        sync(backup.files)
         backup.write(
             Manifest(
                 database=str(database.url.database),

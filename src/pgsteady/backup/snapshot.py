@@ -10,7 +10,7 @@ from psycopg2.errorcodes import UNDEFINED_TABLE
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from pgsteady.backup.dumping import refused
+from pgsteady.backup.refusal import blockers, refused
 from pgsteady.connection import LOCK_NOT_AVAILABLE, connect, sqlstate
 from pgsteady.errors import SchemaBusy
 from pgsteady.progress import Progress
@@ -28,15 +28,6 @@ _TABLES = text("""
                     AND d.objid = c.oid AND d.deptype = 'e')
     ORDER BY 1
 """)
-_BLOCKERS = text("""
-    SELECT DISTINCT format('pid %s (%s, %s, since %s) on %s', a.pid, a.usename,
-        coalesce(nullif(a.application_name, ''), 'unnamed program'),
-        to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS'), l.relation::regclass)
-    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND a.pid <> pg_backend_pid()
-    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND l.relation >= 16384
-""")  # below are the system's own tables
 _UNLIMITED = text("""
     SELECT name FROM pg_settings WHERE name IN ('statement_timeout', 'transaction_timeout',
     'idle_in_transaction_session_timeout', 'idle_session_timeout')
@@ -73,15 +64,15 @@ def _lock_tables(connection: Connection, database: DatabaseUrl, progress: Progre
     """
     deadline, named = time.monotonic() + PATIENCE_S, ""
     while True:
-        blockers = _blocked_by(connection, database)
-        if blockers is None:
+        who = _blocked_by(connection, database)
+        if who is None:
             return
-        if blockers != named:
-            progress.note(f"Waiting for {blockers}.")
-            named = blockers
+        if who != named:
+            progress.note(f"Waiting for {who}.")
+            named = who
         if time.monotonic() > deadline:
             raise SchemaBusy(
-                f"A table is being altered for more than {PATIENCE_S:g} s: {blockers}.",
+                f"A table is being altered for more than {PATIENCE_S:g} s: {who}.",
                 hint="Run the command again when that has ended.",
             )
 
@@ -99,8 +90,7 @@ def _blocked_by(connection: Connection, database: DatabaseUrl) -> str | None:
     except DBAPIError as error:
         connection.rollback()
         if sqlstate(error) == LOCK_NOT_AVAILABLE:
-            with connect(database) as observer, observer.begin():
-                return ", ".join(observer.scalars(_BLOCKERS)) or "somebody"
+            return blockers(database)
         if sqlstate(error) == UNDEFINED_TABLE:
             return "whoever dropped a table just now"
         raise refused(str(error.orig), database) from error

@@ -7,9 +7,12 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 
 import psycopg2
 import pytest
@@ -28,6 +31,7 @@ from pgsteady.backup import (
     restored,
 )
 from pgsteady.errors import BackupFailed, ClusterError
+from pgsteady.progress import Advance, Silent
 from pgsteady.project import Project
 from pgsteady.server import BUNDLED_MAJORS
 from pgsteady.url import parse
@@ -69,8 +73,6 @@ def test_the_manifest_holds_no_password(backup: Backup) -> None:
 
 def test_dump_and_digests_show_one_moment(project: Project, database: str) -> None:
     """Somebody writes all the time; the proof would fail if two moments were compared."""
-    from threading import Event, Thread
-
     ended = Event()
 
     def write() -> None:
@@ -116,12 +118,45 @@ def test_an_altered_table_is_waited_for_and_the_blocker_named(
     assert backups(backup_folder(project.ini)) == []
 
 
+@pytest.mark.slow
+def test_who_wants_to_alter_a_table_while_it_is_dumped_is_named(
+    project: Project, database: str
+) -> None:
+    """Behind that one, pg_dump does not get at the table."""
+    alone = psycopg2.connect(database, application_name="another migration")
+
+    class Altering(Silent):
+        @contextmanager
+        def step(self, title: str, total: float | None = None) -> Iterator[Advance]:
+            if title == "Dump":
+                Thread(target=lock).start()
+                look = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                while query(database, look) == [(0,)]:
+                    time.sleep(0.01)
+            yield lambda done: None
+
+    def lock() -> None:
+        with alone.cursor() as cursor:
+            cursor.execute("LOCK TABLE orders")
+        alone.close()
+
+    with pytest.raises(BackupFailed, match="another migration"):
+        back_up(project, progress=Altering())
+
+
 def test_what_this_role_may_not_read_is_named(
     project: Project, server: ExternalServer, database: str
 ) -> None:
     with server.cluster.session(database.rpartition("/")[2]) as cursor:
         cursor.execute("CREATE TABLE secret (id int)")
     with pytest.raises(BackupFailed, match="GRANT pg_read_all_data TO orion;"):
+        back_up(project)
+
+
+def test_rows_that_this_role_may_not_see_are_named(project: Project, sql: Sql) -> None:
+    """A dump without them would be a silent loss."""
+    sql("ALTER TABLE orders ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    with pytest.raises(BackupFailed, match="ALTER ROLE orion BYPASSRLS;"):
         back_up(project)
 
 
