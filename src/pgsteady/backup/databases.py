@@ -321,7 +321,8 @@ def swap(database: DatabaseUrl, new: str, kept: str, *, end_sessions: bool) -> b
         except DBAPIError as error:
             if sqlstate(error) == OBJECT_IN_USE:
                 with connection.begin():
-                    raise in_use(name, sessions(connection, name)) from error
+                    connected = {each: sessions(connection, each) for each in (new, name)}
+                raise in_use(*max(connected.items(), key=lambda one: len(one[1]))) from error
             raise RestoreFailed(
                 f"The databases cannot be switched: {cause_of(error)}.",
                 hint=f"Whoever may (the owner of both, with CREATEDB) runs: BEGIN; "

@@ -165,6 +165,17 @@ def test_sessions_that_this_role_may_not_end(
     assert f"The database {name_of(database)} is as it was" in said
 
 
+def test_who_looks_into_the_new_database_is_named(
+    run: Command, backup: Backup, database: str, clean: None
+) -> None:
+    run("restore", backup.folder, "--into", "second")
+    user = psycopg2.connect(beside(database, "second"))
+    said = run("restore", backup.folder, "--into", "second", "--switch", exits=1).err
+    assert f"The database second is in use by 1: pid {user.info.backend_pid}" in said
+    user.close()
+    run("restore", backup.folder, "--into", "second", "--switch")
+
+
 def test_a_switch_that_fails_says_what_is_true_and_how_to_go_on(
     run: Command,
     project: Project,
