@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from threading import Event, Thread
 
-from psycopg2.errorcodes import OBJECT_IN_USE
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from pgsteady.backup.files import TABLES
 from pgsteady.backup.surroundings import Surroundings
 from pgsteady.catalog import quoted
-from pgsteady.connection import cause_of, connect, sqlstate
+from pgsteady.connection import cause_of, connect
 from pgsteady.errors import DatabaseMissing, EnvironmentFault, RestoreFailed
 from pgsteady.progress import Progress
 from pgsteady.url import DatabaseUrl
@@ -27,26 +25,12 @@ _MAINTENANCE = "postgres"
 """The database that every server has for such work."""
 _KEY = int.from_bytes(sha256(b"pgsteady: unfinished databases").digest()[:8], signed=True)
 """Of the advisory lock under which they are made, renamed and removed."""
-_PAUSE_S = 0.05
 _SORTING = ("encoding", "collate", "ctype", "provider", "locale")
 
 _LEFT_BEHIND = text("""
     SELECT datname::text FROM pg_database d WHERE starts_with(datname, :prefix)
     AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.datid = d.oid)
     AND pg_has_role(d.datdba, 'MEMBER')
-""")
-# The type is null where the role may not see it; the server's own processes are of no user.
-_SESSIONS = text("""
-    SELECT pid, usename::text AS role, coalesce(nullif(application_name, ''), 'unnamed') AS program,
-           coalesce(host(client_addr), 'local') AS address, coalesce(state, 'unknown') AS state
-    FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()
-    AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
-    ORDER BY backend_start
-""")
-_END = text("""
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = :name AND pid <> pg_backend_pid()
-    AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
 """)
 _KIND = text("""
     SELECT current_setting('server_encoding'), current_setting('server_version_num')::int / 10000
@@ -67,20 +51,6 @@ _PROVIDERS = {
 }
 
 
-@dataclass(frozen=True)
-class Session:
-    """Somebody who is connected to a database."""
-
-    pid: int
-    role: str
-    program: str
-    address: str
-    state: str
-
-    def __str__(self) -> str:
-        return f"pid {self.pid} ({self.program} of {self.role}, {self.address}, {self.state})"
-
-
 def sibling(database: DatabaseUrl, name: str) -> DatabaseUrl:
     """Return another database of the same server."""
     return replace(database, url=database.url.set(database=name))
@@ -99,7 +69,7 @@ def administration(database: DatabaseUrl) -> Iterator[Connection]:
 
 
 @contextmanager
-def _elsewhere(database: DatabaseUrl) -> Iterator[Connection]:
+def elsewhere(database: DatabaseUrl) -> Iterator[Connection]:
     """Connect to the server of ``database``, but not to that database; raises likewise."""
     names = [name for name in (_MAINTENANCE, "template1") if name != database.url.database]
     with connect(_entered(database, names)) as connection:
@@ -130,11 +100,6 @@ def comment_on(connection: Connection, name: str) -> str | None:
     return comment
 
 
-def sessions(connection: Connection, name: str) -> list[Session]:
-    """Return who is connected to a database."""
-    return [Session(*row) for row in connection.execute(_SESSIONS, {"name": name})]
-
-
 @dataclass(frozen=True)
 class Unfinished:
     """A database that goes, unless it is finished."""
@@ -151,7 +116,7 @@ class Unfinished:
             self._administration.exec_driver_sql(
                 f"COMMENT ON DATABASE {held_as} IS {literal(comment)}"
             )
-            self._administration.exec_driver_sql(_renaming(str(self.database.url.database), name))
+            self._administration.exec_driver_sql(renaming(str(self.database.url.database), name))
         return sibling(self.database, name)
 
 
@@ -240,7 +205,7 @@ def arrange(database: DatabaseUrl, surroundings: Surroundings, progress: Progres
     What the role may not give, or the server has not, is said.
     """
     name = quoted(str(database.url.database))
-    with _elsewhere(database) as connection:
+    with elsewhere(database) as connection:
         for setting in surroundings.settings:
             whose = f"ROLE {quoted(setting.role)} IN DATABASE" if setting.role else "DATABASE"
             said = f"ALTER {whose} {name} SET {quoted(setting.name)} FROM CURRENT"
@@ -300,79 +265,6 @@ def require_fit(database: DatabaseUrl, surroundings: Surroundings) -> None:
         )
 
 
-def swap(database: DatabaseUrl, new: str, kept: str, *, end_sessions: bool) -> bool:
-    """Give the database ``new`` the name of ``database``, which is called ``kept`` from now on.
-
-    Both or neither. While the server renames, it lets nobody in. Returns whether there was
-    a database of that name.
-
-    Raises:
-        RestoreFailed: somebody is connected to one of them, or the role may not.
-    """
-    name = str(database.url.database)
-    with _elsewhere(database) as connection:
-        ending = _ending(database, name) if end_sessions else nullcontext()
-        try:
-            with ending, connection.begin():
-                if there := exists(connection, name):
-                    connection.exec_driver_sql(_renaming(name, kept))
-                connection.exec_driver_sql(_renaming(new, name))
-                return there
-        except DBAPIError as error:
-            if sqlstate(error) == OBJECT_IN_USE:
-                with connection.begin():
-                    connected = {each: sessions(connection, each) for each in (new, name)}
-                raise in_use(*max(connected.items(), key=lambda one: len(one[1]))) from error
-            raise RestoreFailed(
-                f"The databases cannot be switched: {cause_of(error)}.",
-                hint=f"Whoever may (the owner of both, with CREATEDB) runs: BEGIN; "
-                f"{_renaming(name, kept)}; {_renaming(new, name)}; COMMIT;",
-            ) from error
-
-
-@contextmanager
-def _ending(database: DatabaseUrl, name: str) -> Iterator[None]:
-    """End the sessions of a database as long as the block lasts.
-
-    Before it renames, PostgreSQL waits for seconds until nobody is connected, and lets
-    nobody in meanwhile. To end them before that is not enough: many programs come back
-    at once.
-    """
-    done = Event()
-
-    def go_on() -> None:
-        with suppress(DBAPIError, EnvironmentFault), _elsewhere(database) as connection:
-            while not done.wait(_PAUSE_S):
-                with connection.begin():
-                    connection.execute(_END, {"name": name})
-
-    with _elsewhere(database) as connection:
-        try:
-            with connection.begin():
-                connection.execute(_END, {"name": name})
-        except DBAPIError as error:
-            raise RestoreFailed(
-                f"Whoever is connected to {name} cannot be ended: {cause_of(error)}.",
-                hint="An administrator ends them, or runs once: GRANT pg_signal_backend TO "
-                f"{quoted(str(database.url.username))};",
-            ) from error
-    others = Thread(target=go_on)
-    others.start()
-    try:
-        yield
-    finally:
-        done.set()
-        others.join()
-
-
-def in_use(name: str, connected: list[Session]) -> RestoreFailed:
-    """Say who is connected to a database."""
-    said = ", ".join(map(str, connected[:5])) + (" …" if len(connected) > 5 else "")
-    return RestoreFailed(
-        f"The database {name} is in use by {len(connected)}: {said or 'somebody'}.",
-        hint="Stop them, or say --end-sessions to end them.",
-    )
-
-
-def _renaming(name: str, to: str) -> str:
+def renaming(name: str, to: str) -> str:
+    """Return the statement that renames a database."""
     return f"ALTER DATABASE {quoted(name)} RENAME TO {quoted(to)}"

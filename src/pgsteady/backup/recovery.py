@@ -15,6 +15,7 @@ from pgsteady.backup.restoring import (
     workplace,
 )
 from pgsteady.backup.store import Backup
+from pgsteady.backup.switch import in_use, sessions, swap
 from pgsteady.errors import DatabaseMissing, PgSteadyError, RestoreFailed
 from pgsteady.lock import direct
 from pgsteady.progress import SILENT, Progress
@@ -77,7 +78,7 @@ def recover(
         return Recovered(database)
     kept = _derived(name, f"_before_{stamp}")
     try:
-        replaced = databases.swap(live, new, kept, end_sessions=end_sessions)
+        replaced = swap(live, new, kept, end_sessions=end_sessions)
     except PgSteadyError as error:
         raise RestoreFailed(
             f"{error.args[0]} The database {name} is as it was; the backup is restored, and "
@@ -151,8 +152,8 @@ def _fill(
 
 def _require_unused(live: DatabaseUrl, name: str) -> None:
     with databases.administration(live) as connection:
-        if connected := databases.sessions(connection, name):
-            raise databases.in_use(name, connected)
+        if connected := sessions(connection, name):
+            raise in_use(name, connected)
 
 
 def _derived(name: str, suffix: str) -> str:
