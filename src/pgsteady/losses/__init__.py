@@ -6,12 +6,9 @@ triggers of the server do by themselves, and SQL that a DO block puts together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-import psycopg2
 from psycopg2 import extensions, sql
 
 from pgsteady.catalog import quoted
@@ -28,9 +25,7 @@ from pgsteady.lint.sql import (
     walk,
     words,
 )
-
-Existing = Mapping[int, int]
-"""The tables that count, by oid, and how many columns each had."""
+from pgsteady.losses.database import Database, Existing, Table, dotted
 
 
 @dataclass(frozen=True)
@@ -73,14 +68,6 @@ _REFERRING = """
         WHERE k.contype = 'f')
     SELECT oid FROM emptied
 """
-_TABLES = (
-    "SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n "
-    "ON n.oid = c.relnamespace WHERE c.oid = ANY(%s::oid[]) ORDER BY 2, 3"
-)
-_COLUMN = (
-    "SELECT attnum, format_type(atttypid, atttypmod), atttypid FROM pg_attribute "
-    "WHERE attrelid = %s AND attname = %s AND NOT attisdropped"
-)
 _LOSSLESS = (
     "SELECT %(old)s = %(new)s::regtype OR EXISTS (SELECT FROM pg_cast WHERE castsource = %(old)s "
     "AND casttarget = %(new)s::regtype AND castcontext = 'i')"
@@ -111,7 +98,7 @@ def losses(
 
     A transaction that ``connection`` is in stays as it is.
     """
-    database = _Database(connection, existing)
+    database = Database(connection, existing)
     found: dict[str, Loss] = {}
     for statement in statements:
         for one in (statement, *inner(statement, Schema())):
@@ -121,8 +108,8 @@ def losses(
     return list(found.values())
 
 
-def _losses(database: _Database, statement: Statement) -> Iterator[Loss]:
-    kinds: dict[str, Callable[[_Database, Tree], Iterator[Loss]]] = {
+def _losses(database: Database, statement: Statement) -> Iterator[Loss]:
+    kinds: dict[str, Callable[[Database, Tree], Iterator[Loss]]] = {
         "drop_stmt": _drop,
         "drop_owned_stmt": _drop_owned,
         "truncate_stmt": _truncate,
@@ -135,7 +122,7 @@ def _losses(database: _Database, statement: Statement) -> Iterator[Loss]:
             yield from _drop_column(database, table, command["name"])
         elif table and subtype == "AT_AlterColumnType":
             yield from _retype(database, table, command["name"], definition)
-    changes: dict[str, Callable[[_Database, Tree], Iterator[Loss]]] = {
+    changes: dict[str, Callable[[Database, Tree], Iterator[Loss]]] = {
         "delete_stmt": _delete,
         "update_stmt": _update,
         "merge_stmt": _merge,
@@ -147,93 +134,18 @@ def _losses(database: _Database, statement: Statement) -> Iterator[Loss]:
                 yield from change(database, tree)
 
 
-class _Table(NamedTuple):
-    """A table that was there before."""
-
-    oid: int
-    schema: str
-    name: str
-
-    @property
-    def quoted(self) -> sql.Identifier:
-        """The name with its schema, for SQL."""
-        return sql.Identifier(self.schema, self.name)
-
-    def __str__(self) -> str:
-        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
+def _counted(database: Database, what: str, query: sql.Composable | str) -> Iterator[Loss]:
+    """Yield the loss, unless no row is concerned."""
+    rows = database.value(query)
+    if rows != 0:
+        yield Loss(what, rows)
 
 
-class _Database:
-    """What is asked of the database; a question that fails is answered with None."""
-
-    def __init__(self, connection: extensions.connection, existing: Existing) -> None:
-        self._connection = connection
-        self._renamed: dict[str, int] = {}
-        self.existing = existing
-
-    def ask(self, query: str | sql.Composable, parameters: Any = None) -> list[Any] | None:
-        """Return the rows, None if the query fails."""
-        with self._connection.cursor() as cursor:
-            if self._connection.autocommit:
-                with suppress(psycopg2.Error):
-                    cursor.execute(query, parameters)
-                    return cursor.fetchall()
-                return None
-            return _within_savepoint(cursor, query, parameters)
-
-    def value(self, query: str | sql.Composable, parameters: Any = None) -> Any:
-        """Return the one value."""
-        rows = self.ask(query, parameters)
-        return rows[0][0] if rows else None
-
-    def table(self, range_var: Tree) -> _Table | None:
-        """Return the table, if it is one that counts."""
-        name = _dotted(filter(None, [range_var.get("schemaname", ""), range_var["relname"]]))
-        return next(iter(self.tables([self.oid("to_regclass(%s)", name)])), None)
-
-    def oid(self, finds: str, name: str) -> int | None:
-        """Return an object's oid, by the name that statements before have given to it."""
-        return self.value(f"SELECT ({finds})::oid", [name]) or self._renamed.get(name)
-
-    def rename(self, statement: Statement) -> None:
-        """Note that a table has another name for the statements that follow."""
-        tree = statement.tree
-        renames = statement.kind == "rename_stmt" and tree.get("rename_type") == "OBJECT_TABLE"
-        if renames and (table := self.table(tree["relation"])):
-            schema = tree["relation"].get("schemaname", "")
-            self._renamed[_dotted(filter(None, [schema, tree["newname"]]))] = table.oid
-
-    def tables(self, oids: Sequence[int | None]) -> list[_Table]:
-        """Return of these tables those that count."""
-        counting = [oid for oid in oids if oid in self.existing]
-        return [_Table(*row) for row in self.ask(_TABLES, [counting]) or ()] if counting else []
-
-    def count(self, what: str, query: sql.Composable | str) -> Iterator[Loss]:
-        """Yield the loss, unless no row is concerned."""
-        rows = self.value(query)
-        if rows != 0:
-            yield Loss(what, rows)
-
-
-def _within_savepoint(
-    cursor: extensions.cursor, query: str | sql.Composable, parameters: Any
-) -> list[Any] | None:
-    cursor.execute("SAVEPOINT pgsteady_guard")
-    try:
-        cursor.execute(query, parameters)
-        return cursor.fetchall()
-    except psycopg2.Error:
-        cursor.execute("ROLLBACK TO SAVEPOINT pgsteady_guard")
-        return None
-    finally:
-        cursor.execute("RELEASE SAVEPOINT pgsteady_guard")
-
-
-def _drop(database: _Database, tree: Tree) -> Iterator[Loss]:
+def _drop(database: Database, tree: Tree) -> Iterator[Loss]:
     if tree["remove_type"] not in _OBJECTS:
         return
     class_, finds = _OBJECTS[tree["remove_type"]]
-    found = [database.oid(finds, _dotted(_names(node))) for node in tree["objects"]]
+    found = [database.oid(finds, dotted(_names(node))) for node in tree["objects"]]
     yield from _doomed(database, [(class_, oid, 0) for oid in found if oid])
 
 
@@ -244,18 +156,18 @@ def _names(node: Tree) -> list[str]:
     return words(body.get("items", []) if kind == "list" else body["names"])
 
 
-def _drop_owned(database: _Database, tree: Tree) -> Iterator[Loss]:
+def _drop_owned(database: Database, tree: Tree) -> Iterator[Loss]:
     for node in tree["roles"]:
         role = node["role_spec"].get("rolename") or database.value("SELECT current_user")
         yield from _doomed(database, [tuple(row) for row in database.ask(_OWNED, [role]) or ()])
 
 
-def _drop_column(database: _Database, table: _Table, column: str) -> Iterator[Loss]:
-    for number, _, _ in database.ask(_COLUMN, [table.oid, column]) or ():
-        yield from _doomed(database, [("pg_class", table.oid, number)])
+def _drop_column(database: Database, table: Table, name: str) -> Iterator[Loss]:
+    if column := database.column(table, name):
+        yield from _doomed(database, [("pg_class", table.oid, column.number)])
 
 
-def _doomed(database: _Database, objects: Sequence[tuple[str, int, int]]) -> Iterator[Loss]:
+def _doomed(database: Database, objects: Sequence[tuple[str, int, int]]) -> Iterator[Loss]:
     """Yield what goes with ``objects``, by PostgreSQL's own records of what depends on what."""
     if not objects:
         return
@@ -263,56 +175,53 @@ def _doomed(database: _Database, objects: Sequence[tuple[str, int, int]]) -> Ite
     rows = database.ask(_DOOMED, {"classes": classes, "objects": oids, "columns": columns}) or ()
     whole = {row[0] for row in rows if not row[4]}
     for oid, schema, name, kind, number, column in rows:
-        table = _Table(oid, schema, name)
+        table = Table(oid, schema, name)
         if number == 0 and oid in database.existing and kind != "p":  # partitions are listed
             what = "materialized view" if kind == "m" else "table"
             query = sql.SQL("SELECT count(*) FROM ONLY {}").format(table.quoted)
-            yield from database.count(f"drops {what} {table}", query)
+            yield from _counted(database, f"drops {what} {table}", query)
         elif oid not in whole and number <= database.existing.get(oid, 0):
             query = sql.SQL("SELECT count({}) FROM {}").format(sql.Identifier(column), table.quoted)
-            yield from database.count(f"drops column {table}.{column}", query)
+            yield from _counted(database, f"drops column {table}.{column}", query)
 
 
-def _retype(database: _Database, table: _Table, column: str, definition: Tree) -> Iterator[Loss]:
+def _retype(database: Database, table: Table, name: str, definition: Tree) -> Iterator[Loss]:
     """Yield a loss for values that another type cannot hold: there and back, they differ."""
-    found = database.ask(_COLUMN, [table.oid, column])
-    if not found or found[0][0] > database.existing[table.oid]:
+    column = database.column(table, name)
+    if column is None:
         return
-    _, old, old_oid = found[0]
-    type_ = definition["type_name"]
+    type_, using = definition["type_name"], definition.get("raw_default")
     new = type_text(type_)
-    using = definition.get("raw_default")
     if using is None:
-        if new.split("(")[0] in {"text", "varchar", "pg_catalog.varchar", "character varying"}:
+        if new.split("(")[0] in {"text", "varchar"}:
             return  # text that is too long is refused, not cut off
-        bare = {"old": old_oid, "new": new}
-        if "typmods" not in type_ and database.value(_LOSSLESS, bare):
+        cast = {"old": column.type_oid, "new": new}
+        if "typmods" not in type_ and database.value(_LOSSLESS, cast):
             return
-    expression = expression_text(using) if using else quoted(column)
-    query = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(
-        table.quoted,
-        sql.SQL(f"CAST(CAST(({expression}) AS {new}) AS {old}) IS DISTINCT FROM ")
-        + sql.Identifier(column),
+    value = expression_text(using) if using else quoted(column.name)
+    there_and_back = sql.SQL(f"CAST(CAST(({value}) AS {new}) AS {column.type})")
+    query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS DISTINCT FROM {}").format(
+        table.quoted, there_and_back, column.quoted
     )
-    yield from database.count(f"changes values of {table}.{column}", query)
+    yield from _counted(database, f"changes values of {table}.{column.name}", query)
 
 
-def _truncate(database: _Database, tree: Tree) -> Iterator[Loss]:
+def _truncate(database: Database, tree: Tree) -> Iterator[Loss]:
     found = [database.table(node["range_var"]) for node in tree["relations"]]
     oids = [table.oid for table in found if table]
     if tree.get("behavior") == "DROP_CASCADE":
         oids = [oid for (oid,) in database.ask(_REFERRING, [oids]) or ()]
     for table in database.tables(oids):
         query = sql.SQL("SELECT count(*) FROM {}").format(table.quoted)
-        yield from database.count(f"empties table {table}", query)
+        yield from _counted(database, f"empties table {table}", query)
 
 
-def _delete(database: _Database, tree: Tree) -> Iterator[Loss]:
+def _delete(database: Database, tree: Tree) -> Iterator[Loss]:
     if table := database.table(tree["relation"]):
         yield from _concerned(database, f"deletes rows of {table}", table, tree, "using_clause")
 
 
-def _update(database: _Database, tree: Tree) -> Iterator[Loss]:
+def _update(database: Database, tree: Tree) -> Iterator[Loss]:
     """Yield a loss for each column in which a value, not NULL, is overwritten."""
     if table := database.table(tree["relation"]):
         for column in _columns_set(database, table, tree.get("target_list", [])):
@@ -320,41 +229,39 @@ def _update(database: _Database, tree: Tree) -> Iterator[Loss]:
             yield from _concerned(database, what, table, tree, "from_clause", column)
 
 
-def _merge(database: _Database, tree: Tree) -> Iterator[Loss]:
+def _merge(database: Database, tree: Tree) -> Iterator[Loss]:
     """Yield a loss for any row of the target: which ones are met, only the MERGE itself tells."""
     if table := database.table(tree["relation"]):
         clauses = [node["merge_when_clause"] for node in tree["merge_when_clauses"]]
         count = sql.SQL("SELECT count(*) FROM {}").format(table.quoted)
         if any(clause["command_type"] == "CMD_DELETE" for clause in clauses):
-            yield from database.count(f"may delete rows of {table}", count)
+            yield from _counted(database, f"may delete rows of {table}", count)
         for clause in clauses:
             if clause["command_type"] == "CMD_UPDATE":
                 yield from _overwritten(database, table, clause.get("target_list", []))
 
 
-def _upsert(database: _Database, tree: Tree) -> Iterator[Loss]:
+def _upsert(database: Database, tree: Tree) -> Iterator[Loss]:
     clause = tree.get("on_conflict_clause", {})
     if clause.get("action") == "ONCONFLICT_UPDATE" and (table := database.table(tree["relation"])):
         yield from _overwritten(database, table, clause.get("target_list", []))
 
 
-def _overwritten(database: _Database, table: _Table, targets: Sequence[Tree]) -> Iterator[Loss]:
+def _overwritten(database: Database, table: Table, targets: Sequence[Tree]) -> Iterator[Loss]:
     for column in _columns_set(database, table, targets):
         query = sql.SQL("SELECT count({}) FROM {}").format(sql.Identifier(column), table.quoted)
-        yield from database.count(f"may overwrite {table}.{column}", query)
+        yield from _counted(database, f"may overwrite {table}.{column}", query)
 
 
-def _columns_set(database: _Database, table: _Table, targets: Sequence[Tree]) -> Iterator[str]:
+def _columns_set(database: Database, table: Table, targets: Sequence[Tree]) -> Iterator[str]:
     """Yield the columns set that were there before."""
     for node in targets:
-        column = node["res_target"]["name"]
-        found = database.ask(_COLUMN, [table.oid, column])
-        if found and found[0][0] <= database.existing[table.oid]:
-            yield column
+        if column := database.column(table, node["res_target"]["name"]):
+            yield column.name
 
 
 def _concerned(
-    database: _Database, what: str, table: _Table, tree: Tree, others: str, column: str = ""
+    database: Database, what: str, table: Table, tree: Tree, others: str, column: str = ""
 ) -> Iterator[Loss]:
     """Yield the loss of the rows that WHERE picks; of all, where that cannot be asked yet."""
     alias = tree["relation"].get("alias", {}).get("aliasname") or tree["relation"]["relname"]
@@ -378,14 +285,10 @@ def _concerned(
     if rows is None:
         counted = sql.Identifier(column) if column else sql.SQL("*")
         every = sql.SQL("SELECT count({}) FROM {}").format(counted, table.quoted)
-        yield from database.count(what, every)
+        yield from _counted(database, what, every)
     elif rows:
         yield Loss(what, rows)
 
 
 _WRITES = {"insert_stmt", "update_stmt", "delete_stmt", "merge_stmt"}
 _COUNT = {"func_call": {"funcname": [{"string": {"sval": "count"}}], "agg_star": True}}
-
-
-def _dotted(names: Iterable[str]) -> str:
-    return ".".join(quoted(name) for name in names)
