@@ -50,7 +50,7 @@ _CURES = (
     (
         r'permission denied to create extension "(?P<name>[^"]+)"',
         "An administrator runs once, in database template1: CREATE EXTENSION {name};  "
-        "New databases then have it. Or makes an empty database with it, to restore --into its URL.",
+        "New databases then have it. Or makes an empty database with it, for --into its URL.",
     ),
     (
         r'role "(?P<name>[^"]+)" does not exist',
