@@ -41,10 +41,8 @@ _SESSIONS = text("""
 """).bindparams(key=KEY, at_work=AT_WORK)
 _ME = text("SELECT host(inet_client_addr()), inet_client_port()")
 _PREPARED = text(
-    "SELECT quote_literal(gid) AS name, owner, prepared FROM pg_prepared_xacts p "
-    "WHERE database = current_database() AND EXISTS (SELECT FROM pg_locks l "
-    "JOIN pg_class c ON c.oid = l.relation AND c.oid >= 16384 "
-    "WHERE l.virtualtransaction = '-1/' || p.transaction) ORDER BY prepared"
+    "SELECT quote_literal(gid) AS name, owner, prepared FROM pg_prepared_xacts "
+    "WHERE database = current_database() ORDER BY prepared"
 )
 
 
