@@ -21,6 +21,7 @@ from pgsteady.backup.snapshot import snapshot
 from pgsteady.backup.store import Backup, backup_folder, finish, name_of, sync, unfinished
 from pgsteady.backup.surroundings import Surroundings
 from pgsteady.connection import connect
+from pgsteady.errors import BackupFailed
 from pgsteady.lock import direct
 from pgsteady.progress import SILENT, Progress
 from pgsteady.project import Project
@@ -103,11 +104,14 @@ def prove(
 ) -> None:
     """Restore a backup on a server of its own and compare; raises as :func:`restored`.
 
-    One that was not proved yet, is from then on.
+    One that was not proved yet, is from then on, if its folder can be written to.
     """
     with restored(backup, project, on=on, jobs=jobs, progress=progress) as copy:
         if not backup.manifest.proved:
-            _note_proof(backup, copy)
+            try:
+                _note_proof(backup, copy)
+            except BackupFailed as error:
+                progress.note(f"It is good, but cannot be marked as proved: {error}")
 
 
 def _note_proof(backup: Backup, copy: DatabaseUrl) -> None:

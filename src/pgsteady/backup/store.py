@@ -85,15 +85,24 @@ class Backup:
             raise BackupDamaged(f"{self.files / name} cannot be read: {error.strerror}.") from error
 
     def write(self, manifest: Manifest) -> None:
-        """Write the manifest, onto the disk; a reader finds the old one or the new."""
+        """Write the manifest, onto the disk; a reader finds the old one or the new.
+
+        Raises:
+            BackupFailed: the folder cannot be written to.
+        """
         unfinished = self.folder / f".{MANIFEST}"
-        file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(file, "w", encoding="utf-8") as opened:
-            opened.write(manifest.as_text())
-            opened.flush()
-            os.fsync(opened.fileno())
-        unfinished.replace(self.folder / MANIFEST)
-        sync(self.folder)
+        try:
+            file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(file, "w", encoding="utf-8") as opened:
+                opened.write(manifest.as_text())
+                opened.flush()
+                os.fsync(opened.fileno())
+            unfinished.replace(self.folder / MANIFEST)
+            sync(self.folder)
+        except OSError as error:
+            raise BackupFailed(
+                f"The manifest cannot be written to {self.folder}: {error.strerror}."
+            ) from error
         vars(self).pop("manifest", None)  # to be read anew
 
 
@@ -143,8 +152,8 @@ def unfinished(folder: Path, name: str) -> Iterator[tuple[Path, int]]:
         place, lock = _begun(folder, name)
     except OSError as error:
         raise BackupFailed(
-            f"No backup can be written to {folder}: {error.strerror}.",
-            hint="Name another folder with --folder, or with PGSTEADY_BACKUPS.",
+            f"{folder} cannot be written to: {error.strerror}.",
+            hint="For backups, --folder or PGSTEADY_BACKUPS names another folder.",
         ) from error
     try:
         yield place, lock

@@ -92,6 +92,18 @@ def test_disk_full(run: Command, sql: Sql, form: str, small_disk: Path) -> None:
     assert list(small_disk.iterdir()) == []
 
 
+def test_a_backup_on_a_disk_that_cannot_be_written_to(
+    run: Command, project: Project, small_disk: Path
+) -> None:
+    backup = back_up(project, folder=small_disk, prove=False)
+    remount = ["mount", "-o", "remount,ro", small_disk]
+    subprocess.run(remount, check=True)
+    checked = run("restore", backup.folder, "--check")
+    assert "cannot be marked as proved" in checked.err
+    assert "is what was backed up" in checked.out
+    assert "Read-only file system" in run("backup", "--folder", small_disk, exits=1).err
+
+
 def test_no_room_to_decompress(
     run: Command, sql: Sql, template: None, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
