@@ -6,7 +6,9 @@ import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import psycopg2
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError, ObjectNotExecutableError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -51,8 +53,9 @@ def connect(database: DatabaseUrl) -> Iterator[Connection]:
     with connection:
         try:
             yield connection
-        except SQLAlchemyError as error:  # that of the loss, or of going on after it
-            if not connection.invalidated:
+        except (SQLAlchemyError, psycopg2.OperationalError) as error:
+            # That of the loss, by SQLAlchemy or a cursor of our own; or of going on after it.
+            if not _lost(connection):
                 raise
             cause = f": {cause_of(error)}" if isinstance(error, DBAPIError) else ""
             raise ServerUnreachable(
@@ -60,6 +63,13 @@ def connect(database: DatabaseUrl) -> Iterator[Connection]:
                 hint="What was not committed is undone. When the server is up again, `repair` "
                 "says what is half done, and the command can be run again.",
             ) from error
+
+
+def _lost(connection: Connection) -> bool:
+    if connection.closed:
+        return False
+    raw: Any = None if connection.invalidated else connection.connection.dbapi_connection
+    return raw is None or bool(raw.closed)
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -32,11 +32,17 @@ ROOM_BYTES = 2**28
 
 _GUARD = """
 read _
-pid=$(head -n 1 "$0/server/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"
-while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
-rm -rf "$0"
+for attempt in $(seq 600); do
+    pid=$(head -n 1 "$0/server/data/postmaster.pid") && kill -QUIT "$pid"
+    while [ -n "$pid" ] && kill -0 "$pid"; do sleep 0.05; done
+    rm -rf "$0" && break
+    sleep 0.1
+done 2>/dev/null
 """
-"""Waits until we close its input, or are gone, and leaves nothing of the server."""
+"""Waits until we close its input, or are gone, and leaves nothing of the server.
+
+If we are killed, initdb may still be writing: then it takes more than one attempt.
+"""
 
 
 @contextmanager
