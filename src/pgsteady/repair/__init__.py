@@ -51,13 +51,15 @@ def repair(
     database = direct(project.database(), project.ini)
     take(stale(database))
     with migration_lock(database, progress.note):
-        take(orphans(database))
-        take(_runs(database))
-        take(scratch(database))
-        halves = half_done(project, database, finishing=finish)
-        with blockers_named(database, progress):
-            take(halves.found)
-            take(invalid(database, halves.indexes))
+        found = list(orphans(database))
+        take(found)
+        if not any(isinstance(one, Finding) for one in found):
+            take(_runs(database))
+            take(scratch(database))
+            halves = half_done(project, database, finishing=finish)
+            with blockers_named(database, progress):
+                take(halves.found)
+                take(invalid(database, halves.indexes))
     take(folders(project))
     return report
 

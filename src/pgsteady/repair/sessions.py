@@ -73,12 +73,17 @@ def stale(database: DatabaseUrl) -> Iterator[Repair | Finding]:
         yield from map(_prepared, connection.execute(_PREPARED).all())
 
 
-def orphans(database: DatabaseUrl) -> Iterator[Repair]:
-    """Yield the sessions of migrators that are gone, while we hold the migration lock."""
+def orphans(database: DatabaseUrl) -> Iterator[Repair | Finding]:
+    """Yield the sessions of migrators that do not hold the migration lock, for we do.
+
+    They are gone, and it with them; but for one that runs on this computer, which lost it.
+    """
     with connect(database) as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         for session in connection.execute(_SESSIONS).all():
-            if session.works:
+            if session.works and session.host and _is_gone(connection, session) is False:
+                yield _without_lock(session)
+            elif session.works:
                 yield _ended(database, session, "its migrator is gone: the migration lock is free")
 
 
@@ -126,6 +131,18 @@ def _end(database: DatabaseUrl, pid: int) -> None:
             if time.monotonic() > deadline:
                 raise RepairFailed(f"Session {pid} does not end.")
             time.sleep(0.05)
+
+
+def _without_lock(session: Row[Any]) -> Finding:
+    return Finding(
+        severity=Severity.ERROR,
+        code="migrator-without-lock",
+        object=f"session {session.pid}",
+        message="A migrator works in it, on this computer, that lost the connection by which it "
+        "held the migration lock. Nothing of the schema was looked at.",
+        cure="Wait for it to end; or, if its work may be lost:",
+        sql=f"SELECT pg_terminate_backend({session.pid});",
+    )
 
 
 def _undecided(session: Row[Any]) -> Finding:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from pgsteady.lock import KEY
+from pgsteady.lock import AT_WORK, KEY
 from pgsteady.server import Cluster, bundled, url_of
 from toy import Project
 
@@ -52,6 +52,18 @@ def test_a_program_that_lives_keeps_its_session(
         alive.cursor().execute("SELECT count(*) FROM pg_class")
         assert not [one for one in repair()["repairs"] if one["object"].startswith("session")]
         alive.cursor().execute("SELECT 1")
+
+
+def test_a_migrator_that_lost_the_lock_is_not_disturbed(
+    half_done: Project, database: str, repair: Repair, invalid: Callable[[], list[object]]
+) -> None:
+    with closing(psycopg2.connect(database)) as alive:
+        alive.cursor().execute("SELECT pg_advisory_lock_shared(%s)", [AT_WORK])
+        (left,) = repair(exits=1)["remaining"]
+        assert left["code"] == "migrator-without-lock"
+        assert invalid() == ["ix_a_b"]
+        alive.cursor().execute("SELECT 1")
+    assert not repair()["remaining"]
 
 
 def test_a_prepared_transaction_is_named_and_left(
