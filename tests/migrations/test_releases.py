@@ -34,10 +34,15 @@ def test_every_revision_has_a_filled_database() -> None:
 @pytest.mark.parametrize("major", [pytest.param(16, marks=pytest.mark.slow), 18])
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_release_goes_to_head_and_back(
-    revision: str, major: int, fresh_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    revision: str,
+    major: int,
+    fresh_database: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     url = fresh_database(major)
     monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("PGSTEADY_BACKUPS", str(tmp_path))  # of steps that destroy rows
     database, project = parse(url, "the test"), Project.load(INI)
     backup.load(database, RELEASES / f"{revision}.dump")
     later = set(REVISIONS) - ancestors(project, [revision])

@@ -14,7 +14,6 @@ from alembic.util import CommandError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
-from toy import Project
 
 from pgsteady import audit, state
 from pgsteady.audit import Record
@@ -23,6 +22,7 @@ from pgsteady.connection import connect
 from pgsteady.errors import StateUnavailable
 from pgsteady.project import Project as Loaded
 from pgsteady.url import parse
+from toy import Project
 
 Sql = Callable[..., list[tuple[object, ...]]]
 
