@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from toy import Project
 
 from catalog import snapshot
+from toy import Project
 
 Sql = Callable[..., list[tuple[object, ...]]]
 

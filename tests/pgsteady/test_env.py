@@ -8,6 +8,7 @@ from collections.abc import Callable
 import psycopg2
 import pytest
 from alembic.util import CommandError
+
 from toy import Project
 
 Sql = Callable[..., list[tuple[object, ...]]]

@@ -11,9 +11,9 @@ import psycopg2
 import pytest
 from alembic.util import CommandError
 from pooler import pooler
-from toy import Project
 
 from pgsteady.lock import KEY
+from toy import Project
 
 Sql = Callable[..., list[tuple[object, ...]]]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toy import Project
 
 from pgsteady.revisions import SLUG_LENGTH, slug
+from toy import Project
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from toy import Project
 from typer.testing import CliRunner
 
 from pgsteady.cli.app import app
+from toy import Project
 
 
 def test_pending_revisions_are_told_in_their_order(project: Project, database: str) -> None:

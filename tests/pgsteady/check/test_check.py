@@ -13,7 +13,6 @@ from typing import Any
 import psycopg2
 import pytest
 from foreign_project import ForeignProject
-from toy import Project as ToyProject
 from typer.testing import CliRunner, Result
 
 from pgsteady import backup
@@ -23,6 +22,7 @@ from pgsteady.errors import ModelsFailed, SchemaBusy, WrongAllowance
 from pgsteady.fingerprints import live_fingerprint
 from pgsteady.project import Project
 from pgsteady.url import parse
+from toy import Project as ToyProject
 
 FreshDatabase = Callable[..., str]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from alembic.util import CommandError
+
 from toy import Project
 
 MODELS = """

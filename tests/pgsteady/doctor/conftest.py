@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from examined import MODELS, Examined
-from toy import Project
 
 from pgsteady.doctor import examine
+from toy import Project
 
 UPGRADE = (
     'op.execute("CREATE EXTENSION IF NOT EXISTS vector")\n'

@@ -19,7 +19,6 @@ import pytest
 from alembic.util import CommandError
 from examined import PAGE, Doctor, lasting, shown
 from pooler import pooler
-from toy import Project
 
 import pgsteady.doctor
 from pgsteady import errors
@@ -28,6 +27,7 @@ from pgsteady.doctor.examination import fault
 from pgsteady.fingerprints import record
 from pgsteady.project import Project as Loaded
 from servers import PASSWORD
+from toy import Project
 
 if TYPE_CHECKING:
     from servers import ExternalServer

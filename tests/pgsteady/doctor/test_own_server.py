@@ -14,10 +14,10 @@ import psycopg2
 import pytest
 from examined import Doctor, shown
 from psycopg2.extras import PhysicalReplicationConnection
-from toy import Project
 
 from pgsteady.server import Cluster, bundled
 from servers import THROWAWAY, free_port, open_folder
+from toy import Project
 
 
 class OwnServer:

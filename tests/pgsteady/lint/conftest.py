@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from look import Look
-from toy import Project as Toy
 
 from pgsteady.finding import Finding
 from pgsteady.lint import lint
 from pgsteady.project import Project
+from toy import Project as Toy
 
 TABLE = (
     "op.create_table('users', sa.Column('id', sa.BigInteger, sa.Identity(), primary_key=True), "

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from look import Look
+
 from toy import Project as Toy
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from look import Look, codes
-from toy import Project as Toy
 
 from pgsteady.lint import lint
 from pgsteady.project import Project
+from toy import Project as Toy
 
 DROP = "op.drop_column('users', 'name')"
 

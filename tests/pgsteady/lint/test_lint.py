@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from look import Look, codes
-from toy import Project as Toy
 
 from pgsteady.errors import ProjectUnreadable, RevisionUnknown
 from pgsteady.finding import Severity
 from pgsteady.lint import lint
 from pgsteady.project import Project
+from toy import Project as Toy
 
 ROOT = Path(__file__).parents[3]
 
