@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg2
@@ -50,19 +50,21 @@ def connect(database: DatabaseUrl) -> Iterator[Connection]:
         connection = engine.connect()
     except OperationalError as error:
         raise not_connected(cause_of(error), database) from error
-    with connection:
-        try:
-            yield connection
-        except (SQLAlchemyError, psycopg2.OperationalError) as error:
-            # That of the loss, by SQLAlchemy or a cursor of our own; or of going on after it.
-            if not _lost(connection):
-                raise
-            cause = f": {cause_of(error)}" if isinstance(error, DBAPIError) else ""
-            raise ServerUnreachable(
-                f"The connection to PostgreSQL at {database.address} was lost{cause}.",
-                hint="What was not committed is undone. When the server is up again, `repair` "
-                "says what is half done, and the command can be run again.",
-            ) from error
+    try:
+        yield connection
+    except (SQLAlchemyError, psycopg2.OperationalError) as error:
+        # That of the loss, by SQLAlchemy or a cursor of our own; or of going on after it.
+        if not _lost(connection):
+            raise
+        cause = f": {cause_of(error)}" if isinstance(error, DBAPIError) else ""
+        raise ServerUnreachable(
+            f"The connection to PostgreSQL at {database.address} was lost{cause}.",
+            hint="What was not committed is undone. When the server is up again, `repair` "
+            "says what is half done, and the command can be run again.",
+        ) from error
+    finally:
+        with suppress(DBAPIError):  # there is nothing to roll back on a server that is gone
+            connection.close()
 
 
 def _lost(connection: Connection) -> bool:
