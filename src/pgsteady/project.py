@@ -53,7 +53,7 @@ class Project:
         ini = ini.absolute()
         if not ini.is_file():
             raise ProjectUnreadable(
-                f"There is no file {ini}.",
+                f"{ini} is a folder." if ini.is_dir() else f"There is no file {ini}.",
                 hint="Run in the project's folder, or name the file: -c PATH/alembic.ini",
             )
         config = Config(
@@ -100,7 +100,8 @@ class Project:
             return resolve(self.ini, self.fallback_url)
         if named.get_backend_name() == "postgresql":
             named = named.set(drivername="postgresql")
-        return parse(named.render_as_string(hide_password=False), self.script.env_py_location)
+        source = f"{self.script.env_py_location}, or what it reads"
+        return parse(named.render_as_string(hide_password=False), source)
 
     @property
     def version_table(self) -> str:

@@ -42,6 +42,7 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - the outermost edge: report, then exit
         sys.exit(fail(error))

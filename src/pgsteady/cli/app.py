@@ -49,6 +49,7 @@ def main() -> None:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
         sys.exit(130)
 
 

@@ -22,7 +22,7 @@ from pgsteady.backup import (
     of_database,
     remove,
 )
-from pgsteady.cli.output import Json, out, print_json
+from pgsteady.cli.output import Json, number, out, print_json
 from pgsteady.cli.progress import Shown
 from pgsteady.cli.source import Source
 from pgsteady.lock import direct
@@ -61,6 +61,8 @@ def backup(
     source: Source = context.obj
     place = (folder or backup_folder(source.ini)).absolute()
     if list_:
+        if folder and not folder.is_dir():
+            raise typer.BadParameter(f"There is no folder {folder}.")
         found = backups(place)
         _print_json(place, found) if as_json else _print(place, found)
         return
@@ -115,7 +117,8 @@ def _print_made(made: Backup) -> None:
     rows = sum(manifest.rows.values())
     how = "restored, compared and found the same" if manifest.proved else "not proved"
     out.print(f"{made.folder}", markup=False)
-    out.print(f"{rows} rows in {len(manifest.rows)} tables, {decimal(manifest.bytes)}: {how}.")
+    held = f"{number(rows, 'row')} in {number(len(manifest.rows), 'table')}"
+    out.print(f"{held}, {decimal(manifest.bytes)}: {how}.")
 
 
 def _print_json(place: Path, found: Sequence[Backup]) -> None:

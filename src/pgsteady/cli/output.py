@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,9 @@ from pgsteady.finding import Finding, Severity
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 """The option of every command."""
 
+if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors="replace")  # as stderr, it never fails over a character
+
 out = Console(highlight=False, soft_wrap=True)
 if not out.is_terminal:
     out.width = 200  # what reads a pipe does not want lines broken at 80
@@ -26,7 +30,8 @@ COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 
 def print_json(document: Any) -> None:
     """Print one JSON document to stdout; UUIDs, dates and paths become text."""
-    json.dump(document, sys.stdout, indent=2, default=str, ensure_ascii=False)
+    is_unicode = sys.stdout.encoding.lower().startswith("utf")
+    json.dump(document, sys.stdout, indent=2, default=str, ensure_ascii=not is_unicode)
     sys.stdout.write("\n")
 
 
@@ -42,6 +47,11 @@ def print_finding(finding: Finding) -> None:
         out.print(f"        {finding.cure}", markup=False)
     for line in finding.sql.splitlines():
         out.print(f"        {line}", markup=False, style="green")
+
+
+def number(amount: int, noun: str) -> str:
+    """Say how many: ``1 row``, ``2,000 rows``."""
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
 
 
 def counted(findings: Sequence[Finding]) -> str:

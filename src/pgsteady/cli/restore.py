@@ -24,7 +24,7 @@ from pgsteady.cli.source import Source
 from pgsteady.errors import BackupDamaged
 from pgsteady.progress import SILENT
 from pgsteady.project import Project
-from pgsteady.url import parse
+from pgsteady.url import EMBEDDED, parse
 
 LATEST = "latest"
 
@@ -58,6 +58,8 @@ def restore(
         raise typer.BadParameter("--switch renames databases: --into is then a name, no URL.")
     if check and (into or switch):
         raise typer.BadParameter("--check restores nothing that lasts.")
+    if end_sessions and not switch:
+        raise typer.BadParameter("--end-sessions is for --switch.")
     if on and not check:
         raise typer.BadParameter("--on is for --check; --into says where to restore.")
     source: Source = context.obj
@@ -113,10 +115,12 @@ def _print(done: Recovered, chosen: Backup, project: Project) -> None:
         kept = f" What it was is kept as {done.kept}." if done.kept else ""
         out.print(f"{name} is the backup now.{kept}", markup=False)
     else:
-        out.print(f"Restored and compared as {name}. To use it, write in .env:", markup=False)
-        out.print(f"DATABASE_URL={done.database.url.render_as_string()}", markup=False)
-        if done.database.url.password:
-            out.print("with the password in the place of ***.")
+        out.print(f"Restored and compared as database {name}.", markup=False)
+        out.print("To have the backup in the place of the one in use, restore it with --switch.")
+        if done.database.source != EMBEDDED:
+            out.print(
+                f"Or name {name} in the URL, which comes from {done.database.source}.", markup=False
+            )
     if set(chosen.manifest.revisions) != set(project.script.get_heads()):
         at = ", ".join(chosen.manifest.revisions) or "no revision"
         out.print(f"It is at {at}; `alembic upgrade head` goes on from there.", markup=False)

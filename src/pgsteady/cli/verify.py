@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from pgsteady.cli.output import Json, counted, out, print_finding, print_json
+from pgsteady.cli.output import Json, counted, number, out, print_finding, print_json
 from pgsteady.cli.progress import Shown
 from pgsteady.cli.source import Source
 from pgsteady.connection import connect
@@ -109,7 +109,8 @@ def run_save(
         print_json({"saved": file, "not_read": evidence.not_read, "sampled": sampled})
     else:
         rows = sum(evidence.rows.values())
-        out.print(f"{file}: {len(evidence.tables)} tables, {rows:,} rows.", markup=False)
+        held = f"{number(len(evidence.tables), 'table')}, {number(rows, 'row')}"
+        out.print(f"{file}: {held}.", markup=False)
         for what, why in evidence.not_read.items():
             out.print(f"Not read: {what}: {why}", markup=False)
         for sentence in _sampled(evidence):

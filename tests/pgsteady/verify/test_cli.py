@@ -109,7 +109,7 @@ def test_declared_changes_of_pending_revisions(database: str, project: Toy, sql:
     file.write_text(file.read_text().replace("n * 2'}", "wrong'}"))
     project.run("downgrade", "001_t")
     failed = _run(project, "--save", str(saved))
-    assert (failed.returncode, saved.read_text()) == (1, before), "the file is as it was"
+    assert (failed.returncode, saved.read_text()) == (2, before), "the file is as it was"
     assert "002_t" in failed.stderr
     assert "Traceback" not in failed.stderr
 
@@ -128,9 +128,9 @@ def _run(project: Toy, *arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (["--save", "a", "--against", "b"], 2, ""),
         (["--against", "missing.json"], 2, "missing.json"),
-        (["--against", "alembic.ini"], 1, "is not JSON"),
-        (["--against", "other.json"], 1, "verify --save FILE"),
-        (["--against", "cut.json"], 1, "damaged"),
+        (["--against", "alembic.ini"], 2, "is not JSON"),
+        (["--against", "other.json"], 2, "verify --save FILE"),
+        (["--against", "cut.json"], 2, "damaged"),
         (["--save", "missing/before.json"], 1, "cannot be written"),
     ],
 )
