@@ -30,7 +30,7 @@ COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 
 def print_json(document: Any) -> None:
     """Print one JSON document to stdout; UUIDs, dates and paths become text."""
-    is_unicode = sys.stdout.encoding.lower().startswith("utf")
+    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
     json.dump(document, sys.stdout, indent=2, default=str, ensure_ascii=not is_unicode)
     sys.stdout.write("\n")
 

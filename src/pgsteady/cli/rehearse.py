@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from pgsteady.cli.duration import seconds
 from pgsteady.cli.output import Json, counted, out, print_finding, print_json
 from pgsteady.cli.progress import Shown
 from pgsteady.cli.source import Source
+from pgsteady.errors import EnvironmentFault
 from pgsteady.progress import SILENT
 from pgsteady.project import Project
 from pgsteady.rehearse import LONGEST_BLOCK_S, PROGRAM, Rehearsal, wording
@@ -19,9 +22,35 @@ from pgsteady.rehearse.running import Step
 from pgsteady.rehearse.sizes import readable
 
 SIZES_SHOWN = 5
+SHORTEST_S, LONGEST_S = 0.001, 2_147_483
+"""What PostgreSQL can keep as a limit, which is 32 bits of milliseconds; 0 would be none."""
+
+
+def _limit(duration: str) -> float:
+    """Return the seconds of a limit that can be kept."""
+    value = seconds(duration)
+    if not SHORTEST_S <= value <= LONGEST_S:
+        raise typer.BadParameter(
+            f"{duration!r} is no limit; it has to be between {SHORTEST_S:g} s and {LONGEST_S} s."
+        )
+    return value
+
+
+def _writable(file: Path | None) -> Path | None:
+    """Refuse a report's file that cannot be written, before a rehearsal is lost with it."""
+    if file is None:
+        return None
+    if file.is_dir():
+        raise typer.BadParameter(f"{file} is a folder.")
+    if not file.parent.is_dir():
+        raise typer.BadParameter(f"There is no folder {file.parent}.")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise typer.BadParameter(f"{file} may not be written.")
+    return file
+
 
 Target = Annotated[
-    str, typer.Argument(help="Up to which revision, as for `alembic upgrade`.", metavar="[TARGET]")
+    str, typer.Argument(help="Up to which revision, as for `alembic upgrade`.", metavar="TARGET")
 ]
 BackupOption = Annotated[
     Path | None, typer.Option("--backup", help="A backup of the database as it is now.")
@@ -35,17 +64,31 @@ OnOption = Annotated[
 PhysicalOption = Annotated[
     bool, typer.Option("--physical", help="Copy the server's files, by pg_basebackup.")
 ]
-HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write the report as a page.")]
+HtmlOption = Annotated[
+    Path | None,
+    typer.Option("--html", help="Write the report as a page.", callback=_writable),
+]
 MarkdownOption = Annotated[
-    Path | None, typer.Option("--markdown", help="Write the report for a merge request.")
+    Path | None,
+    typer.Option("--markdown", help="Write the report for a merge request.", callback=_writable),
 ]
 LimitOption = Annotated[
     float | None,
-    typer.Option("--statement-timeout", help="Seconds that a statement may take.", metavar="S"),
+    typer.Option(
+        "--statement-timeout",
+        help="How long a statement may take.",
+        parser=_limit,
+        metavar="DURATION",
+    ),
 ]
 LongestOption = Annotated[
     float,
-    typer.Option("--longest-block", help="Seconds that a table may be closed.", metavar="S"),
+    typer.Option(
+        "--longest-block",
+        help="How long a table may be closed.",
+        parser=_limit,
+        metavar="DURATION",
+    ),
 ]
 
 
@@ -77,14 +120,21 @@ def rehearse(
         program=context.parent.command_path if context.parent else PROGRAM,
         progress=SILENT if as_json else Shown(),
     )
-    for file, text in ((html, Rehearsal.html), (markdown, Rehearsal.markdown)):
-        if file:
-            file.write_text(text(rehearsal), encoding="utf-8")
     if as_json:
         print_json(rehearsal.as_json())
     else:
         _print(rehearsal)
+    for file, text in ((html, Rehearsal.html), (markdown, Rehearsal.markdown)):
+        if file:
+            _write(file, text(rehearsal))
     raise typer.Exit(0 if rehearsal.go else 1)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise EnvironmentFault(f"{file} cannot be written: {error.strerror}.") from error
 
 
 def _print(rehearsal: Rehearsal) -> None:

@@ -154,7 +154,7 @@ def _of_staging(staging: DatabaseUrl, limit_s: float | None) -> Copy:
 
 
 def _limited(limit_s: float | None) -> dict[str, str]:
-    return {"statement_timeout": f"{limit_s:g}s"} if limit_s else {}
+    return {"statement_timeout": f"{limit_s * 1000:.0f}"} if limit_s else {}
 
 
 def _with_settings(database: DatabaseUrl, settings: dict[str, str]) -> DatabaseUrl:

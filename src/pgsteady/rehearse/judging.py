@@ -79,8 +79,8 @@ def blocks(rehearsal: Rehearsal, longest_s: float) -> Iterator[Finding]:
                 )
             for lock in statement.locks:
                 expected = rehearsal.basis.live_ms(lock.held_ms, [lock.relation])
-                if lock.stops_writes and expected > NOTICEABLE_MS:
-                    too_long = expected > longest_s * 1000
+                too_long = expected > longest_s * 1000
+                if lock.stops_writes and (too_long or expected > NOTICEABLE_MS):
                     yield Finding(
                         severity=Severity.ERROR if too_long else Severity.WARNING,
                         code="blocks-too-long" if too_long else "blocks",
@@ -95,14 +95,18 @@ def blocks(rehearsal: Rehearsal, longest_s: float) -> Iterator[Finding]:
 
 def difference(found: Difference, code: str) -> Finding:
     """Say in what the schema is not what it was."""
-    is_now = found.live or "nothing" if found.change != "missing" else "missing"
-    was = found.expected or "nothing" if found.change != "extra" else "not there"
-    fact = f"{found.fact} " if found.fact else ""
+    was, is_now = (wording.short(text) or "nothing" for text in (found.expected, found.live))
+    message = {
+        "extra": "it is there, and was not before",
+        "missing": f"it is missing; it was: {was}",
+        "renamed": f"it is called {is_now}, and was called {was}",
+        "changed": f"{found.fact} is {is_now}, and was {was}",
+    }[found.change]
     return Finding(
         severity=Severity.ERROR,
         code=code,
         object=str(found.key),
-        message=f"{fact}is {wording.short(is_now)}, and was {wording.short(was)}",
+        message=message,
     )
 
 

@@ -195,7 +195,13 @@ class _Rehearsing:
 
     def _repeat(self, before: Snapshot, after: Snapshot) -> None:
         """Apply the revisions once more; the result has to be that of the first time."""
-        again = upgrade(self.project, self.copy.migrator, self.scripts, progress=self.progress)
+        again = upgrade(
+            self.project,
+            self.copy.migrator,
+            self.scripts,
+            title="Applying the revisions again",
+            progress=self.progress,
+        )
         self.rehearsal.again = again
         if again.failed:
             self.rehearsal.findings.append(judging.failure(again, ()))

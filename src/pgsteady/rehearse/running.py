@@ -62,11 +62,12 @@ def upgrade(
     database: DatabaseUrl,
     pending: Sequence[Script],
     *,
+    title: str = "Applying the revisions",
     progress: Progress = SILENT,
 ) -> Run:
-    """Apply ``pending`` to ``database``, a copy, as far as they go."""
+    """Apply ``pending`` to ``database``, a copy, as far as they go; ``title`` says so."""
     steps = [MigrationStep.upgrade_from_script(project.script.revision_map, s) for s in pending]
-    with progress.step("Applying the revisions", len(steps)) as advance:
+    with progress.step(title, len(steps)) as advance:
         return _run(project, database, Run(is_upgrade=True), steps, advance)
 
 

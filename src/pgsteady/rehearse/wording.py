@@ -34,7 +34,7 @@ def duration(ms: float) -> str:
 
 def verdict(rehearsal: Rehearsal) -> str:
     """Say in one line whether to go."""
-    step = f"{named(rehearsal.from_revisions)} → {named(rehearsal.to_revisions)}"
+    step = f"{named(rehearsal.from_revisions)} -> {named(rehearsal.to_revisions)}"
     return f"{'Go' if rehearsal.go else 'No-go'}: {step}"
 
 
@@ -46,7 +46,7 @@ def named(revisions: tuple[str, ...]) -> str:
 def short(sql: str, length: int = SQL_SHOWN) -> str:
     """Return a statement on one line, its end cut off where it is long."""
     line = " ".join(sql.split())
-    return line if len(line) <= length else f"{line[: length - 1]}…"
+    return line if len(line) <= length else f"{line[: length - 3]}..."
 
 
 def lock(found: Lock) -> str:
@@ -66,7 +66,7 @@ def effects(statement: Statement) -> list[str]:
     said += [f"rewrites {name}" for name in statement.rewritten]
     said += [f"builds {name}" for name in statement.built]
     if statement.rows:
-        said.append(f"{statement.rows:,} rows")
+        said.append(f"{statement.rows:,} row{'' if statement.rows == 1 else 's'}")
     if statement.times > 1:
         said.append(f"sent {statement.times:,} times")
     if statement.alone:

@@ -29,10 +29,15 @@ def typed(project: Toy, *options: str) -> list[str]:
     return [sys.executable, "-m", "pgsteady", "-c", str(project.ini), "rehearse", *options]
 
 
+def ended(project: Toy, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        typed(project, *options), capture_output=True, text=True, check=False, cwd=project.folder,
+        env=os.environ | environment,
+    )  # fmt: skip
+
+
 def run(project: Toy, *options: str, exits: int = 0) -> str:
-    done = subprocess.run(
-        typed(project, *options), capture_output=True, text=True, check=False, cwd=project.folder
-    )
+    done = ended(project, *options)
     assert done.returncode == exits, done.stdout + done.stderr
     return done.stdout
 
@@ -50,14 +55,14 @@ def test_go(filled: Toy) -> None:
     assert "ACCESS EXCLUSIVE on public.jobs" in said
     assert "nobody can read or write" in said
     assert "alembic downgrade a" in said
-    assert re.search(r"^Go: a → b", said, re.MULTILINE)
+    assert re.search(r"^Go: a -> b", said, re.MULTILINE)
 
 
 def test_no_go(filled: Toy) -> None:
     filled.revision("b", 'op.execute("SELECT 1 / 0")', down="a")
     said = run(filled, exits=1)
     assert "division by zero" in said
-    assert re.search(r"^No-go: a → b", said, re.MULTILINE)
+    assert re.search(r"^No-go: a -> b", said, re.MULTILINE)
 
 
 def test_nothing_pending(filled: Toy) -> None:
@@ -78,6 +83,60 @@ def test_as_json(filled: Toy) -> None:
 def test_wrong_usage(filled: Toy) -> None:
     run(filled, "nowhere", exits=2)
     run(filled, "--backup", "x", "--physical", exits=2)
+
+
+@pytest.mark.parametrize("option", ["--html", "--markdown"])
+@pytest.mark.parametrize("file", ["nowhere/report", "."])
+def test_a_report_that_cannot_be_written_is_refused_before_the_start(
+    filled: Toy, option: str, file: str
+) -> None:
+    filled.revision("b", ADD, DROP, down="a")
+    done = ended(filled, option, file)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "folder" in done.stderr
+    assert not (filled.folder / "backups").exists()
+
+
+def test_a_full_disk_takes_the_file_and_not_the_report(filled: Toy) -> None:
+    filled.revision("b", ADD, DROP, down="a")
+    done = ended(filled, "--html", "/dev/full")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "Go: a -> b" in done.stdout
+    assert done.stderr.splitlines()[-1] == (
+        "Error: /dev/full cannot be written: No space left on device."
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--longest-block", "--statement-timeout"])
+@pytest.mark.parametrize("limit", ["0", "-5", "nan", "soon", "0.0001", "99999999999"])
+def test_a_limit_that_is_none(filled: Toy, option: str, limit: str) -> None:
+    done = ended(filled, option, limit)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert option in done.stderr
+
+
+def test_the_target_has_one_pair_of_brackets(filled: Toy) -> None:
+    assert "[[" not in run(filled, "--help")
+
+
+def test_a_terminal_that_cannot_show_everything(filled: Toy) -> None:
+    upgrade = "op.execute(\"COMMENT ON TABLE jobs IS 'a → b 中'\")"
+    filled.revision("b", upgrade, 'op.execute("COMMENT ON TABLE jobs IS NULL")', down="a")
+    done = ended(filled, PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Go: a -> b" in done.stdout
+    assert "'a ? b ?'" in done.stdout
+    document = json.loads(ended(filled, "--json", PYTHONIOENCODING="latin-1").stdout)
+    assert "a → b 中" in document["upgrade"]["steps"][0]["statements"][0]["sql"]
+
+
+def test_a_terminal_of_ascii(filled: Toy) -> None:
+    filled.revision("b", ADD, DROP, down="a")
+    done = ended(filled, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Go: a -> b" in done.stdout
 
 
 class Page(HTMLParser):
@@ -112,7 +171,7 @@ def test_reports_in_files(filled: Toy) -> None:
     (row,) = [line for line in markdown.splitlines() if "COMMENT ON" in line]
     assert len(re.findall(r"(?<!\\)\|", row)) == 7
     assert "`` COMMENT" in row or "``COMMENT" in row
-    assert "## Go: a → b" in markdown
+    assert "## Go: a -\\> b" in markdown
     secret = os.environ["DATABASE_URL"].split("@")[0].rpartition(":")[2]
     assert secret not in html + markdown
 

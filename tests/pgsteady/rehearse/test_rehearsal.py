@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -12,6 +13,7 @@ from jobs import ADD, DROP, FIRST, FIRST_BACK, ROWS, Rehearse
 from pgsteady.backup import backups
 from pgsteady.connection import connect
 from pgsteady.errors import RevisionUnknown
+from pgsteady.progress import Advance, Silent
 from pgsteady.project import Project
 from pgsteady.rehearse import Rehearsal, change_sha256, last_rehearsal, rehearse
 from pgsteady.verify import Evidence, take
@@ -180,6 +182,29 @@ def test_a_table_is_closed_too_long(filled: Toy, rehearsed: Rehearse) -> None:
     slow = f'{ADD}; op.execute("SELECT pg_sleep(1.1)")'
     filled.revision("b", slow, DROP, down="a")
     assert codes(rehearsed(longest_block_s=1)) == {"blocks-too-long"}
+
+
+def test_the_limit_may_be_below_what_people_notice(filled: Toy, rehearsed: Rehearse) -> None:
+    filled.revision("b", f'{ADD}; op.execute("SELECT pg_sleep(0.3)")', DROP, down="a")
+    assert codes(rehearsed(longest_block_s=0.2)) == {"blocks-too-long"}
+
+
+def test_each_step_has_its_title(filled: Toy, rehearsed: Rehearse) -> None:
+    titles: list[str] = []
+
+    class Told(Silent):
+        @contextmanager
+        def step(self, _title: str, _total: float | None = None) -> Iterator[Advance]:
+            titles.append(_title)
+            yield lambda _done: None
+
+    filled.revision("b", ADD, DROP, down="a")
+    rehearsed(progress=Told())
+    assert [title for title in titles if "the revisions" in title] == [
+        "Applying the revisions",
+        "Undoing the revisions",
+        "Applying the revisions again",
+    ]
 
 
 @pytest.mark.slow
