@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import logging
 import re
+import shlex
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -182,9 +183,10 @@ class Guard:
                 f"{said}. No backup of that could be made, so it was not begun: {error}",
                 hint=f"Mend that; or go on without a backup: alembic -x {OPTION} …",
             ) from error
-        log.info(
-            "Backup: %s (undo with: python -m pgsteady restore %s)", backup.folder, backup.folder
-        )
+        ini = self._project.ini
+        option = [] if ini == Path.cwd() / "alembic.ini" else ["-c", str(ini)]
+        undo = ["python", "-m", "pgsteady", *option, "restore", str(backup.folder), "--switch"]
+        log.info("Backup: %s (undo with: %s)", backup.folder, shlex.join(undo))
         self._off = True
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from alembic.util import CommandError
 from pgsteady.backup import Backup, backups, restored
 from pgsteady.connection import connect
 from pgsteady.project import Project as Read
+from servers import ExternalServer
 from toy import Project
 
 Sql = Callable[..., list[tuple[object, ...]]]
@@ -59,11 +63,33 @@ def test_a_downgrade_that_drops_rows_leaves_a_backup_of_them(
     log = typed(filled, "downgrade", "-1")
     backup = only(folder)
     assert "001_a drops table a (1,234 rows): a backup is made first." in log
-    assert f"Backup: {backup.folder} (undo with: python -m pgsteady restore" in log
     assert sql("SELECT to_regclass('a')") == [(None,)]
     assert backup.manifest.proved
     with restored(backup, Read.load(filled.ini)) as copy, connect(copy) as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM a").scalar() == 1234
+
+
+def test_the_hint_undoes_it(
+    filled: Project,
+    folder: Path,
+    sql: Sql,
+    tmp_path: Path,
+    database: str,
+    external_server: Callable[..., ExternalServer],
+) -> None:
+    server, name = external_server(), database.rpartition("/")[2]
+    with server.cluster.session(name) as administrator:
+        administrator.execute("DROP EXTENSION vector")  # which orion may not make anew
+    log = typed(filled, "downgrade", "-1")
+    (hint,) = re.findall(r"\(undo with: (.*)\)", log)
+    python, *arguments = shlex.split(hint)
+    assert python == "python"
+    command = [sys.executable, *arguments, "--json"]
+    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    server.drop(json.loads(done.stdout)["kept"])
+    assert sql("SELECT count(*) FROM a") == [(1234,)]
+    assert sql("SELECT version_num FROM alembic_version") == [("001_a",)]
 
 
 def test_rows_that_do_not_exist_make_no_noise(
