@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,8 +21,9 @@ _TABLES = text(
     "WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$|pgsteady$)' "
     "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass "
     "AND d.objid = c.oid AND d.deptype = 'e') AND c.relname <> :version_table "
-    "AND (NOT :modelled OR c.relname = ANY(CAST(:models AS text[]))) ORDER BY 1"
+    "AND c.relname = ANY(CAST(:names AS text[])) ORDER BY 1"
 )
+_NAME = re.compile(r"\w+")
 
 
 def revision(patient: Patient) -> Answer:
@@ -29,6 +31,8 @@ def revision(patient: Patient) -> Answer:
     status = patient.status
     if status.unknown:
         return Answer("", tuple(_unknown(id_, patient) for id_ in status.unknown))
+    if not status.current and not status.pending:
+        return Answer("the project has no revision yet")
     if not status.current:
         return Answer("", (_unversioned(patient, status),))
     return Answer(", ".join(status.current), tuple(_behind(status)))
@@ -179,11 +183,12 @@ def _edited(id_: str, path: Path, records: Sequence[Record]) -> Finding:
 
 
 def _tables(patient: Patient) -> list[str]:
-    """Return the models' tables that are there; where no models are known, all tables."""
-    models = [t.name for metadata in patient.project.metadata for t in metadata.tables.values()]
-    parameters = {
-        "version_table": patient.project.version_table,
-        "modelled": bool(models),
-        "models": models,
+    """Return the project's tables that are there: its models', or what its revisions name."""
+    models = {t.name for metadata in patient.project.metadata for t in metadata.tables.values()}
+    names = models or {
+        name
+        for file in patient.script.walk_revisions()
+        for name in _NAME.findall(Path(file.path).read_text())
     }
+    parameters = {"version_table": patient.project.version_table, "names": list(names)}
     return list(patient.connection.scalars(_TABLES, parameters))

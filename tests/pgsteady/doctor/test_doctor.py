@@ -323,6 +323,31 @@ def test_nothing_was_migrated(project: Project, doctor: Doctor, database: str) -
     assert shown(doctor().only("not-migrated")).cure == "alembic upgrade head"
 
 
+@pytest.mark.parametrize("there", [(), ("CREATE TABLE a (id int)",)], ids=["empty", "tables"])
+def test_a_project_without_revisions(
+    project: Project, doctor: Doctor, sql: Sql, there: tuple[str, ...]
+) -> None:
+    project.models('Table("a", metadata, Column("id", sa.Integer, primary_key=True))')
+    for file in project.versions.glob("*.py"):
+        file.unlink()
+    for statement in there:
+        sql(statement)
+    examined = doctor()
+    assert examined.codes == []
+    assert examined.detail("revision") == "the project has no revision yet"
+
+
+def test_tables_of_others_are_no_tables_without_a_version(
+    project: Project, doctor: Doctor, sql: Sql
+) -> None:
+    """Where no models say which tables are the project's, its pending revisions do."""
+    project.models("")
+    sql("CREATE TABLE of_another (id int)")
+    assert doctor().codes == ["not-migrated"]
+    sql("CREATE TABLE b (id int)")
+    assert "tables are there: b." in doctor().only("tables-without-version").message
+
+
 def test_a_database_ahead_of_the_code(healthy: Project, doctor: Doctor) -> None:
     healthy.revision("003_c", down="002_b")
     git(healthy, "init", "-q")
