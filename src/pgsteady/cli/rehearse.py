@@ -18,6 +18,7 @@ from pgsteady.progress import SILENT
 from pgsteady.project import Project
 from pgsteady.rehearse import LONGEST_BLOCK_S, PROGRAM, Rehearsal, wording
 from pgsteady.rehearse import rehearse as rehearse_change
+from pgsteady.rehearse.gathering import gathered
 from pgsteady.rehearse.running import Step
 from pgsteady.rehearse.sizes import readable
 
@@ -144,11 +145,11 @@ def _print(rehearsal: Rehearsal) -> None:
     for step in rehearsal.steps:
         _print_step(rehearsal, step)
     _print_sizes(rehearsal)
-    for finding in rehearsal.findings:
+    for finding in gathered(rehearsal.findings):
         print_finding(finding)
     if rehearsal.lint:
         out.print("[bold]What lint says, which is no part of the verdict[/]")
-    for finding in rehearsal.lint:
+    for finding in gathered(rehearsal.lint):
         print_finding(finding)
     out.print("\n[bold]The way back[/]")
     for way in rehearsal.way_back:
@@ -160,6 +161,8 @@ def _print(rehearsal: Rehearsal) -> None:
     colour = "bold green" if rehearsal.go else "bold red"
     found = counted(rehearsal.findings)
     out.print(f"[{colour}]{escape(wording.verdict(rehearsal))}[/]; found {found}.")
+    if stops := wording.lint_stops(rehearsal):
+        out.print(f"{stops}.", markup=False, style="yellow")
 
 
 def _print_step(rehearsal: Rehearsal, step: Step) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pgsteady.finding import Finding
 from pgsteady.rehearse import wording
+from pgsteady.rehearse.gathering import gathered
 from pgsteady.rehearse.running import Run, Step
 from pgsteady.rehearse.sizes import readable
 from pgsteady.rehearse.timeline import LEGEND, colour, timeline
@@ -57,11 +58,13 @@ def _parts(rehearsal: Rehearsal) -> Iterator[str]:
         f"It took {wording.duration(rehearsal.seconds * 1000)}.</p>"
     )
     yield from _findings("Found", rehearsal.findings)
-    yield from _findings("What lint says, which is no part of the verdict", rehearsal.lint)
     if rehearsal.forth:
         yield from _picture(rehearsal.forth)
     for step in rehearsal.steps:
         yield from _step(rehearsal, step)
+    yield from _findings("What lint says, which is no part of the verdict", rehearsal.lint)
+    if stops := wording.lint_stops(rehearsal):
+        yield f'<p class="warning">{escape(stops)}.</p>'
     yield from _sizes(rehearsal)
     yield "<h2>The way back</h2>"
     yield _list(f"<code>{escape(way)}</code>" for way in rehearsal.way_back)
@@ -83,7 +86,7 @@ def _findings(title: str, findings: Sequence[Finding]) -> Iterator[str]:
     if not findings:
         return
     yield f"<h2>{title}</h2><table>"
-    for one in findings:
+    for one in gathered(findings):
         place = f"{one.file.name}:{one.line}" if one.file and one.line else ""
         cure = "".join(f"<br>{escape(text)}" for text in (one.cure, one.sql) if text)
         yield _row(

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from pgsteady.finding import Finding
+from pgsteady.finding import Finding, Severity
 from pgsteady.rehearse import wording
+from pgsteady.rehearse.gathering import gathered
 from pgsteady.rehearse.running import Step
 from pgsteady.rehearse.sizes import readable
 
@@ -28,10 +29,11 @@ def _lines(rehearsal: Rehearsal) -> Iterator[str]:
     yield f"Rehearsed at {rehearsal.began_at:%Y-%m-%d %H:%M %Z} for {_code(rehearsal.database)}, "
     yield f"on {_text(rehearsal.copy)}."
     yield ""
-    yield from _list(rehearsal.reasons)
+    found = gathered(rehearsal.findings)
+    yield from _list(_found(one) for one in found if one.severity == Severity.ERROR)
     for step in rehearsal.steps:
         yield from _step(rehearsal, step)
-    others = [finding for finding in rehearsal.findings if finding.severity != "error"]
+    others = [one for one in found if one.severity != Severity.ERROR]
     if others:
         yield "### Worth knowing"
         yield ""
@@ -39,7 +41,9 @@ def _lines(rehearsal: Rehearsal) -> Iterator[str]:
     if rehearsal.lint:
         yield "### What lint says, which is no part of the verdict"
         yield ""
-        yield from _list(_found(one) for one in rehearsal.lint)
+        yield from _list(map(_found, gathered(rehearsal.lint)))
+        if stops := wording.lint_stops(rehearsal):
+            yield from (_text(f"{stops}."), "")
     yield from _sizes(rehearsal)
     yield "### The way back"
     yield ""
@@ -87,7 +91,8 @@ def _sizes(rehearsal: Rehearsal) -> Iterator[str]:
 
 
 def _found(finding: Finding) -> str:
-    return f"{finding.severity}: {finding.object}: {finding.message} ({finding.code})"
+    cure = f" {finding.cure}" if finding.cure else ""
+    return f"{finding.severity}: {finding.object}: {finding.message} ({finding.code}).{cure}"
 
 
 def _list(items: Iterable[str], start: str = "") -> Iterator[str]:

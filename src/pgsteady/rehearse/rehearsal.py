@@ -203,10 +203,10 @@ class _Rehearsing:
             progress=self.progress,
         )
         self.rehearsal.again = again
-        if again.failed:
-            self.rehearsal.findings.append(judging.failure(again, ()))
-            return
         repeated = self._snapshot(before)
+        if again.failed:
+            self.rehearsal.findings.append(judging.failure(again, repeated.evidence.revisions))
+            return
         self.rehearsal.findings += self._differing(after, repeated, "upgrade-again-differs")
         if self.rehearsal.undone:
             unlike = compare(before.evidence, repeated.evidence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pgsteady.finding import Severity
 from pgsteady.rehearse.trace import MODES, Lock, Statement
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ def verdict(rehearsal: Rehearsal) -> str:
     """Say in one line whether to go."""
     step = f"{named(rehearsal.from_revisions)} -> {named(rehearsal.to_revisions)}"
     return f"{'Go' if rehearsal.go else 'No-go'}: {step}"
+
+
+def lint_stops(rehearsal: Rehearsal) -> str:
+    """Say how ``upgrade`` gets past lint's errors; nothing if there are none."""
+    errors = (finding for finding in rehearsal.lint if finding.severity == Severity.ERROR)
+    options = [f"--accept-lint {code}" for code in sorted({error.code for error in errors})]
+    if not options:
+        return ""
+    return f"Lint will stop the upgrade, unless it is accepted: {' '.join(options)}"
 
 
 def named(revisions: tuple[str, ...]) -> str:

@@ -117,6 +117,31 @@ def test_a_limit_that_is_none(filled: Toy, option: str, limit: str) -> None:
     assert option in done.stderr
 
 
+def test_many_findings_of_one_kind_are_said_once(filled: Toy) -> None:
+    made = 'for n in range(1, 31): op.execute(f"CREATE TABLE t{n} (id integer)")'
+    filled.revision("b", made, "pass", down="a")
+    said = run(filled, "--html", "r.html", "--markdown", "r.md", exits=1)
+    (line,) = [line for line in said.splitlines() if "[downgrade-differs]" in line]
+    assert "table t1, table t2, table t3 and 27 more: after the downgrade" in line
+    assert "it is there, and was not before" in line
+    html, markdown = ((filled.folder / name).read_text() for name in ("r.html", "r.md"))
+    for report in (said, html, markdown):
+        assert report.count("Mend downgrade") == 1
+        assert report.count("table t3 and 27 more") == 1
+        assert 0 < report.index("CREATE TABLE t30") < report.index("What lint says")
+    document = json.loads(run(filled, "--json", exits=1))
+    assert len([f for f in document["findings"] if f["code"] == "downgrade-differs"]) == 30
+
+
+def test_what_stops_the_upgrade_is_said_last(filled: Toy) -> None:
+    filled.revision("b", 'op.execute("CREATE INDEX by_cost ON jobs (cost)")',
+                    'op.execute("DROP INDEX by_cost")', down="a")  # fmt: skip
+    (stops,) = run(filled, "--html", "r.html", "--markdown", "r.md").splitlines()[-1:]
+    assert stops.startswith("Lint will stop the upgrade, unless it is accepted: --accept-lint ")
+    assert stops in (filled.folder / "r.html").read_text()
+    assert "Lint will stop the upgrade" in (filled.folder / "r.md").read_text()
+
+
 def test_the_target_has_one_pair_of_brackets(filled: Toy) -> None:
     assert "[[" not in run(filled, "--help")
 
