@@ -39,6 +39,8 @@ def maintenance(
 
     What runs goes on to its end, and what is queued stays queued.
     """
+    if not reason.strip():
+        raise typer.BadParameter("say what users are told.", param_hint="--reason")
     source: Source = context.obj
     project = source.project()
     query = mode.work_query(project.ini) if wait else None
