@@ -137,6 +137,8 @@ def _print(report: Report) -> None:
         err.print(str(report.error), markup=False)
     if report.outcome is Outcome.NOTHING:
         out.print(f"Nothing to do: the database is at {named(report.from_revisions)}.")
+        if report.back:
+            out.print(f"It is past the target. Go back with: {report.back[0]}", markup=False)
         return
     verb = str(report.outcome).capitalize()
     out.print(f"[bold]{verb}[/]: {_now(report)}.")
@@ -166,7 +168,7 @@ def _print_watch(watch: Watch) -> None:
     for column in ("", *watch.phases):
         table.add_column(column)
     rows = {
-        "seconds": [f"{phase.seconds:.0f}" for phase in watch.phases.values()],
+        "seconds": [f"{phase.seconds:.1f}" for phase in watch.phases.values()],
         "sessions blocked at once": [str(phase.blocked) for phase in watch.phases.values()],
         "longest block": [f"{phase.blocked_for_s:.1f} s" for phase in watch.phases.values()],
         "rollbacks a second": [f"{phase.rollbacks_per_s:.1f}" for phase in watch.phases.values()],

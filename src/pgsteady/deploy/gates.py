@@ -21,6 +21,9 @@ from pgsteady.url import DatabaseUrl
 BACKUP_GOOD_FOR = timedelta(minutes=60)
 """A backup named by the user may be so old; the writes since are lost if it is restored."""
 
+STANDING = frozenset({"revision", "schema"})
+"""The doctor's examinations whose errors say that what is pending is not what comes next."""
+
 _LAST = text(
     "SELECT rehearsed_at, from_revisions, to_revisions FROM pgsteady.rehearsal "
     "ORDER BY id DESC LIMIT 1"
@@ -28,7 +31,9 @@ _LAST = text(
 
 
 def require_health(project: Project) -> None:
-    """Let the doctor find nothing that prevents work.
+    """Let the doctor find nothing that prevents work, or that the next revision would fail on.
+
+    Other errors of the schema or the files, such as an invalid index, are no such thing.
 
     Raises:
         GateClosed: it does.
@@ -36,7 +41,7 @@ def require_health(project: Project) -> None:
     prevents = [
         finding
         for result in examine(project.ini, project.fallback_url)
-        if result.prevents_work
+        if result.prevents_work or result.name in STANDING
         for finding in result.answer.findings
         if finding.severity is Severity.ERROR
     ]

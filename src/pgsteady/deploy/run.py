@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +17,17 @@ from pgsteady.connection import cause_of, connect, not_connected
 from pgsteady.declarations import Declarations, declared
 from pgsteady.deploy import gates, journal, proof, ways
 from pgsteady.deploy.interruption import Interruption
+from pgsteady.deploy.order import Order
 from pgsteady.deploy.report import Outcome, Report
-from pgsteady.deploy.retrying import Applying, Retries, Step
+from pgsteady.deploy.retrying import Applying, Step
 from pgsteady.deploy.watch import AFTER, DURING, Limits, Watch
-from pgsteady.errors import EnvironmentFault, GateClosed, PgSteadyError, UpgradeStopped
+from pgsteady.errors import (
+    EnvironmentFault,
+    GateClosed,
+    PgSteadyError,
+    RevisionUnknown,
+    UpgradeStopped,
+)
 from pgsteady.lock import direct, migration_lock
 from pgsteady.progress import SILENT, Progress
 from pgsteady.project import Project
@@ -29,26 +37,6 @@ from pgsteady.url import DatabaseUrl
 
 BASELINE_S = 2.0
 """So long, at least, is watched before the first revision."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is asked for.
-
-    ``without_rehearsal`` is the reason for going on without one, ``backup`` a backup made
-    just before, ``watch_s`` how long is watched after the last revision; without it and
-    without limits, nothing is. ``program`` is how the reader calls pgsteady.
-    """
-
-    target: str = "heads"
-    accept_lint: Collection[str] = ()
-    without_rehearsal: str | None = None
-    backup: Path | None = None
-    retries: Retries = field(default_factory=Retries)
-    maintenance: bool = False
-    watch_s: float | None = None
-    limits: Limits = field(default_factory=Limits)
-    program: str = "python -m pgsteady"
 
 
 def upgrade(project: Project, order: Order, progress: Progress = SILENT) -> Report:
@@ -69,13 +57,31 @@ def upgrade(project: Project, order: Order, progress: Progress = SILENT) -> Repo
             without_rehearsal=order.without_rehearsal,
             died=journal.settle(database),
         )
-        scripts = pending(project, current, order.target)
+        try:
+            scripts = pending(project, current, order.target)
+        except RevisionUnknown as error:
+            return _refused(report, project, error)
         if not scripts:
+            report.back = ways.behind(project, current, order.target)
             return report
         report.steps = [Step(script.revision, script.doc) for script in scripts]
         report.to_revisions = _reached(project, current, [step.revision for step in report.steps])
         _Run(project, order, database, observer, report, progress).go()
         return report
+
+
+def _refused(report: Report, project: Project, unknown: RevisionUnknown) -> Report:
+    """Say what the doctor does if it is the database that names an unknown revision.
+
+    Raises:
+        RevisionUnknown: it is the target.
+    """
+    try:
+        gates.require_health(project)
+    except GateClosed as closed:
+        report.outcome, report.error = Outcome.REFUSED, closed
+        return report
+    raise unknown
 
 
 def _reached(project: Project, current: tuple[str, ...], revisions: list[str]) -> tuple[str, ...]:
@@ -247,11 +253,12 @@ class _Run:
         """Watch for the time asked for after the last revision."""
         wanted_s = self.order.watch_s or 0
         with self.interruption, self.progress.step("Watching", wanted_s) as advance:
-            while watch.phases[AFTER].seconds < wanted_s and not (
+            until_s = time.monotonic() + wanted_s
+            while (left_s := until_s - time.monotonic()) > 0 and not (
                 self.interruption.times or watch.broken
             ):
-                self.interruption.sleep(min(1.0, wanted_s))
-                advance(watch.phases[AFTER].seconds)
+                advance(wanted_s - left_s)
+                self.interruption.sleep(min(1.0, left_s))
 
     def _end(self, outcome: Outcome, error: PgSteadyError | None = None) -> None:
         """Say how it ended, and what is true now as far as the server can be asked."""
@@ -269,13 +276,7 @@ class _Run:
         except (EnvironmentFault, DBAPIError):
             report.current = None
         if outcome is not Outcome.DONE:
-            ways.tell(
-                report,
-                self.project,
-                self.declarations,
-                program=order.program,
-                target=order.target,
-            )
+            ways.tell(report, self.project, self.declarations, order)
 
     def _in_maintenance(self) -> bool:
         with connect(self.database) as connection, connection.begin():

@@ -111,6 +111,7 @@ class Watch:
         self._ours = ours
         self._ended = threading.Event()
         self._phase = BEFORE
+        self._began_s = time.monotonic()
         self._recent: deque[_Counters] = deque()
         self.phases = {BEFORE: Phase()}
         self.exceeded: dict[str, str] = {}
@@ -119,6 +120,7 @@ class Watch:
 
     def begin(self, phase: str) -> None:
         """Count what is sampled from now on to ``phase``."""
+        self._close()
         self.phases[phase] = Phase()
         self._recent = deque()
         self._phase = phase
@@ -140,19 +142,28 @@ class Watch:
         try:
             yield
         finally:
+            self._close()
             self._ended.set()
             thread.join()
+
+    def _close(self) -> None:
+        """Say how long the phase lasted, or was watched if the watch broke."""
+        now_s = time.monotonic()
+        if self.broken is None:
+            self.phases[self._phase].seconds = now_s - self._began_s
+        self._began_s = now_s
 
     def _sample_all(self, database: DatabaseUrl) -> None:
         try:
             with connect(database) as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
                 connection.exec_driver_sql("SET statement_timeout = '5s'")
-                while True:
+                self._sample(connection)
+                while not self._ended.is_set():
+                    self._ended.wait(SAMPLE_S)
                     self._sample(connection)
-                    if self._ended.wait(SAMPLE_S):
-                        return
         except (DBAPIError, EnvironmentFault) as error:
+            self._close()
             self.broken = str(error).splitlines()[0]
 
     def _sample(self, connection: Connection) -> None:
@@ -175,7 +186,6 @@ class Watch:
         """Take rates over the last seconds of the phase."""
         recent = self._recent
         if recent:
-            phase.seconds += now.at_s - recent[-1].at_s
             phase.deadlocks += now.deadlocks - recent[-1].deadlocks
         recent.append(now)
         while len(recent) > 2 and now.at_s - recent[1].at_s > RATE_OVER_S:

@@ -6,13 +6,12 @@ import shlex
 from pathlib import Path
 
 from pgsteady.declarations import Declarations
+from pgsteady.deploy.order import Order
 from pgsteady.deploy.report import Outcome, Report
 from pgsteady.project import Project
 
 
-def tell(
-    report: Report, project: Project, declarations: Declarations, *, program: str, target: str
-) -> None:
+def tell(report: Report, project: Project, declarations: Declarations, order: Order) -> None:
     """Fill in what ``report`` says of the ways, now that all else is known."""
     failed, unknown = report.failed, report.current is None
     half_done = failed is not None and failed.attempts[-1].committed
@@ -26,21 +25,29 @@ def tell(
     elif failed:
         report.left = f"All that {failed.revision} did was rolled back."
     changed = bool(report.done) or half_done or unknown
-    first = [f"{program} status"] if unknown else []
-    first += [f"{program} repair"] if half_done else []
-    report.on = first + _on(report, program, target, changed=changed)
-    report.back = _back(report, project, declarations, program) if changed else []
+    first = [f"{order.program} status"] if unknown else []
+    first += [f"{order.program} repair"] if half_done else []
+    report.on = first + _on(report, order, changed=changed)
+    report.back = _back(report, project, declarations, order.program) if changed else []
 
 
-def _on(report: Report, program: str, target: str, *, changed: bool) -> list[str]:
-    to = "" if target == "heads" else f" {shlex.quote(target)}"
+def behind(project: Project, current: tuple[str, ...], target: str) -> list[str]:
+    """Return the command that leads back to ``target`` if the database is past it."""
+    reached = project.script.revision_map._parse_upgrade_target(
+        current, target, assert_relative_length=True
+    )
+    there = {getattr(script, "revision", None) for script in reached} & {*current}
+    return [_downgrade(project, target)] if current and not there else []
+
+
+def _on(report: Report, order: Order, *, changed: bool) -> list[str]:
     commands = []
     if len(report.done) < len(report.steps) and report.outcome is not Outcome.REFUSED:
         if changed and report.without_rehearsal is None:
-            commands.append(f"{program} rehearse{to}")  # what is pending is another change now
-        commands.append(f"{program} upgrade{to}")
+            commands.append(order.command("rehearse"))  # what is pending is another change now
+        commands.append(order.again())
     if report.maintenance:
-        commands.append(f"{program} maintenance off")
+        commands.append(f"{order.program} maintenance off")
     return commands
 
 
@@ -48,12 +55,12 @@ def _back(report: Report, project: Project, declarations: Declarations, program:
     commands = []
     lost = [declarations.irreversible.get(step.revision) for step in report.done]
     if report.done and len(report.from_revisions) <= 1 and not any(lost):
-        ini = (
-            ""
-            if project.ini == Path.cwd() / "alembic.ini"
-            else f" -c {shlex.quote(str(project.ini))}"
-        )
-        commands.append(f"alembic{ini} downgrade {''.join(report.from_revisions) or 'base'}")
+        commands.append(_downgrade(project, "".join(report.from_revisions) or "base"))
     if report.backup:
         commands.append(f"{program} restore {shlex.quote(str(report.backup))} --switch")
     return commands
+
+
+def _downgrade(project: Project, target: str) -> str:
+    option = [] if project.ini == Path.cwd() / "alembic.ini" else ["-c", str(project.ini)]
+    return shlex.join(["alembic", *option, "downgrade", target])

@@ -28,6 +28,9 @@ Pgsteady = Callable[..., Answer]
 ANYHOW = ("--no-rehearsal", "a test", "--accept-lint", "update-locks-rows")
 """Options where the gates are not what a test is about."""
 
+AGAIN = "python -m pgsteady upgrade --accept-lint update-locks-rows --no-rehearsal 'a test'"
+"""The command that goes on after such a run."""
+
 
 def read_until(process: subprocess.Popen[str], words: str, times: int = 1) -> str:
     """Read what the process says on stderr, until it has said ``words`` so often."""

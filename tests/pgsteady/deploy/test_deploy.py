@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from production import ANYHOW, Pgsteady
 
@@ -113,6 +115,49 @@ def test_what_prevents_work_is_refused(
     assert "ALTER TABLE items OWNER TO orion;" in refused.stderr
 
 
+def test_what_is_not_where_the_version_table_says_is_refused(
+    shop: Project, pgsteady: Pgsteady, sql: Sql, tmp_path: Path
+) -> None:
+    sql("DELETE FROM alembic_version")
+    refused = pgsteady("upgrade", *ANYHOW, exits=1)
+    assert "It names no revision, but tables are there: items." in refused.stderr
+    assert "Stamp nothing yet" in refused.stderr or "alembic stamp 001_items" in refused.stderr
+    assert backups(tmp_path) == []
+
+    sql("INSERT INTO alembic_version VALUES ('gone')")
+    refused = pgsteady("upgrade", *ANYHOW, exits=1)
+    assert "revision gone: The version table names it, but no file" in refused.stderr
+    assert "git log --all --oneline -- '*gone*'" in refused.stderr
+    assert pgsteady("upgrade", "--json", exits=1).json["outcome"] == "refused"
+
+
+def test_a_version_that_is_not_true_is_refused(shop: Project, pgsteady: Pgsteady, sql: Sql) -> None:
+    shop.revision("003_more", 'op.execute("SELECT 1")', down="002_note")
+    pgsteady("catalog")
+    sql("UPDATE alembic_version SET version_num = '002_note'")
+    refused = pgsteady("upgrade", *ANYHOW, exits=1)
+    assert "The version table says so, but it is not true." in refused.stderr
+    assert "alembic stamp 001_items" in refused.stderr
+
+
+def test_errors_that_do_not_prevent_it_stop_nothing(
+    shop: Project, pgsteady: Pgsteady, database: str
+) -> None:
+    file = shop.versions / "001_items.py"
+    file.write_text(file.read_text() + "# edited\n")
+    with closing(psycopg2.connect(database)) as connection:
+        connection.autocommit = True
+        with pytest.raises(psycopg2.errors.UniqueViolation):
+            connection.cursor().execute(
+                "CREATE UNIQUE INDEX CONCURRENTLY by_hand ON items ((price / 2))"
+            )
+    told = pgsteady("doctor", exits=1).stdout
+    assert "landed-revision-edited" in told
+    assert "index-invalid" in told
+    answer = pgsteady("upgrade", *ANYHOW, "--json", exits=1).json  # verify tells of the index
+    assert answer["current"] == ["002_note"]
+
+
 @pytest.mark.slow
 def test_a_backup_made_just_before_is_good_enough(
     shop: Project, pgsteady: Pgsteady, tmp_path: Path
@@ -165,6 +210,23 @@ def test_a_target_that_is_not_there(shop: Project, pgsteady: Pgsteady) -> None:
 @pytest.mark.parametrize("typed", ["soon", "5 weeks"])
 def test_a_duration_that_is_none(shop: Project, pgsteady: Pgsteady, typed: str) -> None:
     assert "is no duration" in pgsteady("upgrade", f"--patience={typed}", exits=2).stderr
+
+
+@pytest.mark.parametrize("target", ["base", "001_items"])
+def test_back_is_not_forth(shop: Project, pgsteady: Pgsteady, target: str) -> None:
+    shop.run("upgrade", "head")
+    told = pgsteady("upgrade", target).stdout
+    assert "Nothing to do: the database is at 002_note." in told
+    assert f"alembic downgrade {target}" in told
+    assert pgsteady("upgrade", target, "--json").json["go_back"] == [f"alembic downgrade {target}"]
+    for there in ("002_note", "001_items+1", "head"):
+        assert "downgrade" not in pgsteady("upgrade", there).stdout
+
+
+@pytest.mark.parametrize("reason", ["", " \t"])
+def test_maintenance_wants_a_reason(shop: Project, pgsteady: Pgsteady, reason: str) -> None:
+    assert "--reason" in pgsteady("maintenance", "on", "--reason", reason, exits=2).stderr
+    assert pgsteady("maintenance", "--json").json == {"on": False}
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from production import ANYHOW, Pgsteady, read_until
+from production import AGAIN, ANYHOW, Pgsteady, read_until
 from sqlalchemy import text
 
 from pgsteady.connection import connect
@@ -86,7 +86,7 @@ def test_a_blocker_that_never_goes_exhausts_the_patience(
     assert "another transaction holds a lock" in failed["error"]
     assert failed["left"] == "All that 002_note did was rolled back."
     assert failed["current"] == ["001_items"]
-    assert failed["go_on"] == ["python -m pgsteady upgrade"]
+    assert failed["go_on"] == [f"{AGAIN} --patience 2s"]
     assert failed["go_back"] == []
 
 
@@ -115,7 +115,7 @@ def test_a_failure_in_the_middle_says_where_it_stands(shop: Project, pgsteady: P
     assert "003_fails failed" in failed["error"]
     assert "division by zero" in failed["error"]
     assert failed["current"] == ["002_note"]
-    assert failed["go_on"] == ["python -m pgsteady upgrade"]
+    assert failed["go_on"] == [AGAIN]
     assert failed["go_back"] == [
         "alembic downgrade 001_items",
         f"python -m pgsteady restore {failed['backup']} --switch",
@@ -171,7 +171,7 @@ def test_what_autocommit_left_is_for_repair(shop: Project, pgsteady: Pgsteady, s
     assert "could not create unique index" in failed["error"]
     assert len(failed["steps"][1]["attempts"]) == 1
     assert "did not work in one transaction" in failed["left"]
-    assert failed["go_on"] == ["python -m pgsteady repair", "python -m pgsteady upgrade"]
+    assert failed["go_on"] == ["python -m pgsteady repair", AGAIN]
     assert sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'uq_items'::regclass") == [
         (False,)
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from production import ANYHOW, Pgsteady
+from production import AGAIN, ANYHOW, Pgsteady
 
 from toy import Project
 
@@ -48,7 +48,7 @@ def test_a_limit_stops_between_two_revisions(rude: Project, pgsteady: Pgsteady, 
     assert stopped["outcome"] == "stopped"
     assert stopped["current"] == ["003_rude"]
     assert "s was one session blocked; the limit is 1" in stopped["error"]
-    assert stopped["go_on"] == ["python -m pgsteady upgrade"]
+    assert stopped["go_on"] == [f"{AGAIN} --max-blocked-for 1s"]
     assert stopped["go_back"][0] == "alembic downgrade 001_items"
     phases = stopped["watch"]["phases"]
     assert list(phases) == ["before", "during"]
@@ -69,6 +69,8 @@ def test_it_goes_on_watching_and_sums_up(
     assert "GRANT pg_read_all_stats TO orion;" in done.stdout
     assert "Done: 3 of 3 revisions applied" in done.stdout
     assert done.stdout.split("sessions blocked at once")[1].split()[:3] == ["0", "1", "0"]
+    *_, after = done.stdout.split("seconds")[1].split()[:3]
+    assert after.startswith("2."), "as long as asked for"
     assert "Watching" in done.stderr
     assert "secret" not in done.stdout
 
