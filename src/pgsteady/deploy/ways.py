@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from pgsteady.declarations import Declarations
@@ -42,6 +43,8 @@ def behind(project: Project, current: tuple[str, ...], target: str) -> list[str]
 
 def _on(report: Report, order: Order, *, changed: bool) -> list[str]:
     commands = []
+    if "+" in order.target and len(report.to_revisions) == 1:
+        order = replace(order, target=report.to_revisions[0])  # +N leads further from here
     if len(report.done) < len(report.steps) and report.outcome is not Outcome.REFUSED:
         if changed and report.without_rehearsal is None:
             commands.append(order.command("rehearse"))  # what is pending is another change now

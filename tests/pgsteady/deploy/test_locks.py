@@ -124,6 +124,15 @@ def test_a_failure_in_the_middle_says_where_it_stands(shop: Project, pgsteady: P
     assert "0 of 2 revisions applied, the database is at 002_note" in told.stdout
 
 
+def test_a_relative_target_is_named_for_going_on(shop: Project, pgsteady: Pgsteady) -> None:
+    """``+2`` would lead further from where it stands now."""
+    shop.revision("003_fails", 'op.execute("SELECT 1 / 0")', down="002_note")
+    shop.revision("004_later", 'op.execute("SELECT 1")', down="003_fails")
+    failed = pgsteady("upgrade", "+2", *ANYHOW, "--json", exits=1).json
+    assert failed["current"] == ["002_note"]
+    assert failed["go_on"] == [AGAIN.replace("upgrade", "upgrade 003_fails")]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "commit", ['op.execute("COMMIT")', "op.get_bind().commit()"], ids=["as SQL", "in Python"]
