@@ -19,7 +19,7 @@ LEGEND = (
     (_NOBODY, "nobody can read or write"),
     (_WRITERS, "writes wait"),
     (_OTHERS, "reads and writes go on"),
-    (_NONE, "no lock that others meet"),
+    (_NONE, "no lock seen that others meet"),
 )
 
 
@@ -33,8 +33,8 @@ def colour(lock: Lock) -> str:
 def timeline(run: Run) -> str:
     """Draw a run: a bar for each statement, and a pale one as long as its lock is held."""
     every = [statement for step in run.steps for statement in step.statements]
-    shown = sorted(sorted(every, key=lambda one: -_end(one))[:SHOWN], key=lambda s: s.began_ms)
-    length = max((_end(statement) for statement in shown), default=0) or 1
+    shown = sorted(sorted(every, key=lambda one: -_lasts(one))[:SHOWN], key=lambda s: s.began_ms)
+    length = max((one.began_ms + _lasts(one) for one in shown), default=0) or 1
     height = TOP + ROW * len(shown)
     body = "".join([*_axis(length, height), *_rows(shown, length)])
     return (
@@ -43,9 +43,9 @@ def timeline(run: Run) -> str:
     )
 
 
-def _end(statement: Statement) -> float:
-    held = max((lock.held_ms for lock in statement.locks), default=0)
-    return statement.began_ms + max(statement.ms, held)
+def _lasts(statement: Statement) -> float:
+    """Return how long it takes, or how long its locks are held, if that is longer."""
+    return max(statement.ms, *(lock.held_ms for lock in statement.locks), 0)
 
 
 def _axis(length: float, height: int) -> Iterator[str]:

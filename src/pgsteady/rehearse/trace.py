@@ -21,10 +21,13 @@ import psycopg2
 from sqlalchemy import Connection, event
 
 from pgsteady.connection import connect
+from pgsteady.rehearse import known
 from pgsteady.url import DatabaseUrl
 
 POLL_S = 0.002
 """Between two looks at the locks of a statement that commits by itself."""
+SURELY_SEEN_MS = 10 * 1000 * POLL_S
+"""A lock that a longer statement of that kind keeps does not escape the looks."""
 OBSERVER_TIMEOUT_MS = 1000
 """A revision may lock the catalog itself; then its locks cannot be read until it ends."""
 
@@ -108,6 +111,11 @@ class Statement:
     built: list[str] = field(default_factory=list)
 
     @property
+    def unseen(self) -> bool:
+        """Whether it may have had locks that were gone before anybody looked."""
+        return self.alone and not self.locks and self.ms < SURELY_SEEN_MS
+
+    @property
     def strongest(self) -> Lock | None:
         """The strongest lock that others meet while it runs."""
         found = [*self.locks, *([self.under] if self.under else [])]
@@ -139,6 +147,7 @@ class Tracer:
         self._known = set(self._files)
         [(self._wal,)] = self._query(self._observer, _WAL)
         self._sampler: _Sampler | None = None
+        self._expected: list[Lock] = []
         for name, listener in (
             ("before_cursor_execute", self._before),
             ("after_cursor_execute", self._after),
@@ -189,6 +198,7 @@ class Tracer:
             self._statements.append(last)
         self._current = last
         if last.alone:
+            self._expected = self._implied(sql)
             self._sampler = _Sampler(self._read_locks)
         self._sent_s = time.monotonic()
 
@@ -208,7 +218,7 @@ class Tracer:
     def _note_locks(self, statement: Statement) -> None:
         if self._sampler:
             self._sampler.stop()
-            found, self._sampler = self._sampler.found, None
+            found, self._sampler = self._sampler.found or self._expected, None
             statement.committed = True
         elif statement.times == 1:
             found = self._read_locks()
@@ -217,7 +227,7 @@ class Tracer:
             return
         earlier = sorted((lock for lock, _ in self._open), key=lambda lock: lock.strength)
         statement.under = earlier[-1] if earlier else None
-        held = {lock.relation: lock.strength for lock in earlier}
+        held = {lock.relation: lock.strength for lock in (*earlier, *statement.locks)}
         strongest = {lock.relation: lock for lock in sorted(found, key=lambda one: one.strength)}
         for relation, lock in sorted(strongest.items()):
             if lock.strength <= held.get(relation, -1):
@@ -268,6 +278,15 @@ class Tracer:
         return [
             Lock(name, re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode).upper()) for name, mode in rows
         ]
+
+    def _implied(self, sql: str) -> list[Lock]:
+        """Return the lock that ``sql`` is known to take, if it is of such a kind."""
+        name = known.named(sql)
+        try:
+            rows = self._query(self._observer, known.TABLE, name) if name else []
+        except psycopg2.Error:  # as above
+            return []
+        return [Lock(table, known.MODE) for (table,) in rows]
 
     @staticmethod
     def _query(raw: Any, sql: str, *parameters: Any) -> list[Any]:

@@ -81,6 +81,8 @@ def effects(statement: Statement) -> list[str]:
         said.append(f"sent {statement.times:,} times")
     if statement.alone:
         said.append("commits by itself")
+    if statement.unseen and not statement.error:
+        said.append("locks not seen: too short")
     if statement.error:
         said.append(f"fails: {statement.error}")
     return said

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pgsteady.finding import Finding, Severity
 from pgsteady.rehearse import Rehearsal, wording
 from pgsteady.rehearse.running import Run, Step
-from pgsteady.rehearse.timeline import timeline
+from pgsteady.rehearse.timeline import SHOWN, timeline
 from pgsteady.rehearse.trace import Lock, Statement
 
 SAID = st.text(
@@ -83,6 +83,17 @@ def test_the_picture_is_a_picture(said: str) -> None:
     assert [title.text for title in titles] == [
         f"{wording.short(said)}; {wording.lock(run.steps[0].statements[0].locks[0])}"
     ]
+
+
+def test_the_picture_is_of_what_takes_longest() -> None:
+    short = [Statement(f"SELECT {n}", "", 100 + n, 1) for n in range(SHOWN)]
+    step = Step("a", "", 0, 0, [Statement("SELECT pg_sleep(0.05)", "", 0, 50), *short])
+    assert "pg_sleep" in timeline(Run(is_upgrade=True, steps=[step]))
+
+
+def test_one_row_is_one() -> None:
+    said = [wording.effects(Statement("", "", 0, rows=rows)) for rows in (1, 2000)]
+    assert said == [["1 row"], ["2,000 rows"]]
 
 
 @given(SAID)

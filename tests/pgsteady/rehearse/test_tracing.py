@@ -10,7 +10,9 @@ import pytest
 
 from pgsteady.connection import connect
 from pgsteady.project import Project
-from pgsteady.rehearse import running
+from pgsteady.rehearse import running, wording
+from pgsteady.rehearse import trace as tracing
+from pgsteady.rehearse.timeline import LEGEND, timeline
 from pgsteady.rehearse.trace import Statement
 from pgsteady.server import private_server, url_of
 from pgsteady.url import DatabaseUrl
@@ -95,6 +97,51 @@ def test_a_statement_by_itself(trace: Trace) -> None:
     assert statement.built == ["public.by_n"]
     assert statement.alone
     assert statement.committed
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS by_n ON ONLY public.t (n)",
+        "DROP INDEX CONCURRENTLY by_n",
+        "REINDEX INDEX CONCURRENTLY by_n",
+        "REINDEX (VERBOSE) TABLE CONCURRENTLY t",
+        'VACUUM ANALYZE "t"',
+        "VACUUM (ANALYZE, VERBOSE) t",
+    ],
+)
+def test_the_lock_of_a_statement_too_short_to_be_watched(
+    trace: Trace, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    """The observer looks once, and mostly before the lock is there."""
+    monkeypatch.setattr(tracing, "POLL_S", 60)
+    indexed = "" if sql.startswith("CREATE") else "op.execute('CREATE INDEX by_n ON t (n)')"
+    block = "with op.get_context().autocommit_block(): op.execute(%r)"
+    step = trace(indexed or "pass", block % sql).steps[-1]
+    (statement,) = step.statements
+    assert [(lock.relation, lock.mode) for lock in statement.locks] == [
+        ("public.t", "SHARE UPDATE EXCLUSIVE")
+    ]
+
+
+def test_a_statement_sent_again_has_its_lock_once(trace: Trace) -> None:
+    again = "for _ in range(3): op.execute('VACUUM t')"
+    statement = only(trace(f"with op.get_context().autocommit_block():\n        {again}"))
+    assert statement.times == 3
+    assert [lock.mode for lock in statement.locks] == ["SHARE UPDATE EXCLUSIVE"]
+
+
+@pytest.mark.parametrize("sql", ["VACUUM (FULL) u", "ALTER SYSTEM RESET ALL"])
+def test_a_lock_that_could_not_be_seen_is_not_denied(
+    trace: Trace, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    monkeypatch.setattr(tracing, "POLL_S", 60)
+    block = "with op.get_context().autocommit_block(): op.execute(%r)"
+    run = trace("op.execute('CREATE TABLE u ()')", block % sql)
+    (statement,) = run.steps[-1].statements
+    assert {lock.mode for lock in statement.locks} <= {"ACCESS EXCLUSIVE"}  # the one look had luck
+    assert statement.locks or "locks not seen: too short" in wording.effects(statement)
+    assert "no lock that others meet" not in timeline(run) + str(LEGEND)
 
 
 def test_a_new_table_is_in_nobodys_way(trace: Trace) -> None:
