@@ -183,9 +183,8 @@ class Guard:
                 f"{said}. No backup of that could be made, so it was not begun: {error}",
                 hint=f"Mend that; or go on without a backup: alembic -x {OPTION} …",
             ) from error
-        ini = self._project.ini
-        option = [] if ini == Path.cwd() / "alembic.ini" else ["-c", str(ini)]
-        undo = ["python", "-m", "pgsteady", *option, "restore", str(backup.folder), "--switch"]
+        program = ["python", "-m", "pgsteady", *self._project.named_by]
+        undo = [*program, "restore", str(backup.folder), "--switch"]
         log.info("Backup: %s (undo with: %s)", backup.folder, shlex.join(undo))
         self._off = True
 

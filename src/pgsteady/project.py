@@ -104,6 +104,11 @@ class Project:
         return parse(named.render_as_string(hide_password=False), source)
 
     @property
+    def named_by(self) -> list[str]:
+        """The option by which a command typed here finds the project; none is needed beside it."""
+        return [] if self.ini == Path.cwd() / "alembic.ini" else ["-c", str(self.ini)]
+
+    @property
     def version_table(self) -> str:
         """The name of Alembic's own table."""
         return self.options.get("version_table") or "alembic_version"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from pathlib import Path
 
 from pgsteady.declarations import Declarations
 from pgsteady.deploy.order import Order
@@ -65,5 +64,4 @@ def _back(report: Report, project: Project, declarations: Declarations, program:
 
 
 def _downgrade(project: Project, target: str) -> str:
-    option = [] if project.ini == Path.cwd() / "alembic.ini" else ["-c", str(project.ini)]
-    return shlex.join(["alembic", *option, "downgrade", target])
+    return shlex.join(["alembic", *project.named_by, "downgrade", target])
