@@ -81,7 +81,7 @@ def read(project: Project, script: Script) -> Revision:
         id=script.revision,
         path=path,
         parents=(parents,) if isinstance(parents, str) else tuple(parents),
-        source=path.read_text(),
+        source=path.read_text(encoding="utf-8"),
         upgrade=read_direction(project, script, "upgrade"),
         downgrade=read_direction(project, script, "downgrade"),
     )

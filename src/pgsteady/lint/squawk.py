@@ -106,6 +106,7 @@ def _ask(group: list[Statement], flags: list[str]) -> Iterator[tuple[Statement, 
         input="".join(f"{statement.text};\n" for statement in group),
         capture_output=True,
         text=True,
+        encoding="utf-8",
         check=False,
     )
     try:
