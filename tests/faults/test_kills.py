@@ -36,7 +36,8 @@ FULL = os.environ.get("FAULTS") == "full"
 POINTS = 12
 SAMPLE = 1
 OLDER = 16
-OF_OLDER_IN_CI = {("upgrade", "server"), ("restore and switch", "client")}
+VICTIMS = ("client", "server")
+OF_OLDER_IN_CI = [("upgrade", "server"), ("restore and switch", "client")]
 FOLDERS = [Path("/dev/shm"), Path(tempfile.gettempdir())]
 PATIENCE_S = 60
 
@@ -251,9 +252,10 @@ def points(case: str, victim: str, *, every: bool) -> list[float]:
     return found if every else seeded.sample(found, SAMPLE)
 
 
-EVERY = [(name, victim) for name in CASES for victim in ("client", "server")]
-ON = [(NEWEST, *each) for each in EVERY] + [
-    (OLDER, *each) for each in EVERY if FULL or each in OF_OLDER_IN_CI
+EVERY = [(name, victim) for name in CASES for victim in VICTIMS]
+IN_CI = [(name, random.Random(name).choice(VICTIMS)) for name in CASES]
+ON = [(NEWEST, *each) for each in (EVERY if FULL else IN_CI)] + [
+    (OLDER, *each) for each in (EVERY if FULL else OF_OLDER_IN_CI)
 ]
 
 
