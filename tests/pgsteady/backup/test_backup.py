@@ -205,7 +205,7 @@ def test_the_commands_make_list_and_check(run: Command, toy: Toy) -> None:
     (listed,) = run("backup", "--list", "--json").json["backups"]
     assert listed == made | {"proved": True}
     out = run("backup", "--format", "custom").out
-    assert "2302 rows in 3 tables" in out
+    assert "2,302 rows in 3 tables" in out
     assert len(run("backup", "--list").out.strip().splitlines()) > 3
 
 
