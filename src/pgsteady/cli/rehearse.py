@@ -12,11 +12,11 @@ from rich.markup import escape
 from pgsteady.cli.duration import seconds
 from pgsteady.cli.output import Json, counted, out, print_finding, print_json
 from pgsteady.cli.progress import Shown
-from pgsteady.cli.source import Source
+from pgsteady.cli.source import Source, called_as
 from pgsteady.errors import EnvironmentFault
 from pgsteady.progress import SILENT
 from pgsteady.project import Project
-from pgsteady.rehearse import LONGEST_BLOCK_S, PROGRAM, Rehearsal, wording
+from pgsteady.rehearse import LONGEST_BLOCK_S, Rehearsal, wording
 from pgsteady.rehearse import rehearse as rehearse_change
 from pgsteady.rehearse.gathering import gathered
 from pgsteady.rehearse.running import Step
@@ -118,7 +118,7 @@ def rehearse(
         physical=physical,
         limit_s=limit_s,
         longest_block_s=longest_block_s,
-        program=context.parent.command_path if context.parent else PROGRAM,
+        program=called_as(context),
         progress=SILENT if as_json else Shown(),
     )
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from rich.table import Table
 from pgsteady.cli.duration import seconds
 from pgsteady.cli.output import Json, err, out, print_finding, print_json
 from pgsteady.cli.progress import Shown
-from pgsteady.cli.source import Source
+from pgsteady.cli.source import Source, called_as
 from pgsteady.deploy import Limits, Order, Outcome, Report, Retries
 from pgsteady.deploy import upgrade as upgrade_project
 from pgsteady.deploy.report import named
@@ -98,7 +97,7 @@ def upgrade(
         maintenance=maintenance,
         watch_s=watch,
         limits=Limits(max_blocked, max_blocked_for, max_rollback_rate),
-        program=_program(context),
+        program=called_as(context),
     )
     raise typer.Exit(run(source.project(), order, as_json=as_json))
 
@@ -113,16 +112,6 @@ def run(project: Project, order: Order, *, as_json: bool = False) -> int:
     if isinstance(report.error, EnvironmentFault):
         return ENVIRONMENT
     return 0 if report.outcome in {Outcome.DONE, Outcome.NOTHING} else FAILURE
-
-
-def _program(context: typer.Context) -> str:
-    """Return how the reader called us, so that the commands we name can be typed."""
-    parent = context.parent
-    if parent is None:
-        return "python -m pgsteady"
-    ini = parent.params.get("ini")
-    option = f" -c {shlex.quote(str(ini))}" if ini and ini != Path("alembic.ini") else ""
-    return f"{parent.command_path}{option}"
 
 
 def _print(report: Report) -> None:

@@ -105,7 +105,6 @@ def _ask(group: list[Statement], flags: list[str]) -> Iterator[tuple[Statement, 
         [_program(), "--reporter=json", "--stdin-filepath=revision.sql", *flags],
         input="".join(f"{statement.text};\n" for statement in group),
         capture_output=True,
-        text=True,
         encoding="utf-8",
         check=False,
     )

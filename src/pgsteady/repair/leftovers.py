@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from pgsteady.backup import backup_folder, remove_unfinished
 from pgsteady.backup.databases import UNFINISHED, remove_left_behind
+from pgsteady.backup.restoring import workplaces
 from pgsteady.backup.store import PARTIAL
 from pgsteady.catalog import quoted
 from pgsteady.connection import connect
@@ -49,8 +50,7 @@ def folders(project: Project) -> Iterator[Repair]:
                 yield _removed(folder, folder / "server" / "server.lock", "A private server")
         for folder in _ours(place, UPGRADES):
             yield from _upgrades(folder)
-    restores = Path(tempfile.gettempdir(), f"pgsteady-restore-{os.geteuid()}")
-    for place in (backup_folder(project.ini), restores):
+    for place in (backup_folder(project.ini), workplaces()):
         if left := [partial_ for partial_ in place.glob(f"*{PARTIAL}") if not _is_locked(partial_)]:
             yield Repair(
                 ", ".join(map(str, sorted(left))),
