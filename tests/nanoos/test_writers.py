@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from nanoos import plugins
 from nanoos.errors import StructureError
-from nanoos.parsers import read
+from nanoos.parsers import Source, read
 from nanoos.structures import Structure, fingerprint
 from nanoos.writers import FORMATS, write
 
@@ -20,7 +20,8 @@ DISORDERED = [parsed for parsed in READ if not parsed.structure.is_ordered]
 
 
 def parsed_again(structures, format_, extras=()):
-    return plugins.get("nanoos.parsers", format_)().parse(write(structures, format_, extras))
+    source = Source.of_text(write(structures, format_, extras))
+    return list(plugins.get("nanoos.parsers", format_)().parse(source))
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -1,6 +1,7 @@
 """From files to structures. Each format is a plug-in of the group ``nanoos.parsers``."""
 
-from nanoos.parsers.parser import Parsed, Parser
-from nanoos.parsers.read import read
+from nanoos.parsers.parser import Parsed, Parser, Rejected
+from nanoos.parsers.read import read, read_source
+from nanoos.parsers.source import Source
 
-__all__ = ["Parsed", "Parser", "read"]
+__all__ = ["Parsed", "Parser", "Rejected", "Source", "read", "read_source"]

@@ -11,7 +11,8 @@ that neither coincide nor keep 0.5 Å apart) cannot be stated that way and are r
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import gemmi
 import numpy as np
@@ -21,7 +22,8 @@ from nanoos.errors import ParseError, StructureError
 from nanoos.parsers.cif_elements import SiteElements
 from nanoos.parsers.cif_metadata import metadata
 from nanoos.parsers.cif_symmetry import Operators, orbit, symmetry_operators
-from nanoos.parsers.parser import Parsed
+from nanoos.parsers.parser import Parsed, Rejected
+from nanoos.parsers.source import Source
 from nanoos.structures import Species, Structure
 from nanoos.structures.structure import OCCUPANCY_TOLERANCE, VACANCY, Array
 
@@ -35,14 +37,15 @@ class Cif:
 
     name = "cif"
 
-    def recognises(self, head: str, filename: str) -> bool:
+    def recognises(self, head: bytes, filename: str) -> bool:
         """A data block with CIF tags, or a name ending in .cif."""
-        has_block = re.search(r"^\s*data_\S*\s*$", head, re.MULTILINE | re.IGNORECASE)
-        has_tag = re.search(r"^\s*(_\w+|loop_)", head, re.MULTILINE | re.IGNORECASE)
+        has_block = re.search(rb"^\s*data_\S*\s*$", head, re.MULTILINE | re.IGNORECASE)
+        has_tag = re.search(rb"^\s*(_\w+|loop_)", head, re.MULTILINE | re.IGNORECASE)
         return bool(has_block and has_tag) or filename.lower().endswith(".cif")
 
-    def parse(self, text: str) -> list[Parsed]:
-        """Return the structure of every data block that has atoms."""
+    def parse(self, source: Source) -> Iterator[Parsed | Rejected]:
+        """Yield the structure of every data block that has atoms."""
+        text = source.text
         blocks = _blocks(text)
         with_atoms = [b for b in blocks if b.find_loop(_X) or b.find_pair(_X)]
         if not with_atoms:
@@ -51,8 +54,10 @@ class Cif:
             )
         general = [b for b in blocks if b not in with_atoms]
         if len(with_atoms) == 1:
-            return [_parsed(with_atoms[0], general)]
-        return [_parsed_of_several(block, general) for block in with_atoms]
+            yield replace(_parsed(with_atoms[0], general), source_text=text)
+            return
+        for block in with_atoms:
+            yield _parsed_of_several(block, general)
 
 
 def _blocks(text: str) -> list[Block]:
@@ -65,13 +70,13 @@ def _blocks(text: str) -> list[Block]:
         raise ParseError(f"The CIF syntax is broken: {cause}.", line=line) from error
 
 
-def _parsed_of_several(block: Block, general: list[Block]) -> Parsed:
-    """Return one of several blocks; an error names it."""
+def _parsed_of_several(block: Block, general: list[Block]) -> Parsed | Rejected:
+    """Return one of several blocks, or the error that names it."""
     try:
-        return _parsed(block, general)
+        return replace(_parsed(block, general), source_text=block.as_string())
     except (ParseError, StructureError) as error:
         line = error.line if isinstance(error, ParseError) else None
-        raise ParseError(f"Block {block.name}: {error}", line=line) from error
+        return Rejected(ParseError(f"Block {block.name}: {error}", line=line))
 
 
 def _parsed(block: Block, general: list[Block]) -> Parsed:

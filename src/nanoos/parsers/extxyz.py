@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ase.data import chemical_symbols
 
 from nanoos.errors import ParseError, StructureError
 from nanoos.parsers.parser import Parsed
+from nanoos.parsers.source import Source
 from nanoos.structures import Structure
 from nanoos.structures.structure import ELEMENTS
 
@@ -32,9 +34,9 @@ class ExtendedXyz:
 
     name = "extxyz"
 
-    def recognises(self, head: str, filename: str) -> bool:
+    def recognises(self, head: bytes, filename: str) -> bool:
         """A number of atoms, a comment line and an atom, or a name ending in .xyz or .extxyz."""
-        lines = head.splitlines()
+        lines = head.decode(errors="replace").splitlines()
         has_frame = (
             len(lines) > 2
             and lines[0].strip().isdecimal()
@@ -42,9 +44,10 @@ class ExtendedXyz:
         )
         return has_frame or filename.lower().endswith((".xyz", ".extxyz"))
 
-    def parse(self, text: str) -> list[Parsed]:
-        """Return every frame; ``extra`` holds the comment line's key–value pairs."""
-        return [_parsed(frame, line) for line, frame in _frames(text.splitlines())]
+    def parse(self, source: Source) -> Iterator[Parsed]:
+        """Yield every frame; ``extra`` holds the comment line's key–value pairs."""
+        for line, frame in _frames(source.text.splitlines()):
+            yield replace(_parsed(frame, line), source_text="\n".join(frame) + "\n")
 
 
 def _frames(lines: list[str]) -> Iterator[tuple[int, list[str]]]:

@@ -6,11 +6,13 @@ Format: VASP manual, "POSCAR". Velocities and what follows them are not read.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
 from nanoos.errors import ParseError
 from nanoos.parsers.parser import Parsed
+from nanoos.parsers.source import Source
 from nanoos.structures import Structure
 from nanoos.structures.structure import ELEMENTS, Array
 
@@ -25,9 +27,9 @@ class Poscar:
 
     name = "poscar"
 
-    def recognises(self, head: str, filename: str) -> bool:
+    def recognises(self, head: bytes, filename: str) -> bool:
         """A scale on line 2 and three vectors after it, or a POSCAR's usual name."""
-        lines = head.splitlines()
+        lines = head.decode(errors="replace").splitlines()
         has_cell = (
             len(lines) > 5
             and _SCALE.fullmatch(lines[1]) is not None
@@ -35,9 +37,9 @@ class Poscar:
         )
         return has_cell or _FILE_NAME.fullmatch(filename) is not None
 
-    def parse(self, text: str) -> list[Parsed]:
-        """Return the one structure of the file; its name is the comment up to a semicolon."""
-        lines = _Lines(text)
+    def parse(self, source: Source) -> Iterator[Parsed]:
+        """Yield the one structure of the file; its name is the comment up to a semicolon."""
+        lines = _Lines(source.text)
         comment = lines.take("the comment").strip()
         lattice, scales = _lattice(lines)
         symbols = _symbols(lines, comment)
@@ -51,7 +53,8 @@ class Poscar:
         structure = Structure.of(
             lattice, positions * scales if cartesian else positions @ lattice, symbols
         )
-        return [Parsed(structure, comment.split(";")[0].strip(), {"comment": comment})]
+        name = comment.split(";")[0].strip()
+        yield Parsed(structure, name, {"comment": comment}, source.text)
 
 
 class _Lines:

@@ -1,80 +1,76 @@
-"""Read a file of any known format."""
+"""Read a source of any known format."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from nanoos import plugins
 from nanoos.errors import ParseError, StructureError, UnknownFormat
-from nanoos.parsers.parser import Parsed, Parser
+from nanoos.parsers.parser import Parsed, Parser, Rejected
+from nanoos.parsers.source import Source, decoded
 
-MAX_BYTES = 100 * 1024**2
-_HEAD_CHARACTERS = 20_000
+_HEAD_BYTES = 20_000
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\xfd7zXZ": "xz"}
 
 
 def read(path: Path) -> list[Parsed]:
-    """Return every structure in a file, in its order.
+    """Return every structure of one file, in its order; what a notebook wants.
 
-    Raises ParseError: no such file, larger than 100 MB, empty, binary, not UTF-8, in no known
+    Raises ParseError for the first that cannot be read: no such file, empty, in no known
     format, or not a valid structure.
     """
-    data = _bytes(path)
-    text = _text(data)
-    parser = _parser_for(text[:_HEAD_CHARACTERS], path.name)
+    found = list(read_source(Source(str(path), path)))
+    for one in found:
+        if isinstance(one, Rejected):
+            raise one.error
+    return [one for one in found if isinstance(one, Parsed)]
+
+
+def read_source(source: Source) -> Iterator[Parsed | Rejected]:
+    """Yield every structure of a source, named and numbered, as its parser finds it.
+
+    Raises ParseError when the source, or what is left of it, cannot be read.
+    """
+    parser = _parser_for(source)
+    stem = Path(source.filename).stem
+    held: Parsed | Rejected | None = None  # the last one, until it is known whether it is the only
+    failure = None
+    place = 0
     try:
-        found = parser.parse(text)
+        for place, one in enumerate(parser.parse(source), start=1):
+            if held is not None:
+                yield _named(held, f"{stem} {held.place}")
+            held = replace(one, place=place, source_format=parser.name, source_sha256=source.sha256)
+    except ParseError as error:
+        failure = error
     except StructureError as error:
-        raise ParseError(str(error)) from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    return [
-        replace(
-            parsed,
-            name=parsed.name or (path.stem if len(found) == 1 else f"{path.stem} {number}"),
-            source_text=text,
-            source_format=parser.name,
-            source_sha256=sha256,
-        )
-        for number, parsed in enumerate(found, start=1)
-    ]
+        failure = ParseError(str(error))
+    if held is not None:
+        yield _named(held, stem if place == 1 else f"{stem} {held.place}")
+    if failure is not None:
+        raise failure
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ParseError(
-                f"The file is larger than {MAX_BYTES // 1024**2} MB. Split it into smaller files."
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise ParseError(f"The file cannot be read: {error.strerror}.") from error
+def _named(one: Parsed | Rejected, name: str) -> Parsed | Rejected:
+    return one if isinstance(one, Rejected) or one.name else replace(one, name=name)
 
 
-def _text(data: bytes) -> str:
-    if not data.strip():
-        raise ParseError("The file is empty.")
-    for magic, kind in _COMPRESSED.items():
-        if data.startswith(magic):
-            raise ParseError(f"The file is compressed ({kind}). Unpack it first.")
-    if b"\0" in data:
-        raise ParseError("The file is binary, not text.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ParseError(
-            f"The file is not UTF-8 text (byte 0x{data[error.start]:02x}). Convert it, for "
-            "instance from Latin-1 with: iconv -f latin1 -t utf-8",
-            line=data.count(b"\n", 0, error.start) + 1,
-        ) from error
-
-
-def _parser_for(head: str, filename: str) -> Parser:
+def _parser_for(source: Source) -> Parser:
+    head = source.head(_HEAD_BYTES)
+    _refuse_compressed(head)
     parsers: list[Parser] = [make() for make in plugins.load("nanoos.parsers").values()]
-    for name in ("", filename):
+    for name in ("", source.filename):
         for parser in parsers:
             if parser.recognises(head, name):
                 return parser
+    decoded(head)
     known = ", ".join(parser.name for parser in parsers)
     raise UnknownFormat(f"The file is in no known structure format (known: {known}).")
+
+
+def _refuse_compressed(head: bytes) -> None:
+    for magic, kind in _COMPRESSED.items():
+        if head.startswith(magic):
+            raise ParseError(f"The file is compressed ({kind}). Unpack it first.")

@@ -9,6 +9,7 @@ from ase.build import bulk, fcc111, molecule
 
 from nanoos.errors import ParseError
 from nanoos.parsers.extxyz import ExtendedXyz
+from nanoos.parsers.source import Source
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "crystals"
 
@@ -22,7 +23,7 @@ def text_of(*frames, **options):
 def test_every_frame_is_read():
     frames = [bulk("Cu", cubic=True), molecule("CH3OH"), fcc111("Al", (1, 1, 3), vacuum=5.0)]
     frames[0].info |= {"step": 3, "weights": np.array([1.5, np.nan]), "note": "one"}
-    parsed = ExtendedXyz().parse(text_of(*frames))
+    parsed = list(ExtendedXyz().parse(Source.of_text(text_of(*frames))))
     assert [p.structure.n_periodic for p in parsed] == [3, 0, 2]
     for ours, theirs in zip(parsed, frames, strict=True):
         np.testing.assert_allclose(ours.structure.positions_a, theirs.positions, atol=1e-7)
@@ -33,7 +34,7 @@ def test_every_frame_is_read():
 
 def test_plain_xyz_is_a_molecule_and_its_comment_is_kept():
     text = "3\nenergy = high; a molecule of water\nO 0 0 0.1 9.9\n8 0 0 3\nH 0 0.76 -0.5\n"
-    (parsed,) = ExtendedXyz().parse(text)
+    (parsed,) = list(ExtendedXyz().parse(Source.of_text(text)))
     assert parsed.structure.lattice_a is None
     assert parsed.structure.symbols == ["O", "O", "H"]
     assert parsed.extra == {"comment": "energy = high; a molecule of water"}
@@ -41,7 +42,7 @@ def test_plain_xyz_is_a_molecule_and_its_comment_is_kept():
 
 def test_lattice_without_pbc_repeats_everywhere():
     text = '1\nLattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3\nPo 0 0 0\n'
-    (parsed,) = ExtendedXyz().parse(text)
+    (parsed,) = list(ExtendedXyz().parse(Source.of_text(text)))
     assert parsed.structure.periodic == (True, True, True)
 
 
@@ -60,13 +61,13 @@ def test_lattice_without_pbc_repeats_everywhere():
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_line(text, line, message):
     with pytest.raises(ParseError, match=message) as caught:
-        ExtendedXyz().parse(text)
+        list(ExtendedXyz().parse(Source.of_text(text)))
     assert caught.value.line == line
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.extxyz")), ids=lambda p: p.stem)
 def test_examples_agree_with_ase_and_carry_their_source(path):
-    (parsed,) = ExtendedXyz().parse(path.read_text())
+    (parsed,) = list(ExtendedXyz().parse(Source.of_text(path.read_text())))
     expected = ase.io.read(path)
     np.testing.assert_array_equal(parsed.structure.positions_a, expected.positions)
     np.testing.assert_array_equal(parsed.structure.lattice_a, expected.cell.array)

@@ -7,6 +7,7 @@ import pytest
 
 from nanoos.errors import ParseError
 from nanoos.parsers.poscar import Poscar
+from nanoos.parsers.source import Source
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "crystals"
 
@@ -57,8 +58,8 @@ VARIANTS = {
 
 @pytest.mark.parametrize("text", VARIANTS.values(), ids=VARIANTS)
 def test_agrees_with_ase(text):
-    assert Poscar().recognises(text, "")
-    (parsed,) = Poscar().parse(text)
+    assert Poscar().recognises(text.encode(), "")
+    (parsed,) = list(Poscar().parse(Source.of_text(text)))
     ours, expected = parsed.structure.to_ase(), ase.io.read(StringIO(text), format="vasp")
     assert list(ours.symbols) == list(expected.symbols) == ["Ti"] * 2 + ["O"] * 4
     np.testing.assert_allclose(ours.cell.array, expected.cell.array, atol=1e-12)
@@ -66,25 +67,27 @@ def test_agrees_with_ase(text):
 
 
 def test_negative_scale_is_the_volume():
-    (parsed,) = Poscar().parse(VARIANTS["scale is a volume"])
+    (parsed,) = list(Poscar().parse(Source.of_text(VARIANTS["scale is a volume"])))
     assert parsed.structure.volume_a3 == pytest.approx(62.5)
 
 
 def test_three_scales_are_for_x_y_and_z():
-    (parsed,) = Poscar().parse(cartesian(VASP5).replace("1.0", "1.0 2.0 3.0", 1))
-    (plain,) = Poscar().parse(VASP5)
+    (parsed,) = list(
+        Poscar().parse(Source.of_text(cartesian(VASP5).replace("1.0", "1.0 2.0 3.0", 1)))
+    )
+    (plain,) = list(Poscar().parse(Source.of_text(VASP5)))
     np.testing.assert_allclose(
         parsed.structure.positions_a, plain.structure.positions_a * [1, 2, 3], atol=1e-12
     )
 
 
 def test_potential_suffixes_of_symbols_are_dropped():
-    (parsed,) = Poscar().parse(VASP5.replace(" Ti O\n", " Ti_pv O/1a2b3c\n"))
+    (parsed,) = list(Poscar().parse(Source.of_text(VASP5.replace(" Ti O\n", " Ti_pv O/1a2b3c\n"))))
     assert parsed.structure.elements == ("O", "Ti")
 
 
 def test_comment_gives_name_and_is_kept():
-    (parsed,) = Poscar().parse(VASP5)
+    (parsed,) = list(Poscar().parse(Source.of_text(VASP5)))
     assert (parsed.name, parsed.extra) == ("rutile", {"comment": "rutile; made by hand"})
 
 
@@ -106,13 +109,13 @@ def test_comment_gives_name_and_is_kept():
 )
 def test_what_is_wrong_is_named_with_its_line(old, new, line, message):
     with pytest.raises(ParseError, match=message) as caught:
-        Poscar().parse(VASP5.replace(old, new, 1))
+        list(Poscar().parse(Source.of_text(VASP5.replace(old, new, 1))))
     assert caught.value.line == line
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.poscar")), ids=lambda p: p.stem)
 def test_examples_agree_with_ase(path):
-    (parsed,) = Poscar().parse(path.read_text())
+    (parsed,) = list(Poscar().parse(Source.of_text(path.read_text())))
     expected = ase.io.read(path, format="vasp")
     np.testing.assert_allclose(parsed.structure.positions_a, expected.positions, atol=1e-12)
     assert parsed.structure.symbols == list(expected.symbols)
