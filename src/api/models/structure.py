@@ -5,12 +5,21 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, SmallInteger, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from api.models.base import (
     EMPTY_OBJECT,
+    EMPTY_TEXT_ARRAY,
     VISIBILITIES,
     Base,
     FloatArray,
@@ -20,6 +29,7 @@ from api.models.base import (
     finite,
     one_of,
 )
+from api.models.citation import Citation
 from api.models.material import Material
 
 INVARIANTS = {
@@ -27,6 +37,13 @@ INVARIANTS = {
         SELECT id FROM structures WHERE EXISTS (
             SELECT FROM unnest(species_at_sites) AS site
             WHERE NOT species @> jsonb_build_array(jsonb_build_object('name', site)))
+    """,
+    "what is searched by is that of the material": """
+        SELECT structures.id FROM structures JOIN materials ON materials.id = material_id
+        WHERE structures.elements <> materials.elements
+           OR structures.chemical_system <> materials.chemical_system
+           OR structures.reduced_formula <> materials.reduced_formula
+           OR structures.anonymous_formula <> materials.anonymous_formula
     """,
 }
 HOT_QUERIES = {
@@ -36,6 +53,19 @@ HOT_QUERIES = {
     """,
 }
 ORIGINS = ("upload", "relaxed", "snapshot")
+CELL = ("cell_a_a", "cell_b_a", "cell_c_a", "cell_alpha_deg", "cell_beta_deg", "cell_gamma_deg")
+"""The conventional cell's columns, in this order."""
+WORDS = (
+    "to_tsvector('simple'::regconfig, (((((COALESCE(name, ''::text) || ' '::text)"
+    " || COALESCE(source_name, ''::text)) || ' '::text) || COALESCE(source, ''::text))"
+    " || ' '::text) || COALESCE(external_id, ''::text))"
+)
+"""What a search for text looks into, written as PostgreSQL writes its index."""
+
+
+def _starts(column: str) -> Index:
+    """Return an index for equal values in order of id, and for beginnings whatever the locale."""
+    return Index(None, column, "id", postgresql_ops={column: "text_pattern_ops"})
 
 
 class Structure(Identified, Owned, Updated, Base):
@@ -77,6 +107,30 @@ class Structure(Identified, Owned, Updated, Base):
             " AND space_group_number_at_0_1 BETWEEN 1 AND 230",
             name="space_group_numbers",
         ),
+        CheckConstraint("number_of_elements = cardinality(elements)", name="number_of_elements"),
+        CheckConstraint(
+            "cardinality(elements_ratios) = cardinality(elements)", name="elements_ratios"
+        ),
+        CheckConstraint("number_of_periodic_dimensions BETWEEN 0 AND 3", name="periodic"),
+        Index(None, "elements", postgresql_using="gin"),
+        Index(None, "tags", postgresql_using="gin"),
+        Index("ix_structures_words", text(WORDS), postgresql_using="gin"),
+        _starts("chemical_system"),
+        _starts("reduced_formula"),
+        _starts("anonymous_formula"),
+        _starts("protostructure"),
+        Index(None, "source", "external_id"),
+        Index("ix_structures_public", "id", postgresql_where=text("visibility = 'public'")),
+        Index("ix_structures_disordered", "id", postgresql_where=text("NOT is_ordered")),
+        Index(
+            "ix_structures_not_crystals",
+            "number_of_periodic_dimensions",
+            "id",
+            postgresql_where=text("number_of_periodic_dimensions < 3"),
+        ),
+        *(Index(None, column) for column in (*CELL, "volume_a3", "density_g_per_cm3")),
+        Index(None, "updated_at"),
+        Index("ix_structures_analysis_version", "analysis_version"),
         {
             "comment": "Atomic structure data",
             "info": {"invariants": INVARIANTS, "hot_queries": HOT_QUERIES},
@@ -101,6 +155,19 @@ class Structure(Identified, Owned, Updated, Base):
         ARRAY(SmallInteger), comment="OPTIMADE: 1 where the lattice direction repeats, else 0"
     )
     number_of_sites: Mapped[int] = mapped_column(index=True)
+    elements: Mapped[list[str] | None] = mapped_column(
+        ARRAY(Text), comment="In alphabetical order; the material's"
+    )
+    elements_ratios: Mapped[list[float] | None] = mapped_column(
+        FloatArray, comment="OPTIMADE: share of each element among the atoms"
+    )
+    number_of_elements: Mapped[int | None] = mapped_column(SmallInteger, index=True)
+    chemical_system: Mapped[str | None] = mapped_column(comment="The material's")
+    reduced_formula: Mapped[str | None] = mapped_column(comment="OPTIMADE; the material's")
+    anonymous_formula: Mapped[str | None] = mapped_column(comment="OPTIMADE; the material's")
+    number_of_periodic_dimensions: Mapped[int | None] = mapped_column(
+        SmallInteger, comment="OPTIMADE: sum of dimension_types"
+    )
     is_ordered: Mapped[bool] = mapped_column(comment="Every site holds one element, fully")
     volume_a3: Mapped[float | None] = mapped_column(comment="Volume of the cell, in Å³")
     density_g_per_cm3: Mapped[float | None] = mapped_column(comment="Mass density, in g/cm³")
@@ -112,11 +179,25 @@ class Structure(Identified, Owned, Updated, Base):
         SmallInteger, index=True, comment="International number at a tolerance of 0.1 Å"
     )
     space_group_symbol_at_0_1: Mapped[str | None] = mapped_column(comment="Hermann–Mauguin")
+    cell_a_a: Mapped[float | None] = mapped_column(comment="Conventional cell at 0.1 Å: a, in Å")
+    cell_b_a: Mapped[float | None] = mapped_column(comment="Conventional cell at 0.1 Å: b, in Å")
+    cell_c_a: Mapped[float | None] = mapped_column(comment="Conventional cell at 0.1 Å: c, in Å")
+    cell_alpha_deg: Mapped[float | None] = mapped_column(comment="Its alpha, in degrees")
+    cell_beta_deg: Mapped[float | None] = mapped_column(comment="Its beta, in degrees")
+    cell_gamma_deg: Mapped[float | None] = mapped_column(comment="Its gamma, in degrees")
+    protostructure: Mapped[str | None] = mapped_column(
+        comment="Anonymous formula, Pearson symbol, space group, Wyckoff letters and elements"
+    )
     symmetry_engine: Mapped[str | None] = mapped_column(
         comment="Program and version that found the space groups"
     )
     fingerprint: Mapped[str] = mapped_column(comment="sha256 of the canonical exact content")
     fingerprint_version: Mapped[int] = mapped_column(SmallInteger)
+    analysis_version: Mapped[int] = mapped_column(
+        SmallInteger,
+        server_default=text("1"),
+        comment="Of the program that derived the columns; rows of an older one are analysed again",
+    )
     origin: Mapped[str] = mapped_column(server_default="upload")
     parent_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("structures.id", ondelete="RESTRICT"),
@@ -127,8 +208,18 @@ class Structure(Identified, Owned, Updated, Base):
     source_format: Mapped[str | None]
     source_name: Mapped[str | None] = mapped_column(comment="File name, without its folder")
     source_sha256: Mapped[str | None] = mapped_column(index=True)
+    source: Mapped[str | None] = mapped_column(comment="Collection it came from, such as AMCSD")
+    external_id: Mapped[str | None] = mapped_column(comment="Its identifier in that collection")
+    licence: Mapped[str | None] = mapped_column(
+        comment="SPDX identifier, or the licence's name; needed to be public"
+    )
+    citation_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("citations.id", ondelete="RESTRICT"), index=True
+    )
+    tags: Mapped[list[str]] = mapped_column(server_default=EMPTY_TEXT_ARRAY)
     extra: Mapped[dict[str, Any]] = mapped_column(
         server_default=EMPTY_OBJECT, comment="Citation and whatever else the source said"
     )
 
     material: Mapped[Material] = relationship(lazy="raise")
+    citation: Mapped[Citation | None] = relationship(lazy="raise")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -197,11 +196,10 @@ class Structure:
     @property
     def composition(self) -> dict[str, float]:
         """Element → number of atoms in the cell (a sum of occupancies), sorted by element."""
-        sites = Counter(self.species_at_sites)
         amounts: dict[str, float] = {}
-        for species in self.species:
+        for species in self.site_species:
             for element, share in species.occupancy.items():
-                amounts[element] = amounts.get(element, 0.0) + share * sites[species.name]
+                amounts[element] = amounts.get(element, 0.0) + share
         return dict(sorted(amounts.items()))
 
     @property
