@@ -1,11 +1,12 @@
 """Atomic structures and what can be said of one: formulas, symmetry, fingerprint."""
 
-from nanoos.structures.analysis import Analysis, analyse
+from nanoos.structures.analysis import ANALYSIS_VERSION, Analysis, analyse
 from nanoos.structures.fingerprint import FINGERPRINT_VERSION, fingerprint
 from nanoos.structures.structure import Species, Structure
 from nanoos.structures.symmetry import SpaceGroup, space_group
 
 __all__ = [
+    "ANALYSIS_VERSION",
     "FINGERPRINT_VERSION",
     "Analysis",
     "SpaceGroup",

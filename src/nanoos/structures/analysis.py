@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from nanoos.structures import formula
 from nanoos.structures.fingerprint import FINGERPRINT_VERSION, fingerprint
 from nanoos.structures.structure import Structure
-from nanoos.structures.symmetry import SpaceGroup, space_group
+from nanoos.structures.symmetry import CellParameters, SpaceGroup, SymmetrySearch
 
+ANALYSIS_VERSION = 2  # 1 had no ratios, conventional cell and protostructure
 SYMPREC_STRICT_A = 0.01
 SYMPREC_LOOSE_A = 0.1
 
@@ -17,12 +18,15 @@ SYMPREC_LOOSE_A = 0.1
 class Analysis:
     """What a structure is made of, its symmetry and its fingerprint.
 
-    ``hill_formula`` is None for occupancies that do not add up to whole atoms; volume and
+    ``elements_ratios`` are the fractions of atoms, in the order of ``elements``.
+    ``hill_formula`` is None for occupancies that do not add up to whole atoms. Volume and
     density are None unless the structure repeats in all three directions, and so are the
-    space groups (strict: within 0.01 Å, loose: within 0.1 Å).
+    space groups (strict: within 0.01 Å, loose: within 0.1 Å), the conventional cell (a, b, c
+    in Å, alpha, beta, gamma in degrees) and the protostructure, both at the loose tolerance.
     """
 
     elements: tuple[str, ...]
+    elements_ratios: tuple[float, ...]
     chemical_system: str
     reduced_formula: str
     anonymous_formula: str
@@ -34,15 +38,21 @@ class Analysis:
     density_g_per_cm3: float | None
     space_group_strict: SpaceGroup | None
     space_group_loose: SpaceGroup | None
+    conventional_cell: CellParameters | None
+    protostructure: str | None
     fingerprint: str
     fingerprint_version: int
 
 
 def analyse(structure: Structure) -> Analysis:
-    """Derive formulas, volume, density, space groups and fingerprint. Raises SymmetryError."""
+    """Derive formulas, volume, density, symmetry and fingerprint. Raises SymmetryError."""
     composition = structure.composition
+    n_atoms = sum(composition.values())
+    search = SymmetrySearch(structure)
+    loose = search.within(SYMPREC_LOOSE_A)
     return Analysis(
         elements=structure.elements,
+        elements_ratios=tuple(n / n_atoms for n in composition.values()),
         chemical_system=formula.chemical_system(composition),
         reduced_formula=formula.reduced(composition),
         anonymous_formula=formula.anonymous(composition),
@@ -52,8 +62,10 @@ def analyse(structure: Structure) -> Analysis:
         is_ordered=structure.is_ordered,
         volume_a3=structure.volume_a3,
         density_g_per_cm3=structure.density_g_per_cm3,
-        space_group_strict=space_group(structure, SYMPREC_STRICT_A),
-        space_group_loose=space_group(structure, SYMPREC_LOOSE_A),
+        space_group_strict=search.space_group(SYMPREC_STRICT_A),
+        space_group_loose=loose.space_group if loose else None,
+        conventional_cell=loose.conventional_cell if loose else None,
+        protostructure=loose.protostructure if loose else None,
         fingerprint=fingerprint(structure),
         fingerprint_version=FINGERPRINT_VERSION,
     )

@@ -24,6 +24,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoos.structures.geometry import lengths_and_angles
 from nanoos.structures.structure import Array, Structure
 
 FINGERPRINT_VERSION = 1
@@ -38,7 +39,7 @@ EDGE_OFFSET = 0.5 + np.sqrt(2) / 50
 
 def fingerprint(structure: Structure) -> str:
     """Return the SHA-256 of the structure's canonical content, as 64 hexadecimal digits."""
-    kinds = [_species_content(s.occupancy) for s in structure.site_species]
+    kinds = {s.name: _species_content(s.occupancy) for s in structure.species}
     if structure.lattice_a is None or structure.n_periodic == 0:
         cell = "no cell"
         centred = structure.positions_a - structure.positions_a.mean(axis=0)
@@ -47,7 +48,10 @@ def fingerprint(structure: Structure) -> str:
         cell = _cell_content(structure.lattice_a, structure.periodic)
         places = _steps(structure.fractional, 1 / _FRACTION_STEPS)
         places = np.where(structure.periodic, places % _FRACTION_STEPS, places)
-    sites = sorted(f"{kind} {x} {y} {z}" for kind, (x, y, z) in zip(kinds, places, strict=True))
+    sites = sorted(
+        f"{kinds[name]} {x} {y} {z}"
+        for name, (x, y, z) in zip(structure.species_at_sites, places.tolist(), strict=True)
+    )
     content = "\n".join([f"version {FINGERPRINT_VERSION}", cell, *sites])
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -63,9 +67,6 @@ def _species_content(occupancy: dict[str, float]) -> str:
 
 
 def _cell_content(lattice_a: Array, periodic: tuple[bool, bool, bool]) -> str:
-    lengths = np.linalg.norm(lattice_a, axis=1)
-    unit = lattice_a / lengths[:, None]
-    cosines = np.array([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]])
-    angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+    lengths, angles = lengths_and_angles(lattice_a)
     numbers = [*_steps(lengths, _LENGTH_STEP_A), *_steps(angles, _ANGLE_STEP_DEG)]
     return " ".join(map(str, numbers)) + " " + "".join("FT"[p] for p in periodic)

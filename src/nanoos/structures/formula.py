@@ -29,7 +29,7 @@ def reduced(composition: Composition) -> str:
 def anonymous(composition: Composition) -> str:
     """Return the formula with letters for elements, largest number first (``A2B``)."""
     numbers = sorted(proportions(composition).values(), reverse=True)
-    return _written([(_letters(i), n) for i, n in enumerate(numbers)])
+    return _written([(anonymous_symbol(i), n) for i, n in enumerate(numbers)])
 
 
 def hill(composition: Composition, *, molecule: bool) -> str | None:
@@ -82,8 +82,8 @@ def _approximated(composition: Composition) -> dict[str, int]:
     return {e: max(1, round(f * _MOST_ATOMS)) for e, f in fractions.items()}
 
 
-def _letters(index: int) -> str:
-    """Return A … Z, Aa … Za, Ab … Zb and so on, OPTIMADE's anonymous symbols."""
+def anonymous_symbol(index: int) -> str:
+    """Return A … Z, Aa … Za, Ab … Zb and so on, OPTIMADE's letters for elements."""
     suffix, letter = divmod(index, len(ascii_uppercase))
     return ascii_uppercase[letter] + (ascii_lowercase[suffix - 1] if suffix else "")
 

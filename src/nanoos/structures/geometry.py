@@ -33,6 +33,14 @@ def cell_heights(lattice_a: Array) -> Array:
     return heights
 
 
+def lengths_and_angles(lattice_a: Array) -> tuple[Array, Array]:
+    """Return the lengths a, b, c in Å and the angles alpha, beta, gamma in degrees."""
+    lengths: Array = np.linalg.norm(lattice_a, axis=1)
+    unit = lattice_a / lengths[:, None]
+    cosines = np.array([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]])
+    return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+
+
 def wrapped(fractional: Array, periodic: tuple[bool, bool, bool]) -> Array:
     """Return the fractional coordinates moved into [0, 1) along the periodic directions."""
     return np.where(periodic, fractional - np.floor(fractional), fractional)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -196,10 +197,11 @@ class Structure:
     @property
     def composition(self) -> dict[str, float]:
         """Element → number of atoms in the cell (a sum of occupancies), sorted by element."""
+        sites = Counter(self.species_at_sites)
         amounts: dict[str, float] = {}
-        for species in self.site_species:
+        for species in self.species:
             for element, share in species.occupancy.items():
-                amounts[element] = amounts.get(element, 0.0) + share
+                amounts[element] = amounts.get(element, 0.0) + share * sites[species.name]
         return dict(sorted(amounts.items()))
 
     @property

@@ -1,17 +1,23 @@
-"""Space groups, found by moyo with a stated tolerance."""
+"""Space groups and what follows from them, found by moyo with a stated tolerance."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cache
 
 import moyopy
+import numpy as np
 
 from nanoos.errors import SymmetryError
+from nanoos.structures.geometry import lengths_and_angles
+from nanoos.structures.protostructure import kinds_of_site, label
 from nanoos.structures.structure import Structure
 
 # It warns of operators that a supercell does not share; only the space-group type is used here.
 logging.getLogger("moyo").setLevel(logging.ERROR)
+
+CellParameters = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +36,89 @@ class SpaceGroup:
     engine_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Symmetry:
+    """What one search for symmetry finds in a structure that repeats in three directions.
+
+    ``conventional_cell`` holds a, b, c in Å and alpha, beta, gamma in degrees of the standard
+    conventional cell (ITA: unique axis b, hexagonal axes), averaged over the symmetry found.
+    """
+
+    space_group: SpaceGroup
+    conventional_cell: CellParameters
+    protostructure: str
+
+
+class SymmetrySearch:
+    """Searches for the symmetry of one structure, at any number of tolerances.
+
+    Sites are of one kind when they hold the same elements with the same occupancies.
+    """
+
+    def __init__(self, structure: Structure) -> None:
+        kinds, kind_at_sites = kinds_of_site(structure)
+        self._kinds = kinds
+        self._kind_at_sites = kind_at_sites
+        self._cell = None
+        if structure.n_periodic == 3 and structure.lattice_a is not None:
+            self._cell = moyopy.Cell(
+                structure.lattice_a.tolist(), structure.fractional.tolist(), kind_at_sites
+            )
+
+    def within(self, symprec_a: float) -> Symmetry | None:
+        """Return the symmetry within ``symprec_a`` Å; None unless all three directions repeat."""
+        found = self._dataset(symprec_a)
+        if found is None:
+            return None
+        return Symmetry(
+            space_group=_space_group(found, symprec_a),
+            conventional_cell=_cell_parameters(found),
+            protostructure=label(found, self._kinds, self._kind_at_sites),
+        )
+
+    def space_group(self, symprec_a: float) -> SpaceGroup | None:
+        """Return the space group within ``symprec_a`` Å alone; see `space_group`."""
+        found = self._dataset(symprec_a)
+        return None if found is None else _space_group(found, symprec_a)
+
+    def _dataset(self, symprec_a: float) -> moyopy.MoyoDataset | None:
+        if self._cell is None:
+            return None
+        try:
+            return moyopy.MoyoDataset(self._cell, symprec=symprec_a)
+        except ValueError as error:
+            raise SymmetryError(
+                f"The space group could not be determined within {symprec_a} Å: {error}."
+            ) from error
+
+
 def space_group(structure: Structure, symprec_a: float) -> SpaceGroup | None:
     """Return the space group within ``symprec_a`` Å; None unless periodic in three directions.
 
-    Sites are of one kind when they hold the same elements with the same occupancies. moyo
-    lowers the tolerance by itself where the operations found within it form no group.
+    moyo lowers the tolerance by itself where the operations found within it form no group.
     Raises SymmetryError when the search fails.
     """
-    if structure.lattice_a is None or structure.n_periodic < 3:
-        return None
-    content = [tuple(s.occupancy.items()) for s in structure.site_species]
-    kinds = {species: i for i, species in enumerate(sorted(set(content)))}
-    cell = moyopy.Cell(
-        structure.lattice_a.tolist(),
-        structure.fractional.tolist(),
-        [kinds[species] for species in content],
-    )
-    try:
-        found = moyopy.MoyoDataset(cell, symprec=symprec_a)
-    except ValueError as error:
-        raise SymmetryError(
-            f"The space group could not be determined within {symprec_a} Å: {error}."
-        ) from error
+    return SymmetrySearch(structure).space_group(symprec_a)
+
+
+def _space_group(found: moyopy.MoyoDataset, symprec_a: float) -> SpaceGroup:
     return SpaceGroup(
         number=found.number,
-        symbol=moyopy.SpaceGroupType(found.number).hm_short.replace(" ", ""),
+        symbol=_symbol(found.number),
         hall_number=found.hall_number,
         symprec_a=symprec_a,
         engine="moyopy",
         engine_version=moyopy.__version__,
     )
+
+
+@cache
+def _symbol(number: int) -> str:
+    return moyopy.SpaceGroupType(number).hm_short.replace(" ", "")
+
+
+def _cell_parameters(found: moyopy.MoyoDataset) -> CellParameters:
+    lengths_a, angles_deg = lengths_and_angles(np.array(found.std_cell.basis))
+    a, b, c = lengths_a.tolist()
+    alpha, beta, gamma = angles_deg.tolist()
+    return a, b, c, alpha, beta, gamma

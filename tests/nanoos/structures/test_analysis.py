@@ -53,11 +53,38 @@ def test_analysis_of_a_crystal():
     assert (result.n_sites, result.n_periodic, result.is_ordered) == (8, 3, True)
     assert result.space_group_strict.symbol == result.space_group_loose.symbol == "Fm-3m"
     assert result.density_g_per_cm3 == pytest.approx(2.164, abs=0.001)
+    assert result.protostructure.startswith("AB_cF8_225_")
+
+
+def test_ratios_are_fractions_of_atoms_in_the_order_of_the_elements():
+    result = analyse(Structure.from_ase(molecule("H2O")))
+    assert dict(zip(result.elements, result.elements_ratios, strict=True)) == pytest.approx(
+        {"H": 2 / 3, "O": 1 / 3}
+    )
+    alloy = Species("alloy", ("Cu", "Au", "vacancy"), (0.6, 0.2, 0.2))
+    result = analyse(Structure(np.eye(3) * 3, np.zeros((1, 3)), (alloy,), ("alloy",)))
+    assert result.elements == ("Au", "Cu")
+    assert result.elements_ratios == pytest.approx((0.25, 0.75))
+
+
+@pytest.mark.parametrize(
+    ("atoms", "expected"),
+    [
+        (bulk("NaCl", "rocksalt", 5.64), (5.64, 5.64, 5.64, 90, 90, 90)),
+        (bulk("Fe") * (2, 1, 3), (2.87, 2.87, 2.87, 90, 90, 90)),
+        (bulk("ZnS", "wurtzite", 3.82, 6.26), (3.82, 3.82, 6.26, 90, 90, 120)),
+    ],
+    ids=["primitive", "supercell", "hexagonal"],
+)
+def test_conventional_cell_whatever_the_cell_given(atoms, expected):
+    assert analyse(Structure.from_ase(atoms)).conventional_cell == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("atoms", [molecule("H2O"), fcc111("Cu", (1, 1, 2), vacuum=4.0)])
-def test_no_space_group_or_volume_without_three_directions(atoms):
+def test_no_space_group_volume_or_cell_without_three_directions(atoms):
     result = analyse(Structure.from_ase(atoms))
     assert result.space_group_strict is None
     assert result.volume_a3 is None
     assert result.density_g_per_cm3 is None
+    assert result.conventional_cell is None
+    assert result.protostructure is None
