@@ -8,11 +8,11 @@ from pathlib import Path
 
 from nanoos import plugins
 from nanoos.errors import ParseError, StructureError, UnknownFormat
+from nanoos.parsers.archive import archive_kind
 from nanoos.parsers.parser import Parsed, Parser, Rejected
 from nanoos.parsers.source import Source, decoded
 
 _HEAD_BYTES = 20_000
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\xfd7zXZ": "xz"}
 
 
 def read(path: Path) -> list[Parsed]:
@@ -59,18 +59,13 @@ def _named(one: Parsed | Rejected, name: str) -> Parsed | Rejected:
 
 def _parser_for(source: Source) -> Parser:
     head = source.head(_HEAD_BYTES)
-    _refuse_compressed(head)
+    if kind := archive_kind(head):
+        raise ParseError(f"It is a {kind} archive: nanoos.parsers.find yields what it holds.")
     parsers: list[Parser] = [make() for make in plugins.load("nanoos.parsers").values()]
     for name in ("", source.filename):
         for parser in parsers:
             if parser.recognises(head, name):
                 return parser
-    decoded(head)
+    decoded(head if len(head) < _HEAD_BYTES else head[: head.rfind(b"\n") + 1] or head[:-3])
     known = ", ".join(parser.name for parser in parsers)
     raise UnknownFormat(f"The file is in no known structure format (known: {known}).")
-
-
-def _refuse_compressed(head: bytes) -> None:
-    for magic, kind in _COMPRESSED.items():
-        if head.startswith(magic):
-            raise ParseError(f"The file is compressed ({kind}). Unpack it first.")

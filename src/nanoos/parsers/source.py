@@ -6,17 +6,25 @@ A source is read in another process than it was found in, so it can be pickled.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Self
 
-from nanoos.errors import ParseError
+from nanoos.errors import NanoError, ParseError
+from nanoos.parsers.compression import SUFFIXES, uncompressed
 
 MAX_TEXT_BYTES = 100 * 1024**2
 """Formats that are read as one text may be this long; those read line by line, any length."""
+MAX_LINE_BYTES = 10 * 1024**2
+SMALL_BYTES = 1024**2
+"""Up to this size, content that has no file of its own stays in memory."""
+
+_BLOCK_BYTES = 1024**2
 
 
 @dataclass(frozen=True)
@@ -24,51 +32,71 @@ class Source:
     """The bytes of one file, uncompressed, with the name by which reports mention it.
 
     ``name`` is what a person knows it by (``runs.tar.gz/relaxed/CONTCAR``), ``path`` where its
-    bytes lie; small members of archives have ``data`` in place of a path.
+    bytes lie, compressed or not; small members of archives have ``data`` in place of a path.
+    The file of a ``temporary`` source is the source's own: `discard` it when it is read.
     """
 
     name: str
     path: Path | None = None
     data: bytes | None = None
+    temporary: bool = False
 
     @classmethod
     def of_text(cls, text: str, name: str = "text") -> Self:
         """Return a source of a text in memory."""
         return cls(name, data=text.encode())
 
+    @classmethod
+    def of_stream(
+        cls, stream: BinaryIO, name: str, check: Callable[[int], None] = lambda _: None
+    ) -> Self:
+        """Return a source of what a stream gives: in memory, or a temporary file of its own.
+
+        ``check`` is told the number of bytes read so far, and may raise. Raises ParseError
+        when there is no room for the file.
+        """
+        data = bytearray()
+        while len(data) <= SMALL_BYTES and (block := stream.read(SMALL_BYTES + 1 - len(data))):
+            data += block
+            check(len(data))
+        if len(data) <= SMALL_BYTES:
+            return cls(name, data=bytes(data))
+        path = _copied(stream, bytes(data), check)
+        return cls(name, path=path, temporary=True)
+
     @property
     def filename(self) -> str:
         """The last part of the name, without the suffix of a compression."""
-        return Path(self.name).name
+        name = PurePosixPath(self.name)
+        return name.stem if name.suffix.lower() in SUFFIXES else name.name
 
     def open(self) -> BinaryIO:
         """Return the content as a stream. Raises ParseError when it cannot be opened."""
         if self.data is not None:
-            return BytesIO(self.data)
+            return uncompressed(BytesIO(self.data))
         assert self.path is not None  # noqa: S101 - one of the two is given
-        try:
-            return self.path.open("rb")
-        except OSError as error:
-            raise ParseError(f"The file cannot be read: {error.strerror}.") from error
+        with _reading():
+            stream = self.path.open("rb")
+            return uncompressed(stream)
 
     def head(self, size: int) -> bytes:
         """Return the first ``size`` bytes."""
-        with self.open() as stream:
+        with _reading(), self.open() as stream:
             return stream.read(size)
 
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the content, in hexadecimal digits."""
         digest = hashlib.sha256()
-        with self.open() as stream:
-            while block := stream.read(1024**2):
+        with _reading(), self.open() as stream:
+            while block := stream.read(_BLOCK_BYTES):
                 digest.update(block)
         return digest.hexdigest()
 
     @cached_property
     def text(self) -> str:
         """The whole content as UTF-8. Raises ParseError: too long, binary, not UTF-8."""
-        with self.open() as stream:
+        with _reading(), self.open() as stream:
             data = stream.read(MAX_TEXT_BYTES + 1)
         if len(data) > MAX_TEXT_BYTES:
             limit = MAX_TEXT_BYTES // 1024**2
@@ -76,21 +104,116 @@ class Source:
         return decoded(data)
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines one by one, without their ends."""
-        yield from self.text.splitlines()
+        """Yield the lines one by one as UTF-8, without their ends, in constant memory.
+
+        Raises ParseError where the content is binary, not UTF-8, or a line too long; and at
+        the end when nothing but blanks was there.
+        """
+        blank = True
+        with _reading(), self.open() as stream:
+            number = 0
+            while data := stream.readline(MAX_LINE_BYTES + 1):
+                if len(data) > MAX_LINE_BYTES:
+                    limit = MAX_LINE_BYTES // 1024**2
+                    raise ParseError(f"The line is longer than {limit} MB.", line=number + 1)
+                text = _text(data, number + 1).rstrip("\n").removesuffix("\r")
+                blank = blank and not text.strip()
+                for line in text.split("\r"):
+                    number += 1
+                    yield line
+        if blank:
+            raise ParseError("The file is empty.")
+
+    @contextmanager
+    def local_path(self) -> Iterator[Path]:
+        """Give a file with the content, for what reads no streams; not to be changed.
+
+        It is the source's own file, or a copy that ends with the context, its name unrelated.
+        """
+        with self.open() as stream:
+            if self.path is not None and stream.seekable():  # only what is compressed is not
+                yield self.path
+                return
+            copy = _copied(stream)
+        try:
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Remove the file of a temporary source; others are left alone."""
+        if self.temporary and self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, Path | None, bytes | None, bool]]:
+        """Pickle what was given, not what was read meanwhile."""
+        return type(self), (self.name, self.path, self.data, self.temporary)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfound:
+    """Something that should give sources and did not, or not all of them, and why."""
+
+    name: str
+    error: NanoError
 
 
 def decoded(data: bytes) -> str:
     """Return the text of a file. Raises ParseError: empty, binary, not UTF-8."""
     if not data.strip():
         raise ParseError("The file is empty.")
+    return _text(data, 1)
+
+
+def _text(data: bytes, line: int) -> str:
+    """Return the text of bytes that begin on a line. Raises ParseError: binary, not UTF-8."""
     if b"\0" in data:
         raise ParseError("The file is binary, not text.")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig" if line == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise ParseError(
             f"The file is not UTF-8 text (byte 0x{data[error.start]:02x}). Convert it, for "
             "instance from Latin-1 with: iconv -f latin1 -t utf-8",
-            line=data.count(b"\n", 0, error.start) + 1,
+            line=line + data.count(b"\n", 0, error.start),
         ) from error
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ParseError(f"The file cannot be read: {error.strerror or error}.") from error
+
+
+@cache
+def _spool() -> tempfile.TemporaryDirectory[str]:
+    """The folder of this process's temporary files, removed when it ends."""
+    return tempfile.TemporaryDirectory(prefix="nano-os-", ignore_cleanup_errors=True)
+
+
+def _copied(
+    stream: BinaryIO, first: bytes = b"", check: Callable[[int], None] = lambda _: None
+) -> Path:
+    """Return a new temporary file with ``first`` and what is left of the stream."""
+    path = None
+    size = len(first)
+    try:
+        with tempfile.NamedTemporaryFile(dir=_spool().name, delete=False) as file:
+            path = Path(file.name)
+            file.write(first)
+            while block := stream.read(_BLOCK_BYTES):
+                size += len(block)
+                check(size)
+                file.write(block)
+    except BaseException as error:
+        if path is not None:
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise ParseError(
+                f"It cannot be copied to {tempfile.gettempdir()} ({error.strerror or error}). "
+                "TMPDIR names another folder for temporary files."
+            ) from error
+        raise
+    return path

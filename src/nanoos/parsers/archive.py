@@ -1,0 +1,233 @@
+"""Archives: the members of zip and tar files, as sources.
+
+Nothing is extracted under a member's own name. Members that would lead elsewhere (links,
+devices, absolute names or names with ``..``) are refused; hidden ones are passed over.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import BinaryIO, Literal, cast
+
+from nanoos.errors import ParseError
+from nanoos.parsers.compression import check_expansion
+from nanoos.parsers.source import Source, Unfound
+
+HEAD_BYTES = 512
+"""This much of the beginning tells an archive."""
+MAX_DIRECTORY_BYTES = 16 * 1024**2
+"""Of a zip file's list of members, which is read whole; some 150,000 members."""
+
+_MAX_HEADER_BYTES = 4 * 1024**2  # of one read that tarfile asks for
+_END_BYTES = 22 + 65_535 + 20  # end record, its longest comment, and the locator before it
+_UNPACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+
+
+class Budget:
+    """How many bytes an archive, with the archives in it, may still grow to."""
+
+    def __init__(self, archive_bytes: int) -> None:
+        self._archive_bytes = archive_bytes
+        self._spent = 0
+
+    def check(self, more: int) -> None:
+        """Raise ParseError when ``more`` bytes are too many."""
+        check_expansion(self._spent + more, self._archive_bytes)
+
+    def spend(self, size: int) -> None:
+        """Count a member that was taken out."""
+        self._spent += size
+
+
+def archive_kind(head: bytes) -> Literal["zip", "tar"] | None:
+    """Tell an archive by its first 512 bytes, uncompressed."""
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    if len(head) < HEAD_BYTES:
+        return None
+    try:
+        tarfile.TarInfo.frombuf(head[:HEAD_BYTES], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return None
+    return "tar"
+
+
+def members(
+    source: Source, kind: Literal["zip", "tar"], budget: Budget
+) -> Iterator[Source | Unfound]:
+    """Yield the files of an archive one by one, and what cannot be had.
+
+    An archive that is damaged gives what comes before the damage, then an Unfound for the rest.
+    """
+    try:
+        yield from (_of_zip if kind == "zip" else _of_tar)(source, budget)
+    except ParseError as error:
+        yield Unfound(source.name, error)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        yield Unfound(source.name, ParseError(f"The {kind} archive is damaged: {error}."))
+
+
+def printable(name: str) -> str:
+    """Return a file's name so that it can be shown and stored as text."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in name)
+
+
+def _refusal(name: str) -> str | None:
+    """Return why a member of this name is not read."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or ".." in parts or parts[0] == "/" or re.match("[A-Za-z]:", parts[0]):
+        return "its name leads out of the archive"
+    return None
+
+
+def _is_hidden(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    hidden = any(part.startswith(".") for part in parts) or "__MACOSX" in parts
+    return hidden and _refusal(name) is None
+
+
+def _source(stream: BinaryIO, name: str, budget: Budget) -> Source:
+    source = Source.of_stream(stream, name, budget.check)
+    budget.spend(len(source.data) if source.data is not None else _size(source))
+    return source
+
+
+def _size(source: Source) -> int:
+    return source.path.stat().st_size if source.path else 0
+
+
+def _refused(name: str, reason: str) -> Unfound:
+    return Unfound(name, ParseError(f"The member of the archive is not read: {reason}."))
+
+
+# zip
+
+
+def _of_zip(source: Source, budget: Budget) -> Iterator[Source | Unfound]:
+    with source.local_path() as path, path.open("rb") as stream:
+        _check_directory(stream)
+        with zipfile.ZipFile(stream) as archive:
+            for member in archive.infolist():
+                if not member.is_dir() and not _is_hidden(member.filename):
+                    yield _zip_member(archive, member, source.name, budget)
+
+
+def _zip_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, within: str, budget: Budget
+) -> Source | Unfound:
+    name = f"{within}/{printable(member.filename)}"
+    mode = member.external_attr >> 16
+    reason = _refusal(member.filename)
+    if stat.S_IFMT(mode) not in {0, stat.S_IFREG}:
+        reason = "it is a link or a device"
+    elif member.flag_bits & 1:
+        reason = "it is encrypted; unpack it with its password first"
+    elif member.compress_type not in _UNPACKED:
+        reason = f"it is compressed by a method other than deflate ({member.compress_type})"
+    if reason:
+        return _refused(name, reason)
+    try:
+        with archive.open(member) as stream:
+            return _source(cast(BinaryIO, stream), name, budget)
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, zlib.error) as error:
+        return Unfound(name, ParseError(f"The member of the zip archive is damaged: {error}."))
+
+
+def _check_directory(stream: BinaryIO) -> None:
+    """Raise ParseError where the list of members is too long to be held in memory.
+
+    PKWARE's APPNOTE 6.3.10, sections 4.3.14 to 4.3.16: the size of the central directory, in
+    the end record or, where that says 0xFFFFFFFF, in the zip64 one.
+    """
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(max(0, size - _END_BYTES))
+    tail = stream.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0 or len(tail) < end + 22:
+        raise ParseError("The zip archive is damaged or cut short: its list of members is missing.")
+    (directory_bytes,) = struct.unpack_from("<I", tail, end + 12)
+    if directory_bytes == 0xFFFFFFFF and tail[end - 20 : end - 16] == b"PK\x06\x07":
+        (where,) = struct.unpack_from("<Q", tail, end - 12)
+        stream.seek(min(where, size))
+        record = stream.read(56)
+        directory_bytes = struct.unpack_from("<Q", record, 40)[0] if len(record) == 56 else 0
+    if directory_bytes > MAX_DIRECTORY_BYTES:
+        raise ParseError(
+            f"The zip archive's list of members is longer than {MAX_DIRECTORY_BYTES // 1024**2} "
+            "MB. Split the archive, or make it a tar archive."
+        )
+    stream.seek(0)
+
+
+# tar
+
+
+def _of_tar(source: Source, budget: Budget) -> Iterator[Source | Unfound]:
+    with source.open() as content:
+        stream = _Forward(content)
+        with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r:") as archive:
+            count = 0
+            while (member := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined] # it would keep them all
+                count += 1
+                if not member.isdir() and not _is_hidden(member.name):
+                    yield _tar_member(archive, member, source.name, budget)
+        if len(stream.last) < HEAD_BYTES or stream.last.strip(b"\0"):
+            raise ParseError(f"The tar archive is damaged or cut short after {count} members.")
+
+
+def _tar_member(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, within: str, budget: Budget
+) -> Source | Unfound:
+    name = f"{within}/{printable(member.name)}"
+    reason = _refusal(member.name)
+    if not member.isreg():
+        reason = "it is a link or a device"
+    elif member.issparse():
+        reason = "it is a sparse file"
+    if reason:
+        return _refused(name, reason)
+    stream = archive.extractfile(member)
+    assert stream is not None  # noqa: S101 - a regular file has content
+    return _source(cast(BinaryIO, stream), name, budget)
+
+
+class _Forward(io.RawIOBase):
+    """A stream that tarfile can step forward in, and whose last read it cannot hide.
+
+    tarfile believes the sizes that headers state, and takes garbage after the first member
+    for the end of the archive.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._position = 0
+        self.last = b""
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET or position < self._position:
+            raise OSError("its headers point backwards")
+        if self._stream.seekable():
+            self._position = self._stream.seek(position)
+        while self._position < position:
+            if not self.read(min(position - self._position, _MAX_HEADER_BYTES)):
+                break
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _MAX_HEADER_BYTES:
+            raise OSError(f"a header states a size of {size} bytes")
+        self.last = self._stream.read(size)
+        self._position += len(self.last)
+        return self.last

@@ -1,0 +1,109 @@
+"""Find what there is to read: files, folders, archives, standard input."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from nanoos.errors import ParseError
+from nanoos.parsers.archive import HEAD_BYTES, Budget, archive_kind, members, printable
+from nanoos.parsers.source import Source, Unfound
+
+STANDARD_INPUT = "-"
+MAX_ARCHIVES_DEEP = 2
+"""An archive may hold archives, but those no further ones."""
+
+
+def find(arguments: Iterable[str | Path], *, recursive: bool = False) -> Iterator[Source | Unfound]:
+    """Yield the sources that the arguments name, those of a folder in order, and what is amiss.
+
+    A folder's own folders are entered if ``recursive``, each only once whatever links lead to
+    it; hidden files are passed over. Archives are looked into, also those within archives.
+    ``-`` is standard input. Memory stays constant but for the names in one folder.
+
+    Large members of archives lie in temporary files: `Source.discard` each when it is read.
+    """
+    for argument in arguments:
+        if argument == STANDARD_INPUT:
+            yield from _streamed(STANDARD_INPUT, "standard input")
+        else:
+            yield from _at(Path(argument), recursive, set(), named=True)
+
+
+def _at(
+    path: Path, recursive: bool, entered: set[tuple[int, int]], *, named: bool
+) -> Iterator[Source | Unfound]:
+    """Yield what lies at a path; ``named`` on the command line, or found in a folder."""
+    name = printable(str(path))
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else error
+        yield Unfound(name, ParseError(f"The file cannot be read: {cause}."))
+        return
+    if stat.S_ISDIR(status.st_mode):
+        key = (status.st_dev, status.st_ino)
+        if (named or recursive) and key not in entered:
+            entered.add(key)
+            yield from _in_folder(path, recursive, entered)
+    elif stat.S_ISREG(status.st_mode):
+        yield from _looked_into(Source(name, path), Budget(status.st_size))
+    elif stat.S_ISFIFO(status.st_mode) and named:  # the shell's <(command)
+        yield from _streamed(path, name)
+    else:
+        yield Unfound(name, ParseError("It is neither a file nor a folder."))
+
+
+def _in_folder(
+    folder: Path, recursive: bool, entered: set[tuple[int, int]]
+) -> Iterator[Source | Unfound]:
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208 - names alone take a tenth of the memory
+    except OSError as error:
+        cause = f"The folder cannot be read: {error.strerror}."
+        yield Unfound(printable(str(folder)), ParseError(cause))
+        return
+    for name in names:
+        yield from _at(folder / name, recursive, entered, named=False)
+
+
+def _streamed(path: str | Path, name: str) -> Iterator[Source | Unfound]:
+    """Yield what a stream that can be read only once holds."""
+    try:
+        if path == STANDARD_INPUT:
+            source = Source.of_stream(sys.stdin.buffer, name)
+        else:
+            with Path(path).open("rb") as stream:
+                source = Source.of_stream(stream, name)
+    except ParseError as error:
+        yield Unfound(name, error)
+        return
+    size = len(source.data) if source.data is not None else Path(source.path or "").stat().st_size
+    yield from _looked_into(source, Budget(size))
+
+
+def _looked_into(source: Source, budget: Budget, depth: int = 0) -> Iterator[Source | Unfound]:
+    """Yield the source, or its members if it is an archive."""
+    try:
+        kind = archive_kind(source.head(HEAD_BYTES))
+    except ParseError as error:
+        source.discard()
+        yield Unfound(source.name, error)
+        return
+    if kind is None:
+        yield source
+        return
+    try:
+        if depth == MAX_ARCHIVES_DEEP:
+            yield Unfound(source.name, ParseError("It is an archive in an archive in an archive."))
+            return
+        for one in members(source, kind, budget):
+            if isinstance(one, Source):
+                yield from _looked_into(one, budget, depth + 1)
+            else:
+                yield one
+    finally:
+        source.discard()
