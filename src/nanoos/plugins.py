@@ -26,6 +26,10 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "cif": "nanoos.parsers.cif:Cif",
         "poscar": "nanoos.parsers.poscar:Poscar",
         "extxyz": "nanoos.parsers.extxyz:ExtendedXyz",
+        "ase_db": "nanoos.parsers.ase_db:AseDatabase",
+        "ase_json": "nanoos.parsers.ase_json:AseJson",
+        "ase_traj": "nanoos.parsers.ase_traj:AseTrajectory",
+        "aims": "nanoos.parsers.aims:AimsGeometry",
     },
 }
 

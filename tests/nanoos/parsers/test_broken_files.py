@@ -28,7 +28,7 @@ REPORTS = {
     "no_atoms.cif": (None, "no atom sites"),
     "no_elements.poscar": (1, "Expected 3 element symbols"),
     "no_symmetry.cif": (None, "states no symmetry"),
-    "not_a_structure.txt": (None, "no known structure format (known: cif, poscar, extxyz)"),
+    "not_a_structure.txt": (None, "no known structure format (known: cif, poscar, extxyz, ase_db"),
     "occupancy_over_one.cif": (222, "occupancy 1.3"),
     "overlapping_atoms.cif": (None, "overlap: they are 0.113 Å apart"),
     "overlapping_molecule.xyz": (1, "O (site 1) and H (site 2) overlap"),
