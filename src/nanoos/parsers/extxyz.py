@@ -1,7 +1,9 @@
-"""XYZ and extended XYZ, any number of frames; each frame is read by ASE.
+"""XYZ and extended XYZ, any number of frames, read one after another in constant memory.
 
 Format: https://github.com/libAtoms/extxyz. Without a ``Lattice`` in the comment line a frame
-is a molecule; with one, it repeats in all directions unless ``pbc`` says otherwise.
+is a molecule; with one, it repeats in all directions unless ``pbc`` says otherwise. What else
+the comment line says (energies too) is kept as it is, and the columns beside species and
+position (forces …) under ``arrays``; ASE's reader of the line tells its types.
 """
 
 from __future__ import annotations
@@ -9,24 +11,25 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
 
 from nanoos.errors import ParseError, StructureError
-from nanoos.parsers.parser import Parsed
-from nanoos.parsers.source import Source
+from nanoos.parsers.parser import Parsed, Rejected
+from nanoos.parsers.source import MAX_TEXT_BYTES, Source
 from nanoos.structures import Structure
-from nanoos.structures.structure import ELEMENTS
-
-if TYPE_CHECKING:
-    from ase import Atoms
+from nanoos.structures.structure import ELEMENTS, Array
 
 _KEY = re.compile(r"\b(Lattice|Properties|pbc)\s*=", re.IGNORECASE)
 _ATOM = re.compile(r"\s*([A-Z][a-z]?|\d+)(\s+\S+){3,}\s*")
+_COUNT = re.compile(r"\s*0*([1-9][0-9]{0,14})\s*")
+_ISOTOPES = {"D": "H", "T": "H"}
+_PLAIN = "species:S:1:pos:R:3"
+_TYPES: dict[str, type] = {"R": float, "I": int, "S": str, "L": bool}
+_TRUTH = {"T": True, "F": False, "True": True, "False": False, "TRUE": True, "FALSE": False}
+_ROWS = 20_000  # converted at a time: words take ten times the memory of numbers
 
 
 class ExtendedXyz:
@@ -36,83 +39,171 @@ class ExtendedXyz:
 
     def recognises(self, head: bytes, filename: str) -> bool:
         """A number of atoms, a comment line and an atom, or a name ending in .xyz or .extxyz."""
-        lines = head.decode(errors="replace").splitlines()
+        lines = head.decode("utf-8-sig", errors="replace").splitlines()
         has_frame = (
-            len(lines) > 2
-            and lines[0].strip().isdecimal()
-            and (_KEY.search(lines[1]) is not None or _ATOM.fullmatch(lines[2]) is not None)
+            len(lines) > 1
+            and _COUNT.fullmatch(lines[0]) is not None
+            and (
+                _KEY.search(lines[1]) is not None
+                or (len(lines) > 2 and _ATOM.fullmatch(lines[2]) is not None)
+            )
         )
         return has_frame or filename.lower().endswith((".xyz", ".extxyz"))
 
-    def parse(self, source: Source) -> Iterator[Parsed]:
-        """Yield every frame; ``extra`` holds the comment line's key–value pairs."""
-        for line, frame in _frames(source.text.splitlines()):
-            yield replace(_parsed(frame, line), source_text="\n".join(frame) + "\n")
+    def parse(self, source: Source) -> Iterator[Parsed | Rejected]:
+        """Yield every frame; one of several that is wrong by itself is Rejected."""
+        only: ParseError | None = None  # the error of the first frame, until another follows
+        for line, frame in _frames(source.lines()):
+            if only is not None:
+                yield Rejected(only)
+                only = None
+            try:
+                parsed = _parsed(frame, line)
+            except ParseError as error:
+                if line == 1:
+                    only = error
+                else:
+                    yield Rejected(error)
+            else:
+                yield parsed
+        if only is not None:
+            raise only
 
 
-def _frames(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+def _frames(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield (number of the frame's first line, its lines)."""
-    start = 0
-    while start < len(lines) and (start == 0 or any(line.strip() for line in lines[start:])):
-        count = lines[start].strip()
-        if not count.isdecimal() or int(count) == 0:
-            raise ParseError("Expected the number of atoms of a frame.", line=start + 1)
-        end = start + 2 + int(count)
-        frame = lines[start:end]
-        if len(frame) < end - start:
-            raise ParseError(
-                f"The frame should have {count} atoms but the file ends after "
-                f"{max(0, len(frame) - 2)}: it is cut short.",
-                line=len(lines),
-            )
-        yield start + 1, frame
-        start = end
+    number = 0
+    for first in lines:
+        count = _COUNT.fullmatch(first)
+        if count is None:
+            if not first.strip() and not any(line.strip() for line in lines):
+                return
+            raise ParseError("Expected the number of atoms of a frame.", line=number + 1)
+        frame = [first]
+        size = 0
+        while len(frame) < int(count[1]) + 2:
+            line = next(lines, None)
+            if line is None:
+                raise ParseError(
+                    f"The frame should have {count[1]} atoms but the file ends after "
+                    f"{max(0, len(frame) - 2)}: it is cut short.",
+                    line=number + len(frame),
+                )
+            frame.append(line)
+            size += len(line)
+            if size > MAX_TEXT_BYTES:
+                limit = MAX_TEXT_BYTES // 1024**2
+                raise ParseError(f"The frame is larger than {limit} MB.", line=number + 1)
+        yield number + 1, frame
+        number += len(frame)
 
 
 def _parsed(frame: list[str], line: int) -> Parsed:
     """Return one frame; ``line`` is the number of its first line."""
     if _KEY.search(frame[1]) is None:
-        atoms = _atoms(_without_comment(frame, line), line)
-        extra = {"comment": frame[1].strip()} if frame[1].strip() else {}
+        comment = frame[1].strip()
+        extra: dict[str, Any] = {"comment": comment} if comment else {}
+        properties = _PLAIN
+        _check_plain(frame, line)
     else:
-        atoms = _atoms(frame, line)
-        extra = {key: _plain(value) for key, value in atoms.info.items()}
+        extra = _said(frame[1], line)
+        properties = str(extra.pop("Properties", _PLAIN))
+    lattice, periodic = extra.pop("Lattice", None), extra.pop("pbc", None)
+    columns = _columns(properties, frame, line)
     try:
-        structure = Structure.from_ase(atoms)
-    except StructureError as error:
+        structure = _structure(
+            None if lattice is None else np.array(lattice, dtype=np.float64).T,
+            periodic,
+            columns.pop("pos", None),
+            columns.pop("species", columns.pop("Z", None)),
+        )
+    except (StructureError, ValueError, TypeError) as error:
         raise ParseError(str(error), line=line) from error
-    return Parsed(structure, str(extra.get("name") or extra.get("mineral") or ""), extra)
+    if columns:
+        extra["arrays"] = columns
+    extra = {key: _plain(value) for key, value in extra.items()}
+    text = "\n".join(frame) + "\n"
+    return Parsed(structure, str(extra.get("name") or extra.get("mineral") or ""), extra, text)
 
 
-def _atoms(frame: list[str], line: int) -> Atoms:
-    from ase.io.extxyz import XYZError, read_xyz
+def _check_plain(frame: list[str], line: int) -> None:
+    for number, text in enumerate(frame[2:], start=line + 2):
+        words = text.split(maxsplit=4)
+        if len(words) < 4 or _element(words[0]) is None:
+            raise ParseError("Expected an element and its x, y and z in Å.", line=number)
+
+
+def _said(comment: str, line: int) -> dict[str, Any]:
+    """Return the keys and values of a comment line."""
+    from ase.io.extxyz import key_val_str_to_dict
 
     try:
-        frames: list[Atoms] = list(read_xyz(StringIO("\n".join(frame) + "\n"), slice(None)))
-    except (XYZError, ValueError, TypeError, IndexError) as error:
+        said: dict[str, Any] = key_val_str_to_dict(comment)  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, IndexError, RecursionError) as error:
         raise ParseError(f"The frame is not valid extended XYZ: {error}.", line=line) from error
-    except KeyError as error:
-        raise ParseError(f"The frame has an unknown element: {error}.", line=line) from error
-    return frames[0]
+    return said
 
 
-def _without_comment(frame: list[str], line: int) -> list[str]:
-    """Return a plain XYZ frame without what ASE would take for keys or further properties."""
-    atoms = []
-    for number, text in enumerate(frame[2:], start=line + 2):
-        words = text.split()
-        symbol = _symbol(words[0]) if len(words) > 3 else None
-        if symbol is None:
-            raise ParseError("Expected an element and its x, y and z in Å.", line=number)
-        atoms.append(" ".join([symbol, *words[1:4]]))
-    return [frame[0], "", *atoms]
+def _columns(properties: str, frame: list[str], line: int) -> dict[str, Any]:
+    """Return each property's column as an array or a list; ``properties`` is name:type:width:…"""
+    fields = properties.split(":")
+    wanted: dict[str, tuple[type, slice]] = {}
+    start = 0
+    try:
+        for name, kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
+            if not width.isdecimal() or int(width) == 0:
+                raise ValueError(f"{name} has {width} columns")
+            wanted[name] = (_TYPES[kind], slice(start, start := start + int(width)))
+        blocks = [
+            _block(wanted, start, frame[first : first + _ROWS])
+            for first in range(2, len(frame), _ROWS)
+        ]
+    except (ValueError, KeyError, OverflowError) as error:
+        raise ParseError(f"The frame is not valid extended XYZ: {error}.", line=line) from error
+    return {name: np.concatenate([block[name] for block in blocks]) for name in wanted}
 
 
-def _symbol(word: str) -> str | None:
-    """Return the element of a symbol or an atomic number."""
-    if word.isdecimal() and 0 < int(word) < len(chemical_symbols):
-        word = chemical_symbols[int(word)]
-    return word if word in ELEMENTS else None
+def _block(wanted: dict[str, tuple[type, slice]], width: int, lines: list[str]) -> dict[str, Any]:
+    rows = [line.split() for line in lines]
+    short = next((k for k, row in enumerate(rows) if len(row) < width), None)
+    if short is not None:
+        raise ValueError(f"{lines[short].strip()!r} has fewer than {width} columns")
+    return {
+        name: _converted([row[part] for row in rows], kind) for name, (kind, part) in wanted.items()
+    }
+
+
+def _converted(rows: list[list[str]], kind: type) -> Any:
+    """Return the words of some columns as an array; a single column has one dimension."""
+    if kind is bool:
+        array = np.array([[_TRUTH[word] for word in row] for row in rows])
+    else:
+        array = np.array(rows, dtype=object if kind is str else kind)
+    return array[:, 0] if array.shape[1] == 1 else array
+
+
+def _structure(lattice: Array | None, periodic: Any, positions: Any, species: Any) -> Structure:
+    from ase import Atoms
+
+    if positions is None or species is None or positions.ndim != 2:
+        raise StructureError("The frame has no species or no positions.")
+    elements = {word: _element(str(word)) for word in set(species.tolist())}
+    unknown = sorted(str(word) for word, element in elements.items() if element is None)
+    if unknown:
+        raise StructureError(f"The frame has an unknown element: {', '.join(unknown[:3])}.")
+    if periodic is None:
+        periodic = lattice is not None
+    symbols = [elements[word] for word in species.tolist()]
+    return Structure.from_ase(Atoms(symbols, positions, cell=lattice, pbc=periodic))
+
+
+def _element(word: str) -> str | None:
+    """Return the element of a symbol, whatever its case, or of an atomic number."""
+    if word.isdecimal():
+        word = chemical_symbols[int(word)] if len(word) < 4 and int(word) < 119 else ""
+    symbol = word.capitalize()
+    symbol = _ISOTOPES.get(symbol, symbol)
+    return symbol if symbol in ELEMENTS else None
 
 
 def _plain(value: Any) -> Any:
