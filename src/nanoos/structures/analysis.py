@@ -51,7 +51,7 @@ def analyse(structure: Structure) -> Analysis:
     search = SymmetrySearch(structure)
     loose = search.within(SYMPREC_LOOSE_A)
     return Analysis(
-        elements=structure.elements,
+        elements=tuple(composition),
         elements_ratios=tuple(n / n_atoms for n in composition.values()),
         chemical_system=formula.chemical_system(composition),
         reduced_formula=formula.reduced(composition),

@@ -14,9 +14,12 @@ from collections.abc import Mapping
 from math import gcd
 from string import ascii_lowercase, ascii_uppercase
 
+import numpy as np
+
 FRACTION_TOLERANCE = 0.001
 _INTEGER_TOLERANCE = 1e-6
 _MOST_ATOMS = 10_000  # of one formula unit; a trace element is not rounded away before that
+_ATOMS_AT_ONCE = 256
 
 Composition = Mapping[str, float]
 
@@ -70,16 +73,16 @@ def _is_whole(composition: Composition) -> bool:
 
 def _approximated(composition: Composition) -> dict[str, int]:
     total = sum(composition.values())
-    fractions = {e: n / total for e, n in composition.items()}
-    for atoms in range(len(fractions), _MOST_ATOMS):
-        numbers = {e: round(f * atoms) for e, f in fractions.items()}
-        counted = sum(numbers.values())
-        if all(
-            n > 0 and abs(n / counted - fractions[e]) <= FRACTION_TOLERANCE
-            for e, n in numbers.items()
-        ):
-            return numbers
-    return {e: max(1, round(f * _MOST_ATOMS)) for e, f in fractions.items()}
+    fractions = np.array(list(composition.values())) / total
+    for first in range(len(fractions), _MOST_ATOMS, _ATOMS_AT_ONCE):
+        atoms = np.arange(first, min(first + _ATOMS_AT_ONCE, _MOST_ATOMS))
+        numbers = np.rint(fractions * atoms[:, None])
+        errors = np.abs(numbers / numbers.sum(axis=1, keepdims=True) - fractions)
+        good = (numbers > 0).all(axis=1) & (errors <= FRACTION_TOLERANCE).all(axis=1)
+        if good.any():
+            return dict(zip(composition, map(int, numbers[good.argmax()]), strict=True))
+    numbers = np.maximum(1, np.rint(fractions * _MOST_ATOMS))
+    return dict(zip(composition, map(int, numbers), strict=True))
 
 
 def anonymous_symbol(index: int) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +27,16 @@ def cell_heights(lattice_a: Array) -> Array:
 
     The height over face i is V / ‖a_j × a_k‖, zero when the vectors are linearly dependent.
     """
-    a, b, c = lattice_a
-    faces = np.array([np.cross(b, c), np.cross(c, a), np.cross(a, b)])
-    areas = np.linalg.norm(faces, axis=1)
-    volume = abs(float(np.dot(faces[0], a)))
-    heights: Array = np.divide(volume, areas, out=np.zeros(3), where=areas > 0)
-    return heights
+    a, b, c = lattice_a.tolist()
+    faces = (_cross(b, c), _cross(c, a), _cross(a, b))
+    volume = abs(sum(x * y for x, y in zip(faces[0], a, strict=True)))
+    areas = [hypot(*face) for face in faces]
+    return np.array([volume / area if area > 0 else 0.0 for area in areas])
+
+
+def _cross(u: Sequence[float], v: Sequence[float]) -> tuple[float, float, float]:
+    """Return the cross product; numpy's takes ten times as long for one pair of vectors."""
+    return u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]
 
 
 def lengths_and_angles(lattice_a: Array) -> tuple[Array, Array]:

@@ -53,7 +53,7 @@ def test_analysis_of_a_crystal():
     assert (result.n_sites, result.n_periodic, result.is_ordered) == (8, 3, True)
     assert result.space_group_strict.symbol == result.space_group_loose.symbol == "Fm-3m"
     assert result.density_g_per_cm3 == pytest.approx(2.164, abs=0.001)
-    assert result.protostructure.startswith("AB_cF8_225_")
+    assert result.protostructure == "AB_cF8_225_a_b:Cl-Na"
 
 
 def test_ratios_are_fractions_of_atoms_in_the_order_of_the_elements():
