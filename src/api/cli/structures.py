@@ -11,12 +11,15 @@ import typer
 
 from api.cli.database import in_transaction, transaction, with_database
 from api.cli.output import Json, err, print_json, progress, show_document, show_table
+from api.cli.search import search
 
 if TYPE_CHECKING:
     from api.db import Sessions
     from api.schemas.structure import FailedFile, ImportReport
 
 app = typer.Typer(no_args_is_help=True, help="Crystals and molecules: in, out, and alike.")
+
+app.command()(search)
 
 BATCH = 500
 """Structures stored in one transaction."""

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.models.base import EMPTY_TEXT_ARRAY, Base, Created, Identified
+
+AUTHORS = 8
+"""Authors that a search for words looks at."""
+
+
+def _words() -> str:
+    """Return what a search for words looks into, as PostgreSQL writes its index."""
+    columns = ["title", "journal", "doi", *(f"authors[{place}]" for place in range(1, AUTHORS + 1))]
+    joined, *others = (f"COALESCE({column}, ''::text)" for column in columns)
+    for other in others:
+        joined = f"(({joined} || ' '::text) || {other})"
+    return f"to_tsvector('simple'::regconfig, {joined})"
 
 
 class Citation(Identified, Created, Base):
@@ -14,6 +26,7 @@ class Citation(Identified, Created, Base):
     __tablename__ = "citations"
     __table_args__ = (
         CheckConstraint("length(digest) = 64", name="digest"),
+        Index("ix_citations_words", text(_words()), postgresql_using="gin"),
         {"comment": "Publications that structures come from"},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from api.models.base import EMPTY_OBJECT, Base, Created, Identified
@@ -17,6 +17,17 @@ INVARIANTS = {
         JOIN simulation_jobs AS job ON job.id = simulation_job_id WHERE status <> 'succeeded'
     """,
 }
+QUANTITIES = (
+    "energy_ev",
+    "energy_ev_per_atom",
+    "max_force_ev_per_a",
+    "pressure_gpa",
+    "volume_a3",
+    "volume_a3_per_atom",
+    "bulk_modulus_gpa",
+    "bulk_modulus_derivative",
+)
+"""The main quantities, each a column of its own; what else a workflow gives goes to ``data``."""
 
 
 class SimulationResult(Identified, Created, Base):
@@ -27,6 +38,7 @@ class SimulationResult(Identified, Created, Base):
         CheckConstraint("volume_a3 > 0", name="volume_a3"),
         CheckConstraint("max_force_ev_per_a >= 0", name="max_force_ev_per_a"),
         CheckConstraint("wall_time_s >= 0", name="wall_time_s"),
+        *(Index(None, quantity) for quantity in QUANTITIES),
         {"comment": "Simulation outputs", "info": {"invariants": INVARIANTS}},
     )
 

@@ -55,6 +55,20 @@ HOT_QUERIES = {
 ORIGINS = ("upload", "relaxed", "snapshot")
 CELL = ("cell_a_a", "cell_b_a", "cell_c_a", "cell_alpha_deg", "cell_beta_deg", "cell_gamma_deg")
 """The conventional cell's columns, in this order."""
+SORTED = (
+    *CELL,
+    "volume_a3",
+    "density_g_per_cm3",
+    "number_of_elements",
+    "number_of_sites",
+    "space_group_number_at_0_01",
+    "space_group_number_at_0_1",
+    "source",
+    "licence",
+    "created_at",
+    "updated_at",
+)
+"""Columns indexed together with the id, so that many equal values are in order too."""
 WORDS = (
     "to_tsvector('simple'::regconfig, (((((COALESCE(name, ''::text) || ' '::text)"
     " || COALESCE(source_name, ''::text)) || ' '::text) || COALESCE(source, ''::text))"
@@ -119,7 +133,7 @@ class Structure(Identified, Owned, Updated, Base):
         _starts("reduced_formula"),
         _starts("anonymous_formula"),
         _starts("protostructure"),
-        Index(None, "source", "external_id"),
+        Index(None, "external_id"),
         Index("ix_structures_public", "id", postgresql_where=text("visibility = 'public'")),
         Index("ix_structures_disordered", "id", postgresql_where=text("NOT is_ordered")),
         Index(
@@ -128,8 +142,7 @@ class Structure(Identified, Owned, Updated, Base):
             "id",
             postgresql_where=text("number_of_periodic_dimensions < 3"),
         ),
-        *(Index(None, column) for column in (*CELL, "volume_a3", "density_g_per_cm3")),
-        Index(None, "updated_at"),
+        *(Index(None, column, "id") for column in SORTED),
         Index("ix_structures_analysis_version", "analysis_version"),
         {
             "comment": "Atomic structure data",
@@ -154,14 +167,14 @@ class Structure(Identified, Owned, Updated, Base):
     dimension_types: Mapped[list[int]] = mapped_column(
         ARRAY(SmallInteger), comment="OPTIMADE: 1 where the lattice direction repeats, else 0"
     )
-    number_of_sites: Mapped[int] = mapped_column(index=True)
+    number_of_sites: Mapped[int]
     elements: Mapped[list[str] | None] = mapped_column(
         ARRAY(Text), comment="In alphabetical order; the material's"
     )
     elements_ratios: Mapped[list[float] | None] = mapped_column(
         FloatArray, comment="OPTIMADE: share of each element among the atoms"
     )
-    number_of_elements: Mapped[int | None] = mapped_column(SmallInteger, index=True)
+    number_of_elements: Mapped[int | None] = mapped_column(SmallInteger)
     chemical_system: Mapped[str | None] = mapped_column(comment="The material's")
     reduced_formula: Mapped[str | None] = mapped_column(comment="OPTIMADE; the material's")
     anonymous_formula: Mapped[str | None] = mapped_column(comment="OPTIMADE; the material's")
@@ -176,7 +189,7 @@ class Structure(Identified, Owned, Updated, Base):
     )
     space_group_symbol_at_0_01: Mapped[str | None] = mapped_column(comment="Hermann–Mauguin")
     space_group_number_at_0_1: Mapped[int | None] = mapped_column(
-        SmallInteger, index=True, comment="International number at a tolerance of 0.1 Å"
+        SmallInteger, comment="International number at a tolerance of 0.1 Å"
     )
     space_group_symbol_at_0_1: Mapped[str | None] = mapped_column(comment="Hermann–Mauguin")
     cell_a_a: Mapped[float | None] = mapped_column(comment="Conventional cell at 0.1 Å: a, in Å")

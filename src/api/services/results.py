@@ -18,6 +18,7 @@ from api.models import (
     Structure,
     WorkflowTemplate,
 )
+from api.models.simulation_result import QUANTITIES
 from api.schemas.simulation import ResultDetail
 from api.services import queue
 from api.services.canonical import canonical_json, sha256
@@ -26,18 +27,6 @@ from api.services.structure_import import Candidate, import_
 from nanoos.errors import WorkflowError
 from nanoos.structures import analyse
 from nanoos.workflows import Outcome
-
-QUANTITIES = (
-    "energy_ev",
-    "energy_ev_per_atom",
-    "max_force_ev_per_a",
-    "pressure_gpa",
-    "volume_a3",
-    "volume_a3_per_atom",
-    "bulk_modulus_gpa",
-    "bulk_modulus_derivative",
-)
-"""The main quantities, each a column of its own; what else a workflow gives goes to ``data``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,282 @@
+"""A query's conditions in SQL, each in the form that an index of `structures` serves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    any_,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from api.errors import WrongUsage
+from api.models import Citation, SimulationJob, SimulationResult, Structure, User
+from api.models.citation import AUTHORS
+from api.models.simulation_result import QUANTITIES
+from api.schemas.notation import CRYSTAL_SYSTEMS, EXACT, Formula, Range, read_formula
+from api.schemas.search import Query
+
+Condition = ColumnElement[bool]
+
+MOST_LISTED = 10
+"""Elements whose 2^n - 1 subsystems are looked up one by one; of more, all that have one are."""
+
+RANGES = (
+    "number_of_elements",
+    "number_of_sites",
+    "density_g_per_cm3",
+    "volume_a3",
+    "cell_a_a",
+    "cell_b_a",
+    "cell_c_a",
+    "cell_alpha_deg",
+    "cell_beta_deg",
+    "cell_gamma_deg",
+    "created_at",
+    "updated_at",
+)
+"""Ranges of the query that are those of a column."""
+
+
+def condition(query: Query, of: type[Structure] = Structure) -> list[Condition]:
+    """Return what must hold of a row of `structures`, or of its alias ``of``."""
+    return [
+        *_identities(query, of),
+        *_compositions(query, of),
+        *_formulas(query, of),
+        *_symmetries(query, of),
+        *_shapes(query, of),
+        *_results(query, of),
+        *_words(query, of),
+        *_records(query, of),
+    ]
+
+
+def _identities(query: Query, of: type[Structure]) -> Iterator[Condition]:
+    if query.ids:
+        yield _one_of(of.id, query.ids)
+    if query.id_prefix is not None:
+        digits = query.id_prefix.replace("-", "").lower()
+        yield of.id.between(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")))
+    if query.fingerprint:
+        # The unique key begins with the scope: all of them are named, so that it serves.
+        scopes = select(cast(User.id, Text)).union_all(select(literal_column("'public'::text")))
+        yield of.scope_key == any_(func.array(scopes.scalar_subquery()))
+        yield _one_of(of.fingerprint, query.fingerprint)
+
+
+def _compositions(query: Query, of: type[Structure]) -> Iterator[Condition]:
+    if query.elements:
+        yield _has(of, query.elements)
+    if query.elements_any:
+        yield of.elements.op("&&", is_comparison=True)(_texts(query.elements_any))
+    if query.elements_none:
+        yield ~of.elements.op("&&", is_comparison=True)(_texts(query.elements_none))
+    for allowed in (query.elements_only, query.chemical_subsystems_of):
+        if allowed:
+            yield _only(of, allowed)
+    if query.chemical_system is not None:
+        parts = query.chemical_system.split("-")
+        known = [part for part in parts if part != "*"]
+        if len(known) == len(parts):
+            yield of.chemical_system == query.chemical_system
+        else:
+            yield of.number_of_elements == len(parts)
+            if known:
+                yield _has(of, known)
+
+
+def _has(of: type[Structure], elements: Sequence[str]) -> Condition:
+    return of.elements.op("@>", is_comparison=True)(_texts(elements))
+
+
+def _only(of: type[Structure], elements: Sequence[str]) -> Condition:
+    """Return that all elements are among these."""
+    if len(elements) > MOST_LISTED:
+        return of.elements.op("<@", is_comparison=True)(_texts(elements))
+    sizes = range(1, len(elements) + 1)
+    systems = ["-".join(some) for size in sizes for some in combinations(sorted(elements), size)]
+    return _one_of(of.chemical_system, systems)
+
+
+def _formulas(query: Query, of: type[Structure]) -> Iterator[Condition]:
+    if query.reduced_formula:
+        wanted = [read_formula(text) for text in query.reduced_formula]
+        exact = [formula.reduced for formula in wanted if formula.is_exact]
+        patterns = [_matches(of, formula) for formula in wanted if not formula.is_exact]
+        yield or_(*([_one_of(of.reduced_formula, exact)] if exact else []), *patterns)
+    if query.anonymous_formula:
+        yield _beginnings(of.anonymous_formula, query.anonymous_formula)
+    if query.protostructure:
+        # A label without elements is followed by them.
+        texts = [text if re.search(r"[:*]", text) else f"{text}:*" for text in query.protostructure]
+        yield _beginnings(of.protostructure, texts)
+
+
+def _matches(of: type[Structure], formula: Formula) -> Condition:
+    """Return that a reduced formula follows the pattern.
+
+    With unnamed elements, the anonymous formula fixes all amounts; that the named ones have
+    theirs is looked up in the formula. With unknown amounts, the chemical system is known.
+    """
+    written = {e: "" if n == 1 else r"\d*" if n is None else n for e, n in formula.amounts.items()}
+    if None in formula.amounts.values():
+        parts = "".join(f"{element}{n}" for element, n in sorted(written.items()))
+        return (of.chemical_system == "-".join(sorted(written))) & of.reduced_formula.regexp_match(
+            f"^{parts}$"
+        )
+    found = of.anonymous_formula == formula.anonymous
+    if written:
+        found &= _has(of, list(written))
+    for element, n in written.items():
+        found &= of.reduced_formula.regexp_match(f"{element}{n}(?![0-9a-z])")
+    return found
+
+
+def _symmetries(query: Query, of: type[Structure]) -> Iterator[Condition]:
+    column = (
+        of.space_group_number_at_0_1 if query.symprec_a == 0.1 else of.space_group_number_at_0_01
+    )
+    if query.space_group:
+        yield _one_of(column, query.space_group)
+    if query.crystal_system:
+        yield or_(*(column.between(*CRYSTAL_SYSTEMS[name]) for name in query.crystal_system))
+
+
+def _shapes(query: Query, of: type[Structure]) -> Iterator[Condition]:
+    for name in RANGES:
+        wanted: Range[Any] | None = getattr(query, name)
+        if wanted is not None:
+            yield from _within(getattr(of, name), wanted)
+    if query.number_of_periodic_dimensions:
+        yield _one_of(of.number_of_periodic_dimensions, query.number_of_periodic_dimensions)
+    if query.is_ordered is not None:
+        ordered: Any = of.is_ordered
+        yield ordered if query.is_ordered else ~ordered
+
+
+def _results(query: Query, of: type[Structure]) -> Iterator[Condition]:
+    """Yield that one result has all quantities in their ranges."""
+    if unknown := set(query.quantities) - set(QUANTITIES):
+        known = ", ".join(QUANTITIES)
+        raise WrongUsage(f"{min(unknown)!r} is no quantity of results; those are {known}.")
+    if query.quantities:
+        found = select(SimulationJob.structure_id).join(
+            SimulationResult, SimulationResult.simulation_job_id == SimulationJob.id
+        )
+        for name, wanted in query.quantities.items():
+            found = found.where(*_within(getattr(SimulationResult, name), wanted))
+        yield of.id.in_(found)
+
+
+def _words(query: Query, of: type[Structure]) -> Iterator[Condition]:
+    """Yield, for each word, that the structure's text has it or that of its publication."""
+    for word in (query.words or "").split():
+        wanted = _word(word)
+        cited = select(Citation.id).where(citation_words().op("@@", is_comparison=True)(wanted))
+        yield or_(
+            structure_words(of).op("@@", is_comparison=True)(wanted),
+            of.citation_id == any_(func.array(cited.scalar_subquery())),
+        )
+    if query.contains is not None:
+        pattern = f"%{_escaped(query.contains)}%"
+        columns = (of.name, of.source_name, of.external_id, of.reduced_formula)
+        yield or_(*(column.ilike(pattern) for column in columns))
+
+
+def _word(word: str) -> ColumnElement[Any]:
+    """Return the tsquery of one word; ``quar*`` is met by what begins so."""
+    if not word.endswith("*"):
+        return func.plainto_tsquery(SIMPLE, word)
+    quoted = word.rstrip("*").replace("\\", "\\\\").replace("'", "''")
+    return func.to_tsquery(SIMPLE, f"'{quoted}':*")
+
+
+SIMPLE: ColumnElement[Any] = literal_column("'simple'::regconfig")
+
+
+def structure_words(of: type[Structure]) -> ColumnElement[Any]:
+    """Return the expression `api.models.structure.WORDS`, of an alias too."""
+    return _vector([of.name, of.source_name, of.source, of.external_id])
+
+
+def citation_words() -> ColumnElement[Any]:
+    """Return the expression `api.models.citation.WORDS`."""
+    authors = [Citation.authors[place] for place in range(1, AUTHORS + 1)]
+    return _vector([Citation.title, Citation.journal, Citation.doi, *authors])
+
+
+def _vector(texts: Sequence[Any]) -> ColumnElement[Any]:
+    nothing: ColumnElement[str] = literal_column("''::text")
+    space: ColumnElement[str] = literal_column("' '::text")
+    parts: list[Any] = [func.coalesce(text, nothing) for text in texts]
+    joined = parts[0]
+    for other in parts[1:]:
+        joined = joined.op("||")(space).op("||")(other)
+    return func.to_tsvector(SIMPLE, joined)
+
+
+def _records(query: Query, of: type[Structure]) -> Iterator[Condition]:
+    if query.tags:
+        yield of.tags.op("@>", is_comparison=True)(_texts(query.tags))
+    if query.owner is not None:
+        same = func.lower(User.username) == query.owner.lower()
+        yield of.owner_id == select(User.id).where(same).scalar_subquery()
+    if query.visibility is not None:
+        yield of.visibility == query.visibility
+    for name in ("source", "external_id", "licence"):
+        if values := getattr(query, name):
+            yield _one_of(getattr(of, name), values)
+
+
+def _one_of(column: Any, values: Iterable[Any]) -> Condition:
+    first, *others = values
+    if not others:
+        return column == first  # type: ignore[no-any-return]
+    listed = literal([first, *others], ARRAY(column.type))
+    return column == any_(listed)  # type: ignore[no-any-return]
+
+
+def _texts(values: Iterable[str]) -> ColumnElement[Any]:
+    return literal(list(values), ARRAY(Text))
+
+
+def _beginnings(column: Any, texts: Iterable[str]) -> Condition:
+    """Return that the value is one of ``texts``, or begins with one that ends in ``*``."""
+    texts = list(texts)
+    exact = [text for text in texts if not text.endswith("*")]
+    starts = [
+        column.like(_escaped(text.removesuffix("*")) + "%") for text in texts if text.endswith("*")
+    ]
+    return or_(*([_one_of(column, exact)] if exact else []), *starts)
+
+
+def _escaped(text: str) -> str:
+    """Return ``text`` as a pattern of LIKE that stands for itself."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
+
+
+def _within(column: Any, wanted: Range[Any]) -> Iterator[Condition]:
+    """Yield both ends; a single measured number is met by what is as good as equal."""
+    first, last = wanted.ends
+    if first == last and isinstance(first, float):
+        first, last = first - EXACT, first + EXACT
+    if first == last:
+        yield column == first
+        return
+    if first is not None:
+        yield column >= first
+    if last is not None:
+        yield column <= last

@@ -1,0 +1,72 @@
+"""Cursors: the place in a sorted search where the next page begins, as one opaque word."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from api.errors import WrongUsage
+from api.schemas.search import Query, Sort
+from api.services.canonical import canonical_json, sha256
+
+TIMES = {"created_at", "updated_at"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Behind which row a page begins, of which search, and how many rows that finds.
+
+    ``value`` is the row's in the column that is sorted by; both it and ``id`` are None before
+    the first page. The count is carried along, so that later pages need not count again.
+    """
+
+    digest: str
+    sort: Sort
+    count: int
+    is_exact: bool
+    value: Any = None
+    id: UUID | None = None
+
+    @classmethod
+    def start(cls, query: Query, sort: Sort, count: int, *, is_exact: bool) -> Cursor:
+        """Return the cursor before the first row."""
+        return cls(_digest(query, sort), sort, count, is_exact)
+
+    @classmethod
+    def read(cls, text: str, query: Query, sort: Sort) -> Cursor:
+        """Return what ``str`` of a cursor wrote; WrongUsage if it is none of this search."""
+        try:
+            packed = json.loads(base64.urlsafe_b64decode(text.encode() + b"=="))
+            digest, count, is_exact, value, id_ = packed
+            if value is not None and sort.column in TIMES:
+                value = datetime.fromisoformat(value)
+            cursor = cls(str(digest), sort, int(count), bool(is_exact), value, UUID(id_))
+        except (binascii.Error, ValueError, TypeError, AttributeError) as error:
+            raise WrongUsage(
+                f"{text!r} is no cursor; take the one that the page before named."
+            ) from error
+        if cursor.digest != _digest(query, sort):
+            raise WrongUsage(
+                "The cursor is of another search or order; repeat all options of the page before."
+            )
+        return cursor
+
+    def behind(self, row: Any) -> Cursor:
+        """Return the cursor behind ``row``."""
+        return replace(self, value=getattr(row, self.sort.column), id=row.id)
+
+    def __str__(self) -> str:
+        value = None if self.sort.column == "id" else self.value
+        if isinstance(value, datetime):
+            value = value.isoformat()
+        packed = canonical_json([self.digest, self.count, self.is_exact, value, str(self.id)])
+        return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
+
+
+def _digest(query: Query, sort: Sort) -> str:
+    return sha256([query.given(), str(sort)])[:16]
