@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.db import code_version, connection, make_engine
 from api.errors import OUTCOMES, UnderMaintenance, outcome
+from api.optimade.app import create_app as create_optimade
 from api.routes import health
 from api.services import maintenance
 from pgsteady.errors import EnvironmentFault
@@ -66,7 +67,7 @@ def _later(now: Maintenance) -> JSONResponse:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.engine = make_engine()
+    app.state.engine = app.state.optimade.state.engine = make_engine()
     yield
     await app.state.engine.dispose()
 
@@ -75,6 +76,8 @@ def create_app() -> FastAPI:
     """Return the application; the database is opened when it starts."""
     app = FastAPI(title="NANO-OS", version=code_version(), lifespan=_lifespan)
     app.include_router(health.router)
+    app.state.optimade = create_optimade()
+    app.mount("/optimade", app.state.optimade)
     app.add_middleware(Gate)
     for class_ in OUTCOMES:
         app.add_exception_handler(class_, _known)

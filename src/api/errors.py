@@ -34,6 +34,26 @@ class WrongUsage(PlatformError):
     """The command was given something it cannot use."""
 
 
+class QueryNotUnderstood(PlatformError):
+    """The query is not written by its rules, or names what is not there."""
+
+
+class QueryNotSupported(PlatformError):
+    """The query is written well, but asks for an optional feature that is not offered."""
+
+
+class QueryTooLarge(PlatformError):
+    """The query asks for more at once than is given."""
+
+
+class QueryTooSlow(PlatformError):
+    """The query took too long and was stopped."""
+
+
+class VersionNotSupported(PlatformError):
+    """This version of the interface is not offered."""
+
+
 class SchemaNotReady(PlatformError):
     """The database has not been migrated to what this version of the code needs."""
 
@@ -73,6 +93,11 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     Conflict: Outcome(409, FAILURE),
     NotAllowed: Outcome(403, FAILURE),
     WrongUsage: Outcome(422, USAGE),
+    QueryNotUnderstood: Outcome(400, USAGE),
+    QueryNotSupported: Outcome(501, USAGE),
+    QueryTooLarge: Outcome(403, USAGE),
+    QueryTooSlow: Outcome(503, FAILURE),
+    VersionNotSupported: Outcome(553, USAGE),
     SchemaNotReady: Outcome(503, ENVIRONMENT),
     UnderMaintenance: Outcome(503, ENVIRONMENT, retry=True),
     LostLease: Outcome(409, FAILURE),

@@ -45,6 +45,29 @@ class Settings(BaseSettings):
     max_attempts: int = Field(
         default=5, ge=1, description="Times a job may be claimed before it fails for good."
     )
+    optimade_prefix: str = Field(
+        default="nanoos",
+        pattern=r"^[a-z][a-z0-9]*$",
+        description="What names of our own OPTIMADE properties begin with, between underscores.",
+    )
+    optimade_provider: str = Field(
+        default="NANO-OS", description="Who provides the database, as OPTIMADE clients show it."
+    )
+    optimade_description: str = Field(
+        default="Structures published by the users of this NANO-OS.",
+        description="What the database holds, as OPTIMADE clients show it.",
+    )
+    optimade_base_url: str = Field(
+        default="",
+        description="URL below which OPTIMADE is reached, without its version; empty: as the "
+        "request says.",
+    )
+    optimade_page_limit: int = Field(
+        default=500, ge=1, description="Most entries of one page of an OPTIMADE answer."
+    )
+    optimade_timeout_s: float = Field(
+        default=10.0, gt=0, description="Seconds after which an OPTIMADE query is stopped."
+    )
 
 
 @lru_cache(maxsize=1)
