@@ -78,6 +78,36 @@ def closest_pair(
     return Pair(min(i, j), max(i, j), float(nearest[i]))
 
 
+def crowded_pair(
+    lattice_a: Array | None,
+    positions_a: Array,
+    periodic: tuple[bool, bool, bool],
+    cutoff_a: float,
+    shares: Array,
+) -> Pair | None:
+    """Return the closest pair whose ``shares``, one for each site, add up to more than 1.
+
+    So do a site and its own image, whatever its share. Of one site the nearest 31 are looked at;
+    nothing that is an alternative to so many others lies within half an ångström of them.
+    """
+    n_sites = len(positions_a)
+    points, owners = positions_a, np.arange(n_sites)
+    if lattice_a is not None and any(periodic):
+        points, owners = _with_images(lattice_a, positions_a, periodic, cutoff_a)
+    if len(points) < 2:
+        return None
+    distances, neighbours = cKDTree(points).query(
+        points[:n_sites], k=min(32, len(points)), distance_upper_bound=cutoff_a
+    )
+    i, rank = np.nonzero(np.isfinite(distances) & (neighbours != np.arange(n_sites)[:, None]))
+    j, distance = owners[neighbours[i, rank]], distances[i, rank]
+    crowded = np.flatnonzero((i == j) | (shares[i] + shares[j] > 1))
+    if len(crowded) == 0:
+        return None
+    k = crowded[np.argmin(distance[crowded])]
+    return Pair(int(min(i[k], j[k])), int(max(i[k], j[k])), float(distance[k]))
+
+
 def _with_images(
     lattice_a: Array, positions_a: Array, periodic: tuple[bool, bool, bool], cutoff_a: float
 ) -> tuple[Array, NDArray[np.int64]]:

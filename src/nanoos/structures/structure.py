@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.constants import angstrom, atomic_mass, centi, gram
 
 from nanoos.errors import StructureError
-from nanoos.structures.geometry import Pair, cell_heights, closest_pair
+from nanoos.structures.geometry import Pair, cell_heights, closest_pair, crowded_pair
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -25,6 +25,7 @@ ELEMENTS = frozenset(atomic_numbers) - {"X"}
 MIN_DISTANCE_A = 0.5  # no two atoms come this close; the shortest bond, H–H, is 0.74 Å
 MIN_CELL_HEIGHT_A = 0.1  # flatter than any real cell: the vectors are linearly dependent
 MAX_COORDINATE_A = 1e6  # farther out a float no longer resolves what a fingerprint does
+MAX_SITES = 100_000  # more take longer to analyse than anyone waits
 OCCUPANCY_TOLERANCE = 0.02  # published occupancies of one site are rounded one by one
 AMU_PER_A3_IN_G_PER_CM3 = atomic_mass / gram * (centi / angstrom) ** 3  # CODATA, by scipy
 
@@ -97,8 +98,10 @@ class Structure:
     Raises
     ------
     StructureError
-        Wrong sizes, numbers that are not finite, no site, a flat cell, unknown or unused
-        species, or two sites closer than 0.5 Å (periodic images included).
+        Wrong sizes, numbers that are not finite, no site or over 100,000, a flat cell, unknown
+        or unused species, or two sites closer than 0.5 Å (periodic images included). Partly
+        occupied sites may come closer when their occupancies add up to 1 at most: they are
+        alternatives to each other, a split position.
     """
 
     lattice_a: Array | None
@@ -108,6 +111,11 @@ class Structure:
     periodic: tuple[bool, bool, bool] = field(default=(True, True, True))
 
     def __post_init__(self) -> None:
+        if len(self.species_at_sites) > MAX_SITES:
+            raise StructureError(
+                f"The structure has {len(self.species_at_sites)} sites; at most {MAX_SITES} are "
+                "read."
+            )
         positions = _read_only(self.positions_a, "positions", (len(self.species_at_sites), 3))
         object.__setattr__(self, "positions_a", positions)
         object.__setattr__(self, "species", tuple(self.species))
@@ -116,7 +124,12 @@ class Structure:
         object.__setattr__(self, "periodic", (bool(a), bool(b), bool(c)))
         object.__setattr__(self, "lattice_a", self._right_handed_lattice())
         self._check_species()
-        pair = closest_pair(self.lattice_a, self.positions_a, self.periodic, MIN_DISTANCE_A)
+        place = (self.lattice_a, self.positions_a, self.periodic, MIN_DISTANCE_A)
+        pair = closest_pair(*place)
+        if pair is not None and not self.is_ordered:
+            filled = {s.name: sum(s.occupancy.values()) for s in self.species}
+            shares = np.array([filled[name] for name in self.species_at_sites])
+            pair = crowded_pair(*place, shares / (1 + OCCUPANCY_TOLERANCE))
         if pair is not None:
             raise StructureError(self._too_close(pair))
 
@@ -266,11 +279,11 @@ class Structure:
             return f"{names} is {pair.distance_a:.3f} Å from its own periodic image."
         names += f" and {self.species_at_sites[j]} (site {j + 1})"
         sites = self.site_species
-        if min(sum(sites[k].occupancy.values()) for k in (i, j)) < 1 - OCCUPANCY_TOLERANCE:
+        total = sum(sum(sites[k].occupancy.values()) for k in (i, j))
+        if not self.is_ordered and total < 2 - OCCUPANCY_TOLERANCE:
             return (
-                f"The structure is disordered: the partly occupied sites {names} are "
-                f"{pair.distance_a:.3f} Å apart, a split position that sites with occupancies "
-                "cannot represent."
+                f"{names} overlap: they are {pair.distance_a:.3f} Å apart and their occupancies "
+                f"add up to {total:.3f}, so they are no alternatives to each other."
             )
         return f"{names} overlap: they are {pair.distance_a:.3f} Å apart."
 

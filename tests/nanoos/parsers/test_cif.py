@@ -115,12 +115,17 @@ def test_rounded_special_position_has_the_right_multiplicity(third):
     np.testing.assert_allclose(structure.fractional[0], [1 / 3, 2 / 3, 1 / 4], atol=1e-12)
 
 
-def test_site_off_its_special_position_is_called_disorder():
+def test_site_off_its_special_position_is_split():
     symmetry = operators("_symmetry_equiv_pos_as_xyz", "x,y,z", "-x,y,z")
     columns = "_atom_site_occupancy\n"
     assert one(cif("Na 0.01 0 0 0.5", symmetry, columns=columns)).n_sites == 1  # 0.08 Å apart
-    with pytest.raises(StructureError, match=r"disordered.*0\.240 Å"):
-        one(cif("Na 0.03 0 0 0.5", symmetry, columns=columns))
+    split = one(cif("Na 0.03 0 0 0.5", symmetry, columns=columns))
+    np.testing.assert_allclose(split.fractional[:, 0], [0.03, 0.97])  # 0.24 Å apart
+    assert split.composition == {"Na": 1.0}
+    with pytest.raises(StructureError, match=r"0\.240 Å apart and their occ.* add up to 1\.200"):
+        one(cif("Na 0.03 0 0 0.6", symmetry, columns=columns))
+    with pytest.raises(StructureError, match=r"overlap: they are 0\.240 Å apart\."):
+        one(cif("Na 0.03 0 0 1", symmetry, columns=columns))
     assert one(cif("Na 0.08 0 0 0.5", symmetry, columns=columns)).n_sites == 2
 
 

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from ase.build import bulk, fcc111, molecule
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 
 from nanoos.errors import StructureError
 from nanoos.structures import Species, Structure
+from nanoos.structures.geometry import crowded_pair
 
 CUBE = np.eye(3) * 4.0
 
@@ -86,10 +89,62 @@ def test_what_is_not_a_structure_is_refused(make, message):
         make()
 
 
-def test_split_position_is_called_disorder():
-    half = Species("Na", ("Na", "vacancy"), (0.5, 0.5))
-    with pytest.raises(StructureError, match=r"disordered.*0\.300 Å"):
-        Structure(CUBE, np.array([[0, 0, 0], [0, 0, 0.3]]), (half,), ("Na", "Na"))
+def split(*shares, lattice=CUBE):
+    """Return sites along z, 0.3 Å apart, each partly occupied by an element of its own."""
+    elements = ("Na", "K", "Rb")[: len(shares)]
+    species = [
+        Species(e, (e,) if x == 1 else (e, "vacancy"), (x,) if x == 1 else (x, 1 - x))
+        for e, x in zip(elements, shares, strict=True)
+    ]
+    positions = np.outer(np.arange(len(shares)), [0, 0, 0.3])
+    periodic = (lattice is not None,) * 3
+    return Structure(lattice, positions, tuple(species), elements, periodic)
+
+
+def test_split_position_is_kept_as_alternatives():
+    structure = split(0.5, 0.5)
+    assert structure.n_sites == 2
+    assert not structure.is_ordered
+    assert split(0.33, 0.34, 0.34).n_sites == 3  # rounded one by one
+    assert split(0.5, 0.51, lattice=None).composition["K"] == 0.51
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.6), (0.4, 0.4, 0.7), (0.05, 1.0)])
+def test_sites_that_are_no_alternatives_overlap(shares):
+    with pytest.raises(StructureError, match=r"overlap.*0\.300 Å apart and their occupancies add"):
+        split(*shares)
+
+
+def test_partly_occupied_site_and_its_own_image_are_no_alternatives():
+    with pytest.raises(StructureError, match="own periodic image"):
+        split(0.1, lattice=CUBE * [1, 1, 0.1])
+
+
+def test_number_of_sites_is_limited():
+    with pytest.raises(StructureError, match="100001 sites; at most 100000"):
+        Structure.of(None, np.zeros((100_001, 3)), ["Cu"] * 100_001)
+
+
+@given(
+    shares=st.lists(st.floats(0.05, 0.95), min_size=4, max_size=4),
+    where=st.lists(st.floats(0, 0.8), min_size=12, max_size=12),
+    periodic=st.tuples(*[st.booleans()] * 3),
+)
+def test_crowded_pair_is_the_closest_of_all_that_are(shares, where, periodic):
+    lattice, positions = np.eye(3) * 0.8, np.array(where).reshape(4, 3)
+    steps = [[-1, 0, 1] if p else [0] for p in periodic]
+    images = np.array(list(product(*steps))) @ lattice
+    expected = [
+        distance
+        for i, j in product(range(4), range(4))
+        for image in images
+        if (i != j or image.any())
+        and (distance := np.linalg.norm(positions[j] + image - positions[i])) < 0.3
+        and (i == j or shares[i] + shares[j] > 1)
+    ]
+    pair = crowded_pair(lattice, positions, periodic, 0.3, np.array(shares))
+    assert (pair is None) == (not expected)
+    assert pair is None or pair.distance_a == pytest.approx(min(expected), abs=1e-12)
 
 
 def test_disordered_structure_is_flagged_and_does_not_become_atoms():
