@@ -30,6 +30,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "ase_json": "nanoos.parsers.ase_json:AseJson",
         "ase_traj": "nanoos.parsers.ase_traj:AseTrajectory",
         "aims": "nanoos.parsers.aims:AimsGeometry",
+        "pymatgen": "nanoos.parsers.pymatgen_json:PymatgenJson",
     },
 }
 
