@@ -31,6 +31,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "ase_traj": "nanoos.parsers.ase_traj:AseTrajectory",
         "aims": "nanoos.parsers.aims:AimsGeometry",
         "pymatgen": "nanoos.parsers.pymatgen_json:PymatgenJson",
+        "optimade": "nanoos.parsers.optimade_json:OptimadeJson",
     },
 }
 
