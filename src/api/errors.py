@@ -58,6 +58,10 @@ class SchemaNotReady(PlatformError):
     """The database has not been migrated to what this version of the code needs."""
 
 
+class DatabaseFull(PlatformError):
+    """The database has no room left: its disk is full."""
+
+
 class UnderMaintenance(PlatformError):
     """The platform is under maintenance."""
 
@@ -88,6 +92,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     science.WorkflowError: Outcome(500, FAILURE),
     science.InvalidParameters: Outcome(422, USAGE),
     science.EmbeddingError: Outcome(422, FAILURE),
+    science.ProcessesError: Outcome(500, ENVIRONMENT),
     PlatformError: Outcome(500, FAILURE),
     NotFound: Outcome(404, FAILURE),
     Conflict: Outcome(409, FAILURE),
@@ -99,6 +104,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     QueryTooSlow: Outcome(503, FAILURE),
     VersionNotSupported: Outcome(553, USAGE),
     SchemaNotReady: Outcome(503, ENVIRONMENT),
+    DatabaseFull: Outcome(507, ENVIRONMENT),
     UnderMaintenance: Outcome(503, ENVIRONMENT, retry=True),
     LostLease: Outcome(409, FAILURE),
     steady.PgSteadyError: Outcome(500, FAILURE),

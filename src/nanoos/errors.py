@@ -54,5 +54,9 @@ class InvalidParameters(NanoError):
     """The parameters do not fit the workflow's schema."""
 
 
+class ProcessesError(NanoError):
+    """The processes that do the work cannot be started."""
+
+
 class EmbeddingError(NanoError):
     """The structure could not be embedded."""

@@ -14,8 +14,8 @@ import typer
 
 from api.cli.database import in_transaction
 from api.cli.embed import embed_all
+from api.cli.importing import import_files, print_report
 from api.cli.output import err, show_table
-from api.cli.structures import find_files, import_files, print_report
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -62,8 +62,7 @@ def _take_all_steps(output: Path) -> None:
     with _step(1, "Migrate the database"):
         _migrate()
     with _step(2, "Import the example crystals"):
-        files = list(find_files([PROJECT_ROOT / "examples" / "crystals"], recursive=True))
-        print_report(import_files(files))
+        print_report(import_files([PROJECT_ROOT / "examples" / "crystals"], recursive=True))
     with _step(3, "Equations of state of the fcc metals, by a worker"):
         report = in_transaction(_submit)
         err.print(f"{len(report.submitted)} submitted, {len(report.existing)} asked for before")

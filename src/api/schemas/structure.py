@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 
 class FailedFile(BaseModel):
-    """A file that was not imported, and why."""
+    """A file, or one structure of a file, that was not imported, and why."""
 
     file: str
     error: str
     line: int | None = Field(default=None, description="Where in the file, if it can be said")
+    place: int | None = Field(
+        default=None,
+        description="Which of the file's structures it is, from 1; else all or the rest",
+    )
 
 
 class ImportReport(BaseModel):
@@ -23,6 +27,23 @@ class ImportReport(BaseModel):
     imported: int = 0
     existing: int = 0
     failed: list[FailedFile] = []
+    failed_unlisted: int | None = Field(
+        default=None, description="How many failed beyond those listed"
+    )
+
+    LISTED: ClassVar[int] = 1000
+
+    def fail(self, failed: FailedFile) -> None:
+        """Note a failure: listed, or beyond `LISTED` only counted."""
+        if len(self.failed) < self.LISTED:
+            self.failed.append(failed)
+        else:
+            self.failed_unlisted = (self.failed_unlisted or 0) + 1
+
+    @property
+    def n_failed(self) -> int:
+        """How many failed."""
+        return len(self.failed) + (self.failed_unlisted or 0)
 
 
 class StructureSummary(BaseModel):

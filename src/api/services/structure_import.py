@@ -1,42 +1,31 @@
-"""Import of structures: COPY into a temporary table, then two set-based inserts.
+"""Import of structures: COPY into a temporary table, then set-based inserts.
 
 What is there already is decided by the unique constraints, not by a prior
-SELECT, so any number of imports may run at once.
+SELECT, so any number of imports may run at once. All insert into one table
+after another, each in the order of its unique key: they wait for each other,
+never in a circle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from io import BytesIO
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
-from uuid_utils.compat import uuid7
 
+from api.errors import Conflict
 from api.models import User
-from api.services.canonical import canonical_json
-from nanoos.parsers import read
-from nanoos.structures import Analysis, Structure, analyse, formula
+from api.services import copy_format
+from api.services.structure_rows import COLUMNS, STRUCTURE_COLUMNS, Candidate, Row, row
 
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A structure on its way in: what it is, what follows from it, where it came from."""
-
-    structure: Structure
-    analysis: Analysis
-    name: str | None = None
-    source_text: str | None = None
-    source_format: str | None = None
-    source_name: str | None = None
-    source_sha256: str | None = None
-    extra: dict[str, Any] | None = None
-    origin: Literal["upload", "relaxed", "snapshot"] = "upload"
-    parent_id: UUID | None = None
+__all__ = ["Candidate", "Found", "Imported", "Terms", "import_", "store_"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +36,27 @@ class Imported:
     is_new: bool
 
 
-def read_candidates(path: Path) -> list[Candidate]:
-    """Read and analyse every structure of a file; raises a NanoError naming the cause."""
-    return [
-        Candidate(
-            structure=parsed.structure,
-            analysis=analyse(parsed.structure),
-            name=parsed.name,
-            source_text=parsed.source_text,
-            source_format=parsed.source_format,
-            source_name=path.name,
-            source_sha256=parsed.source_sha256,
-            extra=parsed.extra,
-        )
-        for parsed in read(path)
-    ]
+class Found(NamedTuple):
+    """A row, and the name of the file that it was found in; None if it comes from no file."""
+
+    row: Row
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Whose the new structures are, and what is said of those whose source does not say it."""
+
+    owner_id: UUID
+    visibility: str = "private"
+    licence: str | None = None
+    source: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def scope_key(self) -> str:
+        """The scope in which the structures are unique; see `api.models.base.Owned`."""
+        return "public" if self.visibility == "public" else str(self.owner_id)
 
 
 async def import_(
@@ -76,143 +71,115 @@ async def import_(
     A candidate whose fingerprint its scope holds already (or that stands twice
     among the candidates) is not stored again.
     """
+    found = [Found(row(candidate)) for candidate in candidates]
+    return await store_(session, found, Terms(owner.id, visibility))
+
+
+async def store_(session: AsyncSession, found: Sequence[Found], terms: Terms) -> list[Imported]:
+    """Store rows, and in which files they were found; return, in their order, what holds each.
+
+    Raises Conflict where a structure was deleted meanwhile; trying again helps.
+    """
+    if not found:
+        return []
+    distinct: dict[str, Row] = {}
+    for one in found:
+        distinct.setdefault(one.row.fingerprint, one.row)
+    await _copy(session, distinct)
+    said = {
+        "owner_id": terms.owner_id,
+        "visibility": terms.visibility,
+        "scope_key": terms.scope_key,
+        "licence": terms.licence,
+        "source": terms.source,
+        "tags": list(terms.tags),
+    }
+    for statement in (_INSERT_CITATIONS, _INSERT_MATERIALS, _INSERT_STRUCTURES):
+        await session.execute(text(statement), said)
+    ids = await _ids(session, list(distinct), terms.scope_key)
+    await _store_sources(session, found, ids)
+    imported = []
+    for one in found:
+        id_ = ids[one.row.fingerprint]
+        first = distinct[one.row.fingerprint] is one.row
+        imported.append(Imported(id_, is_new=first and id_.bytes == one.row.id))
+    return imported
+
+
+async def _copy(session: AsyncSession, rows: Mapping[str, Row]) -> None:
+    """Fill the temporary table ``incoming`` in order of fingerprint."""
     await session.execute(text(_CREATE_INCOMING))
     await session.execute(text("TRUNCATE incoming"))
-    records = [
-        (place, owner.id, visibility, *_values(candidate))
-        for place, candidate in enumerate(candidates)
-    ]
+    head = struct.Struct("!hii").pack
+    places = {fingerprint: place for place, fingerprint in enumerate(rows)}
+    pieces = [copy_format.SIGNATURE]
+    for fingerprint in sorted(rows):
+        pieces += (head(len(_INCOMING), 4, places[fingerprint]), rows[fingerprint].fields)
+    pieces.append(copy_format.TRAILER)
     raw = await (await session.connection()).get_raw_connection()
     connection = raw.driver_connection
     assert isinstance(connection, asyncpg.Connection)  # noqa: S101 - api.db's only driver
-    await connection.copy_records_to_table("incoming", records=records, columns=list(_INCOMING))
-    await session.execute(text(_INSERT_MATERIALS))
-    await session.execute(text(_INSERT_STRUCTURES))
-    rows = await session.execute(text(_SELECT_IMPORTED))
-    return [Imported(row.id, row.is_new) for row in rows]
+    content = BytesIO(b"".join(pieces))
+    try:
+        await connection.copy_to_table("incoming", source=content, format="binary")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        lost = connection.is_closed()
+        raise DBAPIError("COPY incoming", None, error, connection_invalidated=lost) from error
 
 
-def _values(candidate: Candidate) -> Iterator[Any]:
-    """Yield what a candidate brings, in the order of the columns."""
-    structure, analysis = candidate.structure, candidate.analysis
-    strict, loose = analysis.space_group_strict, analysis.space_group_loose
-    extra = candidate.extra or {}
-    values = {
-        "id": uuid7(),
-        "material_id": uuid7(),
-        "reduced_formula": analysis.reduced_formula,
-        "anonymous_formula": analysis.anonymous_formula,
-        "hill_formula": analysis.hill_formula or _hill_of_proportions(structure),
-        "chemical_system": analysis.chemical_system,
-        "elements": list(analysis.elements),
-        "material_name": extra.get("mineral"),
-        "source": extra.get("database"),
-        "external_id": extra.get("database_code"),
-        "licence": extra.get("licence"),
-        "name": candidate.name,
-        "lattice_a": None if structure.lattice_a is None else structure.lattice_a.tolist(),
-        "positions_a": structure.positions_a.tolist(),
-        "species": canonical_json([_species(s) for s in structure.species]),
-        "species_at_sites": list(structure.species_at_sites),
-        "dimension_types": [int(direction) for direction in structure.periodic],
-        "number_of_sites": analysis.n_sites,
-        "number_of_elements": len(analysis.elements),
-        "number_of_periodic_dimensions": analysis.n_periodic,
-        "is_ordered": analysis.is_ordered,
-        "volume_a3": analysis.volume_a3,
-        "density_g_per_cm3": analysis.density_g_per_cm3,
-        "space_group_number_at_0_01": strict and strict.number,
-        "space_group_symbol_at_0_01": strict and strict.symbol,
-        "space_group_number_at_0_1": loose and loose.number,
-        "space_group_symbol_at_0_1": loose and loose.symbol,
-        "symmetry_engine": loose and f"{loose.engine} {loose.engine_version}",
-        "fingerprint": analysis.fingerprint,
-        "fingerprint_version": analysis.fingerprint_version,
-        "origin": candidate.origin,
-        "parent_id": candidate.parent_id,
-        "source_text": candidate.source_text,
-        "source_format": candidate.source_format,
-        "source_name": candidate.source_name,
-        "source_sha256": candidate.source_sha256,
-        "extra": canonical_json(extra),
-    }
-    return (values[column] for column in _MATERIAL_COLUMNS | _STRUCTURE_COLUMNS)
+async def _ids(session: AsyncSession, fingerprints: list[str], scope_key: str) -> dict[str, UUID]:
+    rows = await session.execute(
+        text(_SELECT_IDS), {"scope_key": scope_key, "fingerprints": fingerprints}
+    )
+    ids = {one.fingerprint: one.id for one in rows}
+    if len(ids) < len(fingerprints):
+        raise Conflict("A structure, or its material, was deleted while it was imported.")
+    return ids
 
 
-def _species(species: Any) -> dict[str, Any]:
-    return {
-        "name": species.name,
-        "chemical_symbols": list(species.chemical_symbols),
-        "concentration": list(species.concentration),
-    }
+async def _store_sources(
+    session: AsyncSession, found: Sequence[Found], ids: dict[str, UUID]
+) -> None:
+    """Note in which places of which files the structures stand."""
+    places: dict[tuple[Any, ...], tuple[str | None, bool]] = {}
+    for one, name in found:
+        if name is not None and one.sha256 is not None:
+            place = (ids[one.fingerprint], one.sha256, one.place, name)
+            places[place] = (one.format, one.is_last)
+    if places:
+        columns = [list(column) for column in zip(*sorted(places), strict=True)]
+        of_places = [list(c) for c in zip(*(places[p] for p in sorted(places)), strict=True)]
+        names = ("structure_ids", "sha256s", "places", "names", "formats", "are_last")
+        await session.execute(
+            text(_INSERT_SOURCES), dict(zip(names, columns + of_places, strict=True))
+        )
 
 
-def _hill_of_proportions(structure: Structure) -> str | None:
-    """Return the Hill formula of the approximate formula unit that occupancies amount to."""
-    unit = formula.proportions(structure.composition)
-    return formula.hill(dict(unit), molecule=False)
-
-
-_STRUCTURE_COLUMNS = {
-    "id": "uuid",
-    "name": "text",
-    "lattice_a": "float8[]",
-    "positions_a": "float8[]",
-    "species": "jsonb",
-    "species_at_sites": "text[]",
-    "dimension_types": "smallint[]",
-    "number_of_sites": "int",
-    "elements": "text[]",
-    "number_of_elements": "smallint",
-    "chemical_system": "text",
-    "reduced_formula": "text",
-    "anonymous_formula": "text",
-    "number_of_periodic_dimensions": "smallint",
-    "is_ordered": "boolean",
-    "volume_a3": "float8",
-    "density_g_per_cm3": "float8",
-    "space_group_number_at_0_01": "smallint",
-    "space_group_symbol_at_0_01": "text",
-    "space_group_number_at_0_1": "smallint",
-    "space_group_symbol_at_0_1": "text",
-    "symmetry_engine": "text",
-    "fingerprint": "text",
-    "fingerprint_version": "smallint",
-    "origin": "text",
-    "parent_id": "uuid",
-    "source_text": "text",
-    "source_format": "text",
-    "source_name": "text",
-    "source_sha256": "text",
-    "source": "text",
-    "external_id": "text",
-    "licence": "text",
-    "extra": "jsonb",
-}
-_MATERIAL_COLUMNS = {
-    "material_id": "uuid",
-    "material_name": "text",
-    "reduced_formula": "text",
-    "anonymous_formula": "text",
-    "hill_formula": "text",
-    "chemical_system": "text",
-    "elements": "text[]",
-    "source": "text",
-    "external_id": "text",
-}
-_INCOMING = (
-    {"place": "int", "owner_id": "uuid", "visibility": "text"}
-    | _MATERIAL_COLUMNS
-    | _STRUCTURE_COLUMNS
-)
+_INCOMING = {"place": "int"} | COLUMNS
 
 _CREATE_INCOMING = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
-    {", ".join(f"{name} {type_}" for name, type_ in _INCOMING.items())},
-    scope_key text GENERATED ALWAYS AS (
-        CASE WHEN visibility = 'public' THEN 'public' ELSE owner_id::text END) STORED
+    {", ".join(f"{name} {type_}" for name, type_ in _INCOMING.items())}
 ) ON COMMIT DROP
 """
+
+# The digest is that of revision 004_fill_what_structures_are_searched_by.
+_DIGEST = "encode(sha256(convert_to((extra -> 'citation')::text, 'UTF8')), 'hex')"
+
+_INSERT_CITATIONS = f"""
+INSERT INTO citations (digest, authors, title, journal, volume, page_first, page_last, year, doi)
+SELECT DISTINCT ON (digest) digest,
+       ARRAY(SELECT jsonb_array_elements_text(CASE jsonb_typeof(said -> 'authors')
+             WHEN 'array' THEN said -> 'authors' ELSE '[]' END)),
+       said ->> 'title', said ->> 'journal', said ->> 'volume', said ->> 'page_first',
+       said ->> 'page_last',
+       CASE WHEN said ->> 'year' ~ '^[0-9]{{1,4}}$' THEN (said ->> 'year')::int END,
+       said ->> 'doi'
+FROM (SELECT extra -> 'citation' AS said, {_DIGEST} AS digest
+      FROM incoming WHERE jsonb_typeof(extra -> 'citation') = 'object') cited
+ORDER BY digest
+ON CONFLICT (digest) DO NOTHING
+"""  # noqa: S608 - only our own expression is put in
 
 _INSERT_MATERIALS = """
 INSERT INTO materials (id, name, reduced_formula, anonymous_formula, hill_formula,
@@ -220,29 +187,44 @@ INSERT INTO materials (id, name, reduced_formula, anonymous_formula, hill_formul
                        owner_id, visibility)
 SELECT DISTINCT ON (hill_formula, space_group_number_at_0_1)
        material_id, material_name, reduced_formula, anonymous_formula, hill_formula,
-       chemical_system, elements, space_group_number_at_0_1, source, external_id,
-       owner_id, visibility
+       chemical_system, elements, space_group_number_at_0_1,
+       coalesce(source, CAST(:source AS text)), external_id,
+       CAST(:owner_id AS uuid), CAST(:visibility AS text)
 FROM incoming
 ORDER BY hill_formula, space_group_number_at_0_1, place
 ON CONFLICT (scope_key, hill_formula, space_group_number) DO NOTHING
 """
 
+_TAKEN = [name for name in STRUCTURE_COLUMNS if name not in {"source", "licence"}]
+
 _INSERT_STRUCTURES = f"""
-INSERT INTO structures (material_id, owner_id, visibility, {", ".join(_STRUCTURE_COLUMNS)})
-SELECT DISTINCT ON (i.fingerprint)
-       m.id, i.owner_id, i.visibility, {", ".join(f"i.{name}" for name in _STRUCTURE_COLUMNS)}
+INSERT INTO structures (material_id, citation_id, owner_id, visibility, source, licence, tags,
+                        {", ".join(_TAKEN)})
+SELECT m.id, c.id, CAST(:owner_id AS uuid), CAST(:visibility AS text),
+       coalesce(i.source, CAST(:source AS text)), coalesce(i.licence, CAST(:licence AS text)),
+       CAST(:tags AS text[]), {", ".join(f"i.{name}" for name in _TAKEN)}
 FROM incoming i
 JOIN materials m
-  ON m.scope_key = i.scope_key
+  ON m.scope_key = CAST(:scope_key AS text)
  AND m.hill_formula = i.hill_formula
  AND m.space_group_number IS NOT DISTINCT FROM i.space_group_number_at_0_1
-ORDER BY i.fingerprint, i.place
+LEFT JOIN citations c
+  ON jsonb_typeof(i.extra -> 'citation') = 'object'
+ AND c.digest = {_DIGEST.replace("extra", "i.extra")}
+ORDER BY i.fingerprint
 ON CONFLICT (scope_key, fingerprint) DO NOTHING
-"""  # noqa: S608 - only our own column names are put in
+"""  # noqa: S608 - only our own column names and expression are put in
 
-_SELECT_IMPORTED = """
-SELECT s.id, s.id = i.id AS is_new
-FROM incoming i
-JOIN structures s ON s.scope_key = i.scope_key AND s.fingerprint = i.fingerprint
-ORDER BY i.place
+_SELECT_IDS = """
+SELECT fingerprint, id FROM structures
+WHERE scope_key = :scope_key AND fingerprint = ANY(CAST(:fingerprints AS text[]))
+"""
+
+_INSERT_SOURCES = """
+INSERT INTO structure_sources (structure_id, sha256, place, name, format, is_last)
+SELECT * FROM unnest(CAST(:structure_ids AS uuid[]), CAST(:sha256s AS text[]),
+                     CAST(:places AS int[]), CAST(:names AS text[]),
+                     CAST(:formats AS text[]), CAST(:are_last AS boolean[]))
+ON CONFLICT (structure_id, sha256, place, name) DO UPDATE SET is_last = true
+WHERE excluded.is_last AND NOT structure_sources.is_last
 """

@@ -16,8 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from api.models import Material, Structure, User
 from api.services import structures
-from api.services.structure_import import import_, read_candidates
+from api.services.structure_import import Found, Terms, import_, store_
+from api.services.structure_rows import read_rows
 from api.services.users import local_owner
+from nanoos.parsers import Source
 from nanoos.structures import fingerprint
 from nanoos.writers import write
 
@@ -217,10 +219,14 @@ async def test_a_failed_batch_leaves_nothing(session: AsyncSession, owner: User)
     assert await count(session, Structure) == await count(session, Material) == 0
 
 
-def test_a_file_is_read_with_its_source(tmp_path: Path) -> None:
+async def test_a_file_is_read_with_its_source(
+    session: AsyncSession, owner: User, tmp_path: Path
+) -> None:
     file = tmp_path / "al.cif"
     file.write_text(write([metal("Al")], "cif"))
-    (read,) = read_candidates(file)
-    assert (read.source_name, read.source_format) == ("al.cif", "cif")
-    assert read.source_text == file.read_text()
-    assert read.analysis.reduced_formula == "Al"
+    (read,) = read_rows(Source(str(file), file))
+    (done,) = await store_(session, [Found(read, "al.cif")], Terms(owner.id))
+    (row,) = await structures.get(session, [done.id])
+    assert (row.source_name, row.source_format) == ("al.cif", "cif")
+    assert row.source_text == file.read_text()
+    assert row.reduced_formula == row.material.reduced_formula == "Al"

@@ -1,0 +1,194 @@
+"""``nano-os structures import``: any number of structures in, from files, archives and pipes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import rich.progress
+import typer
+
+from api.cli.database import transaction, with_database
+from api.cli.output import Json, err, print_json
+
+if TYPE_CHECKING:
+    from api.cli.intake import Progress
+    from api.db import Sessions
+    from api.schemas.structure import FailedFile, ImportReport
+
+SHOWN = 50
+"""Failures that are shown to a person."""
+NO_FILES = ("-", "optimade:")
+"""How arguments begin that name no file."""
+
+
+def import_(
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, folders and archives; - is standard input.")
+    ],
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Also look into folders of folders.")
+    ] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="Everyone may read them; needs a licence.")
+    ] = False,
+    licence: Annotated[
+        str | None,
+        typer.Option(help="Of those whose file states none: an SPDX identifier, or its name."),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Collection that those come from whose file states none.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Of those that are new.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that read; without it, one a core.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="File for all failures, one JSON document a line.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Import structure files, also compressed and in archives.
+
+    What is there already is not stored twice. A file, or a structure of one, that
+    cannot be read is reported, and the others go in; the exit code is then 1.
+    """
+    from api.schemas.structure import ImportReport
+
+    terms = {
+        "visibility": "public" if public else "private",
+        "licence": licence,
+        "source": source,
+        "tags": tuple(sorted(set(tag or ()))),
+    }
+    done = ImportReport()
+    try:
+        import_files(
+            paths, recursive=recursive, terms=terms, workers=workers, failures=report, report=done
+        )
+    except KeyboardInterrupt:
+        err.print(
+            f"Interrupted: {done.imported} imported, and they stay."
+            " Give the command again to go on; what is stored is recognised."
+        )
+        raise
+    if json:
+        print_json(done.model_dump(mode="json", exclude_none=True))
+    else:
+        print_report(done)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def import_files(
+    paths: Sequence[str | Path],
+    *,
+    recursive: bool = False,
+    terms: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    failures: Path | None = None,
+    report: ImportReport | None = None,
+) -> ImportReport:
+    """Read, analyse and store what the paths name, with a progress bar; return what came of it.
+
+    ``terms`` are those of `api.services.structure_import.Terms`; ``failures`` names a file for
+    all failures. ``report`` is filled on the way. Raises WrongUsage.
+    """
+    from api.schemas.structure import ImportReport
+
+    _check_paths(paths)
+    report = report or ImportReport()
+
+    async def work(sessions: Sessions) -> ImportReport:
+        from api.cli.intake import Intake
+        from api.services.structure_import import Terms
+        from nanoos.parsers import find
+
+        async with transaction(sessions) as (_, owner):
+            whose = Terms(owner.id, **terms or {})
+        with _bar() as show, _writing(failures) as write:
+            intake = Intake(
+                sessions, whose, workers or cores(), report, failed=write, progress=show
+            )
+            return await intake.run(find(paths, recursive=recursive))
+
+    return with_database(work)
+
+
+def _check_paths(paths: Sequence[str | Path]) -> None:
+    from api.errors import WrongUsage
+
+    for path in map(str, paths):
+        if not path.startswith(NO_FILES) and not Path(path).exists():
+            raise WrongUsage(f"There is no file or folder {path}.")
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    """Show how far it is, with rate and time left, and give the function that is told."""
+    columns = (
+        "{task.description}",
+        "{task.fields[structures]} structures",
+        "{task.fields[rate]:.0f}/s",
+        "{task.fields[failed]} failed",
+    )
+    with rich.progress.Progress(
+        rich.progress.TextColumn(columns[0]),
+        rich.progress.BarColumn(),
+        *map(rich.progress.TextColumn, columns[1:]),
+        rich.progress.TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    ) as bar:
+        task = bar.add_task("Importing", total=None, structures=0, rate=0, failed=0)
+        began = time.monotonic()
+
+        def show(now: Progress) -> None:
+            rate = now.structures / (time.monotonic() - began + 1e-9)
+            bar.update(task, structures=now.structures, rate=rate, failed=now.failed)
+
+        yield show
+
+
+@contextmanager
+def _writing(path: Path | None) -> Iterator[Callable[[FailedFile], None]]:
+    """Give the function that writes a failure to the file, where there is to be one."""
+    from api.errors import WrongUsage
+
+    if path is None:
+        yield lambda _: None
+        return
+    try:
+        stream = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise WrongUsage(f"{path} cannot be written: {error.strerror}.") from error
+    with stream:
+        yield lambda failed: print(failed.model_dump_json(exclude_none=True), file=stream)
+
+
+def print_report(report: ImportReport) -> None:
+    """Print what an import did, the failures last."""
+    n_failed = report.n_failed
+    err.print(
+        f"[green]{report.imported} imported[/], {report.existing} there already,"
+        f" {'[red]' if n_failed else ''}{n_failed} failed{'[/]' if n_failed else ''}"
+    )
+    for failed in report.failed[:SHOWN]:
+        line = f":{failed.line}" if failed.line else ""
+        place = f", structure {failed.place}" if failed.place else ""
+        err.print(f"  {failed.file}{line}{place}: {failed.error}", markup=False)
+    if n_failed > SHOWN:
+        err.print(f"  and {n_failed - SHOWN} more; --report FILE writes them all down.")

@@ -1,0 +1,309 @@
+"""One import: sources are found, read in other processes, and stored in batches.
+
+Everything is bounded, so memory stays the same whatever comes in. Each batch is one
+transaction: an import that was interrupted is done again, and what it had stored is recognised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from sqlalchemy.exc import DBAPIError
+
+from api.db import Sessions
+from api.errors import Conflict, DatabaseFull
+from api.schemas.structure import FailedFile, ImportReport
+from api.services import known_files
+from api.services.structure_import import Found, Terms, store_
+from api.services.structure_rows import READ, Refusal, Row
+from nanoos.errors import NanoError
+from nanoos.parsers import Source, Unfound
+from nanoos.processes import Answer, Limits, Pool
+
+BATCH = 1000
+"""Structures stored in one transaction,"""
+BATCH_BYTES = 16 * 1024**2
+"""or as many as amount to this,"""
+BATCH_S = 5.0
+"""or have come in this time."""
+CHUNK = 256
+"""Files that are looked up together."""
+CHUNK_BYTES = 4 * 1024**2
+CHUNK_S = 0.2
+TRIES = 8
+RETRIED = {"40001", "40P01"}
+"""serialization_failure, deadlock_detected (PostgreSQL, appendix A)."""
+REFUSED = {"22", "23", "54"}
+"""Classes of errors that lie in a row: data, constraint, program limit."""
+FULL = "53"
+"""Class of insufficient resources: disk, memory."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an import is. ``bytes`` are those of the content read so far, uncompressed."""
+
+    structures: int = 0
+    failed: int = 0
+    bytes: int = 0
+
+
+class Intake:
+    """Brings structures in on given terms; ``report`` says at any time what came of it so far."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        terms: Terms,
+        workers: int,
+        report: ImportReport | None = None,
+        *,
+        failed: Callable[[FailedFile], None] = lambda _: None,
+        progress: Callable[[Progress], None] = lambda _: None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.report = report or ImportReport()
+        self._sessions = sessions
+        self._terms = terms
+        self._workers = workers
+        self._tell_failed = failed
+        self._tell = progress
+        self._limits = limits
+        self._progress = Progress()
+
+    async def run(self, sources: Iterable[Source | Unfound]) -> ImportReport:
+        """Bring all sources in. Raises DatabaseFull, ProcessesError, and what the database does."""
+        async with self._sessions() as session:
+            are_known = await known_files.there_are_any(session, self._terms.scope_key)
+        chunks = _Chunks(sources, hashed=are_known)
+        async with Pool[Source](READ, self._workers, self._limits) as pool:
+            tasks = [
+                asyncio.create_task(self._feed(pool, chunks)),
+                asyncio.create_task(self._collect(pool)),
+            ]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+                for task in done:
+                    task.result()
+            finally:
+                chunks.close()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        return self.report
+
+    async def _feed(self, pool: Pool[Source], chunks: _Chunks) -> None:
+        """Give the pool what is not known yet."""
+        while (chunk := await chunks.next()) is not None:
+            for name, error in chunk.failed:
+                self._fail(name, str(error), getattr(error, "line", None))
+            known = await self._recognise(chunk)
+            for source, sha256 in chunk.sources:
+                n_structures = known.get(sha256)
+                if n_structures is None:
+                    await pool.put(source, _size(source))
+                else:
+                    self.report.existing += n_structures
+                    self._done(source, n_structures)
+        await pool.finish()
+
+    async def _recognise(self, chunk: _Chunk) -> dict[str, int]:
+        files = [(sha256, known_as(one)) for one, sha256 in chunk.sources if sha256]
+        if not files:
+            return {}
+        async with self._sessions.begin() as session:
+            return await known_files.recognise(session, files, self._terms.scope_key)
+
+    async def _collect(self, pool: Pool[Source]) -> None:
+        """Store in batches what the pool reads."""
+        batch = _Batch()
+        async for answer in pool.answers():
+            self._take(answer, batch)
+            if batch.is_due():
+                await self._store(batch.found)
+                batch = _Batch()
+        if batch.found:
+            await self._store(batch.found)
+
+    def _take(self, answer: Answer[Source], batch: _Batch) -> None:
+        source = answer.item
+        name = known_as(source)
+        for result in answer.results:
+            if isinstance(result, Row):
+                batch.add(Found(result, name))
+            else:
+                refusal: Refusal = result
+                self._fail(source.name, refusal.message, refusal.line, refusal.place)
+        if answer.failure is not None:
+            self._fail(source.name, answer.failure.message, answer.failure.line)
+        if answer.is_end:
+            self._done(source)
+
+    def _done(self, source: Source, structures: int = 0) -> None:
+        source.discard()
+        self._progress.structures += structures
+        self._progress.bytes += _size(source)
+        self._tell(self._progress)
+
+    def _fail(
+        self, name: str, error: str, line: int | None = None, place: int | None = None
+    ) -> None:
+        failed = FailedFile(file=name, error=error, line=line, place=place)
+        self.report.fail(failed)
+        self._tell_failed(failed)
+        self._progress.failed += 1
+        self._tell(self._progress)
+
+    async def _store(self, found: list[Found]) -> None:
+        """Store a batch; rows that the database refuses are reported, and the others go in."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                async with self._sessions.begin() as session:
+                    stored = await store_(session, found, self._terms)
+                break
+            except Conflict:
+                if attempt == TRIES:
+                    raise
+            except DBAPIError as error:
+                state = str(getattr(error.orig, "sqlstate", None) or "")
+                if state[:2] == FULL:
+                    raise DatabaseFull(f"{DatabaseFull.__doc__} {error.orig}") from error
+                if state[:2] in REFUSED:
+                    await self._store_apart(found, error)
+                    return
+                if state not in RETRIED or attempt == TRIES:
+                    raise
+            await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - no secret
+        new = sum(one.is_new for one in stored)
+        self.report.imported += new
+        self.report.existing += len(stored) - new
+        self._progress.structures += len(stored)
+        self._tell(self._progress)
+
+    async def _store_apart(self, found: list[Found], error: DBAPIError) -> None:
+        if len(found) > 1:
+            half = len(found) // 2
+            await self._store(found[:half])
+            await self._store(found[half:])
+            return
+        ((row, name),) = found
+        cause = str(error.orig).partition("\n")[0]
+        self._fail(name or "", f"The database refuses it: {cause}.", place=row.place)
+
+
+@dataclass(slots=True)
+class _Batch:
+    found: list[Found] = field(default_factory=list)
+    size: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def add(self, one: Found) -> None:
+        self.found.append(one)
+        self.size += len(one.row.fields)
+
+    def is_due(self) -> bool:
+        full = len(self.found) >= BATCH or self.size >= BATCH_BYTES
+        return full or (bool(self.found) and time.monotonic() - self.began > BATCH_S)
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Sources that are looked up together, each with its hash if it is to be."""
+
+    sources: list[tuple[Source, str]] = field(default_factory=list)
+    failed: list[tuple[str, NanoError]] = field(default_factory=list)
+
+
+class _Chunks:
+    """Finds sources in a thread of its own: a slow disk or a pipe must not hold up the rest."""
+
+    def __init__(self, sources: Iterable[Source | Unfound], *, hashed: bool) -> None:
+        self._sources = sources
+        self._hashed = hashed
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[_Chunk | BaseException | None] = asyncio.Queue(1)
+        self._closed = False
+        # A daemon: what blocks in reading from a pipe cannot be interrupted.
+        threading.Thread(target=self._find, daemon=True).start()
+
+    async def next(self) -> _Chunk | None:
+        """Return the next chunk, None at the end; raises what finding raised."""
+        chunk = await self._queue.get()
+        if isinstance(chunk, BaseException):
+            raise chunk
+        return chunk
+
+    def close(self) -> None:
+        """Find nothing more."""
+        self._closed = True
+
+    def _find(self) -> None:
+        try:
+            for chunk in self._chunks():
+                if not self._put(chunk):
+                    return
+        except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+            self._put(error)
+        else:
+            self._put(None)
+
+    def _put(self, what: _Chunk | BaseException | None) -> bool:
+        """Hand over to the loop, waiting for room; False when nobody wants it any more."""
+        putting = self._queue.put(what)
+        try:
+            asyncio.run_coroutine_threadsafe(putting, self._loop).result()
+        except (asyncio.CancelledError, RuntimeError):  # cancelled; or the loop is closed
+            putting.close()
+            return False
+        return not self._closed
+
+    def _chunks(self) -> Iterator[_Chunk]:
+        chunk, size, began = _Chunk(), 0, time.monotonic()
+        for one in self._sources:
+            if isinstance(one, Unfound):
+                chunk.failed.append((one.name, one.error))
+            else:
+                self._add(one, chunk)
+                size += len(one.data or b"")
+            full = len(chunk.sources) + len(chunk.failed) >= CHUNK or size >= CHUNK_BYTES
+            if full or time.monotonic() - began > CHUNK_S:
+                yield chunk
+                chunk, size, began = _Chunk(), 0, time.monotonic()
+        yield chunk
+
+    def _add(self, source: Source, chunk: _Chunk) -> None:
+        try:
+            chunk.sources.append((source, source.sha256 if self._hashed else ""))
+        except NanoError as error:
+            chunk.failed.append((source.name, error))
+            source.discard()
+
+
+def _size(source: Source) -> int:
+    """Return the source's size in bytes, as it lies there."""
+    if source.data is not None:
+        return len(source.data)
+    try:
+        return source.path.stat().st_size if source.path else 0
+    except OSError:
+        return 0  # reading it will say why
+
+
+def known_as(source: Source) -> str:
+    """Return the name that is stored: the file's, with its folder's or archive's before it.
+
+    Where the folders lie on this machine is nobody's business.
+    """
+    parts = PurePosixPath(source.name).parts
+    if source.path is not None and not source.temporary:
+        return str(PurePosixPath(*parts[-2:]))
+    for n in range(1, len(parts)):
+        if Path(*parts[:n]).is_file():  # the archive
+            return str(PurePosixPath(*parts[n - 1 :]))
+    return source.name

@@ -1,0 +1,143 @@
+"""A process of the pool: takes items from stdin, does the work, writes results to stdout.
+
+It ends with its parent: at the end of stdin, and at once where the parent was killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nanoos.errors import NanoError
+from nanoos.processes.messages import (
+    HEADER_BYTES,
+    MESSAGE_BYTES,
+    MESSAGE_S,
+    READY,
+    Failure,
+    Part,
+)
+
+Work = Callable[[Any], Iterator[Any]]
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(work: str, memory_bytes: int, current_fd: int, parent_pid: int) -> None:
+    """Serve the parent. ``work`` is ``module:function``; ``current_fd`` tells what is in hand."""
+    _end_with(parent_pid)
+    warnings.simplefilter("ignore")  # of foreign readers, about files the user does not see
+    jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what libraries print must not get among the answers
+    module, _, name = work.partition(":")
+    do: Work = getattr(importlib.import_module(module), name)
+    gc.freeze()
+    _limit_memory(memory_bytes)
+    outbox = _Outbox(answers)
+    outbox.write(READY)
+    number = 0
+    while True:
+        try:
+            items = pickle.load(jobs)  # noqa: S301 - from our own parent
+        except EOFError:
+            return
+        for item in items:
+            os.pwrite(current_fd, number.to_bytes(8, "big"), 0)
+            _serve(do, item, number, outbox)
+            number += 1
+        outbox.flush()
+
+
+def _serve(do: Work, item: Any, number: int, outbox: _Outbox) -> None:
+    """Do the work for one item, sending its results on the way when they are many.
+
+    An item that is sent in part is always the one at hand, which is blamed when the process
+    dies: the others can be given to another process with nothing sent twice.
+    """
+    results: list[Any] = []
+    size = 0
+    failure = None
+    try:
+        for result in do(item):
+            results.append(result)
+            size += sum(map(sys.getsizeof, result))
+            if size > MESSAGE_BYTES or outbox.is_due():
+                outbox.add(Part(number, results, None, is_end=False), size)
+                outbox.flush()
+                results, size = [], 0
+    except NanoError as error:
+        failure = Failure(str(error), getattr(error, "line", None))
+    except MemoryError:
+        failure = Failure("It needs more memory than one item may take.")
+    except Exception as error:  # noqa: BLE001 - plug-ins may raise anything
+        failure = Failure(f"{type(error).__name__}: {error}")
+    outbox.add(Part(number, results, failure, is_end=True), size)
+
+
+class _Outbox:
+    """Parts on their way, sent together when they are many or have waited."""
+
+    def __init__(self, stream: BinaryIO | Any) -> None:
+        self._stream = stream
+        self._parts: list[Part] = []
+        self._size = 0
+        self._sent = time.monotonic()
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._sent > MESSAGE_S
+
+    def add(self, part: Part, size: int) -> None:
+        self._parts.append(part)
+        self._size += size
+        if self._size > MESSAGE_BYTES or self.is_due():
+            self.flush()
+
+    def flush(self) -> None:
+        if self._parts:
+            self.write(pickle.dumps(self._parts, protocol=5))
+        self._parts, self._size = [], 0
+        self._sent = time.monotonic()
+
+    def write(self, message: bytes) -> None:
+        for piece in (len(message).to_bytes(HEADER_BYTES, "big"), message):
+            view = memoryview(piece)
+            while view:
+                view = view[self._stream.write(view) :]
+
+
+def _limit_memory(memory_bytes: int) -> None:
+    """Allow so much beyond what this process has; where the system cannot say, nothing is done."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        pages = int(statm.read_text().split()[0])
+        limit = pages * os.sysconf("SC_PAGE_SIZE") + memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+
+
+def _end_with(parent_pid: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent_pid,), daemon=True).start()
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def _watch(parent_pid: int) -> None:
+    while os.getppid() == parent_pid:
+        time.sleep(1)
+    os._exit(1)
