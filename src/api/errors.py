@@ -86,6 +86,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     science.ParseError: Outcome(422, FAILURE),
     science.UnknownFormat: Outcome(415, FAILURE),
     science.SymmetryError: Outcome(422, FAILURE),
+    science.NotWritten: Outcome(500, FAILURE),
     science.PluginNotFound: Outcome(404, USAGE),
     science.EngineError: Outcome(500, FAILURE, retry=True),
     science.UnsupportedByEngine: Outcome(422, FAILURE),

@@ -34,6 +34,10 @@ class SymmetryError(NanoError):
     """The space group could not be determined."""
 
 
+class NotWritten(NanoError):
+    """The file could not be written."""
+
+
 class PluginNotFound(NanoError):
     """No plug-in of that name is installed."""
 

@@ -1,4 +1,4 @@
-"""Plug-ins by entry points: engines, workflows, embedders and parsers.
+"""Plug-ins by entry points: engines, workflows, embedders, parsers and writers.
 
 A package adds one with an entry point in the group; what NANO-OS brings comes through the
 same door. The table below repeats the project's own entry points, so that they also serve
@@ -32,6 +32,12 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "aims": "nanoos.parsers.aims:AimsGeometry",
         "pymatgen": "nanoos.parsers.pymatgen_json:PymatgenJson",
         "optimade": "nanoos.parsers.optimade_json:OptimadeJson",
+    },
+    "nanoos.writers": {
+        "cif": "nanoos.writers.cif:CifWriter",
+        "poscar": "nanoos.writers.poscar:PoscarWriter",
+        "extxyz": "nanoos.writers.extxyz:ExtendedXyzWriter",
+        "jsonl": "nanoos.writers.jsonl:JsonLinesWriter",
     },
 }
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from api.cli.database import in_transaction
+from api.cli.output import progress
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from api.models import Structure
+    from api.models import User
+    from nanoos.writers import Add, Record, Writer
 
-SUFFIXES = {"cif": "cif", "extxyz": "extxyz", "poscar": "vasp"}
+STDOUT = Path("-")
 
 
 @dataclass
@@ -26,76 +31,95 @@ class ExportReport:
     skipped: list[dict[str, Any]] = field(default_factory=list)
 
 
-def export_structures(ids: Sequence[UUID] | None, format_: str, output: Path) -> ExportReport:
+def export_structures(
+    ids: Sequence[UUID] | None, format_: str | None, output: Path, *, sources: bool = True
+) -> ExportReport:
     """Write these structures, or all in view where ``ids`` is None.
 
     ``output`` is a file; where it is a folder, or the format holds one structure
-    a file and there are several, it becomes a folder with one file each.
+    a file and there are several, it becomes a folder with one file each. ``-`` is
+    standard output. Without ``format_`` the file's name decides.
     Of all structures those the format has no place for are skipped; named ones
-    are written all or not at all. Raises NotFound, StructureError and WrongUsage.
+    are written all or not at all. Raises NotFound, NotWritten, StructureError,
+    PluginNotFound and WrongUsage.
     """
     from api.errors import WrongUsage
+    from nanoos.writers import format_of, writer_of
 
-    if format_ not in SUFFIXES:
-        raise WrongUsage(f"There is no format {format_!r}. Known: {', '.join(SUFFIXES)}.")
+    writer = writer_of(format_ or format_of(output))
     if not output.parent.is_dir():
         raise WrongUsage(f"There is no folder {output.parent}.")
-    report = ExportReport()
-    rows = in_transaction(lambda session, _: _rows(session, ids))
+
+    async def work(session: AsyncSession, _: User) -> ExportReport:
+        return await _export(session, ids, writer, output, sources)
+
+    return in_transaction(work)
+
+
+async def _export(
+    session: AsyncSession, ids: Sequence[UUID] | None, writer: Writer, output: Path, sources: bool
+) -> ExportReport:
+    from api.services import records, structures
+
     if ids is None:
-        rows = _writable(rows, format_, report)
-    if output.is_dir() or (format_ == "poscar" and len(rows) > 1):
-        if output.is_file():
-            raise WrongUsage(f"{output} is a file; several POSCAR files need a folder.")
-        output.mkdir(exist_ok=True)
-        for row in rows:
-            _replace(output / _file_name(row, format_), _text([row], format_))
+        total = await structures.count(session)
+        batches = records.stream(session)
     else:
-        _replace(output, _text(rows, format_))
-    report.written = len(rows)
+        total = len(ids)
+        batches = records.named(session, ids)
+    report = ExportReport()
+    with _opened(output, writer, total, sources) as add, progress() as bar:
+        task = bar.add_task("Exporting", total=total)
+        async for batch in batches:
+            for record in batch:
+                _add(add, record, report, all_or_none=ids is not None)
+                bar.advance(task)
     return report
 
 
-async def _rows(session: AsyncSession, ids: Sequence[UUID] | None) -> list[Structure]:
-    from api.services import structures
-
-    if ids is None:
-        return [row async for row in structures.stream(session)]
-    return await structures.get(session, ids)
-
-
-def _writable(rows: Sequence[Structure], format_: str, report: ExportReport) -> list[Structure]:
-    """Return the rows the format has a place for; note the others in the report."""
+def _add(add: Add, record: Record, report: ExportReport, *, all_or_none: bool) -> None:
     from nanoos.errors import StructureError
 
-    kept = []
-    for row in rows:
-        try:
-            _text([row], format_)
-        except StructureError as error:
-            report.skipped.append({"id": str(row.id), "reason": str(error)})
-        else:
-            kept.append(row)
-    return kept
-
-
-def _text(rows: Sequence[Structure], format_: str) -> str:
-    from api.services.structures import to_atoms
-    from nanoos.writers import write
-
-    extras = [({"name": row.name} if row.name else {}) | row.extra for row in rows]
-    return write([to_atoms(row) for row in rows], format_, extras)
-
-
-def _file_name(row: Structure, format_: str) -> str:
-    return f"{row.material.reduced_formula}_{row.id}.{SUFFIXES[format_]}"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside ``path`` first, so that what stood there is whole until the new one is."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        add(record)
+    except StructureError as error:
+        if all_or_none:
+            raise StructureError(f"{record.known['id']}: {error}") from error
+        report.skipped.append({"id": record.known["id"], "reason": str(error)})
+    else:
+        report.written += 1
+
+
+@contextmanager
+def _opened(output: Path, writer: Writer, total: int, sources: bool) -> Iterator[Add]:
+    from api.errors import WrongUsage
+    from nanoos.writers import exporting
+
+    several = writer.one_per_file and total != 1
+    if output == STDOUT:
+        if several:
+            raise WrongUsage(f"Several {writer.name.upper()} files need a folder: name one by -o.")
+        with _standard_output(writer) as add:
+            yield add
+        return
+    folder = output.is_dir() or several
+    if folder and output.is_file():
+        raise WrongUsage(f"{output} is a file; several {writer.name.upper()} files need a folder.")
+    with exporting(output, writer, folder=folder, sources=sources) as add:
+        yield add
+
+
+@contextmanager
+def _standard_output(writer: Writer) -> Iterator[Add]:
+    """Write to standard output; whoever stops reading it early has had enough."""
+    from api.errors import WrongUsage
+    from nanoos.writers import TextWriter
+
+    if not isinstance(writer, TextWriter):
+        raise WrongUsage(f"Files of the format {writer.name} are no text: name a file by -o.")
+    try:
+        yield writer.into(sys.stdout)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        sys.exit(141)  # as if by SIGPIPE

@@ -61,23 +61,31 @@ def show(id_: Annotated[UUID, typer.Argument(metavar="ID")], json: Json = False)
 
 @app.command()
 def export(
-    output: Annotated[Path, typer.Option("-o", "--output", help="File, or folder.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File or folder; - is stdout.")],
     ids: Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every structure.")] = False,
-    format_: Annotated[str, typer.Option("--format", help="cif, extxyz or poscar.")] = "cif",
+    format_: Annotated[
+        str | None, typer.Option("--format", help="By the file's name, else cif.")
+    ] = None,
+    sources: Annotated[
+        bool, typer.Option(help="Also the publications as BibTeX, and a table of licences.")
+    ] = True,
     json: Json = False,
 ) -> None:
-    """Write structures to PATH: a file, or a folder for one file each.
+    """Write structures to a file, or to a folder with one file each.
 
-    With --all those the format has no place for (such as mixed sites in POSCAR)
-    are skipped and named; structures named by id are written all or not at all.
+    Formats: cif, poscar, extxyz, ase-db, jsonl, parquet, optimade-jsonl. With
+    --all those the format has no place for (such as mixed sites in POSCAR) are
+    skipped and named; structures named by id are written all or not at all.
     """
-    from api.cli.export import export_structures
+    from api.cli.export import STDOUT, export_structures
     from api.errors import WrongUsage
 
     if bool(ids) == all_:
         raise WrongUsage("Name the structures to export, or say --all.")
-    report = export_structures(None if all_ else list(ids or []), format_, output)
+    if json and output == STDOUT:
+        raise WrongUsage("The structures and the report cannot both go to standard output.")
+    report = export_structures(None if all_ else list(ids or []), format_, output, sources=sources)
     if json:
         print_json(vars(report))
         return

@@ -35,6 +35,7 @@ _FRACTION_STEPS = 1_000_000  # in one lattice vector
 _OCCUPANCY_STEP = 1e-6
 # Rounding edges lie off every short decimal and simple fraction, where data would sit on them.
 EDGE_OFFSET = 0.5 + np.sqrt(2) / 50
+_EDGE_MARGIN = 1e-6  # of a step: far more than the noise of reading, far less than any meaning
 
 
 def fingerprint(structure: Structure) -> str:
@@ -70,3 +71,26 @@ def _cell_content(lattice_a: Array, periodic: tuple[bool, bool, bool]) -> str:
     lengths, angles = lengths_and_angles(lattice_a)
     numbers = [*_steps(lengths, _LENGTH_STEP_A), *_steps(angles, _ANGLE_STEP_DEG)]
     return " ".join(map(str, numbers)) + " " + "".join("FT"[p] for p in periodic)
+
+
+def steady_cell(lattice_a: Array) -> tuple[Array, Array]:
+    """Return the lengths in Å and angles in degrees, clear of the edges where they are rounded.
+
+    Written so, a cell keeps the fingerprint through the noise of being read again.
+    """
+    lengths, angles = lengths_and_angles(lattice_a)
+    return _off_edges(lengths, _LENGTH_STEP_A), _off_edges(angles, _ANGLE_STEP_DEG)
+
+
+def steady_fractional(structure: Structure) -> Array:
+    """Return the (n, 3) fractional coordinates, clear of the edges where they are rounded."""
+    return _off_edges(structure.fractional, 1 / _FRACTION_STEPS)
+
+
+def _off_edges(values: Array, step: float) -> Array:
+    """Return the values; one at a rounding edge is moved away from it, by 1e-6 of a step."""
+    intervals = values / step + EDGE_OFFSET
+    within = intervals - np.floor(intervals)
+    moved = np.clip(within, _EDGE_MARGIN, 1 - _EDGE_MARGIN)
+    steady: Array = np.where(moved == within, values, values + (moved - within) * step)
+    return steady

@@ -11,9 +11,10 @@ from nanoos import plugins
 from nanoos.errors import StructureError
 from nanoos.parsers import Source, read
 from nanoos.structures import Structure, fingerprint
-from nanoos.writers import FORMATS, write
+from nanoos.writers import write
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "crystals"
+FORMATS = ("cif", "poscar", "extxyz")
+EXAMPLES = Path(__file__).parents[3] / "examples" / "crystals"
 READ = [parsed for path in sorted(EXAMPLES.iterdir()) for parsed in read(path)]
 ORDERED = [parsed for parsed in READ if parsed.structure.is_ordered]
 DISORDERED = [parsed for parsed in READ if not parsed.structure.is_ordered]

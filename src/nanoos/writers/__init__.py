@@ -1,0 +1,24 @@
+"""From structures to files: CIF, POSCAR, extended XYZ, and tables of all that is known.
+
+Numbers have as many digits as it takes to read back the same float (at most 17). What is
+written reads back as the same structure (the same fingerprint).
+"""
+
+from nanoos.writers.files import exporting
+from nanoos.writers.record import FIELDS, Record, document
+from nanoos.writers.write import format_of, known_formats, write, writer_of
+from nanoos.writers.writer import Add, TextWriter, Writer
+
+__all__ = [
+    "FIELDS",
+    "Add",
+    "Record",
+    "TextWriter",
+    "Writer",
+    "document",
+    "exporting",
+    "format_of",
+    "known_formats",
+    "write",
+    "writer_of",
+]

@@ -1,0 +1,131 @@
+"""Files and folders of records that are complete, or not there at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+
+from nanoos.errors import NotWritten
+from nanoos.structures import formula
+from nanoos.writers.record import Record
+from nanoos.writers.sources import check_replaceable, sources_into
+from nanoos.writers.writer import COMPRESSIONS, Add, Writer
+
+
+@contextmanager
+def exporting(
+    output: Path, writer: Writer, *, folder: bool = False, sources: bool = True
+) -> Iterator[Add]:
+    """Give what writes one record after another to a file, or to a file each in a folder.
+
+    With ``sources`` a bibliography and a table of licences are written beside ``output``. All
+    is written under other names and takes its place when the context ends without an error:
+    until then what stood there is whole, and afterwards nothing half is left. Raises NotWritten,
+    and for each record StructureError when the format has no place for it.
+    """
+    staging = _Staging()
+    try:
+        with _failures_told(output), ExitStack() as open_:
+            note = _sources(output, writer, folder, staging, open_) if sources else None
+            if folder:
+                add = _into_folder(output, writer, staging)
+            else:
+                add = open_.enter_context(writer.open(staging.place(output)))
+
+            def add_with_sources(record: Record) -> None:
+                add(record)
+                if note is not None:
+                    note(record)
+
+            yield add_with_sources
+            open_.close()
+            staging.finish()
+    finally:
+        staging.discard()
+
+
+class _Staging:
+    """What is written under other names, beside its place, until all of it is complete."""
+
+    def __init__(self) -> None:
+        self._moves: list[tuple[Path, Path]] = []
+
+    def place(self, final: Path) -> Path:
+        """Return where to write what shall stand at ``final``."""
+        unfinished = final.with_name(f".unfinished-{os.getpid()}-{final.name}")
+        self._moves.append((unfinished, final))
+        return unfinished
+
+    def finish(self) -> None:
+        """Move all to where it belongs; files take the place of those that stood there."""
+        for unfinished, final in self._moves:
+            if unfinished.is_dir() and final.is_dir():
+                for file in unfinished.iterdir():
+                    file.replace(final / file.name)
+                unfinished.rmdir()
+            else:
+                unfinished.replace(final)
+
+    def discard(self) -> None:
+        """Remove what is left."""
+        for unfinished, _ in self._moves:
+            if unfinished.is_dir():
+                shutil.rmtree(unfinished)
+            else:
+                unfinished.unlink(missing_ok=True)
+
+
+def _into_folder(folder: Path, writer: Writer, staging: _Staging) -> Add:
+    """Return what writes each record to a file of its own."""
+    unfinished = staging.place(folder)
+    unfinished.mkdir()
+    numbers = count(1)
+
+    def add(record: Record) -> None:
+        path = unfinished / _file_name(record, next(numbers), writer)
+        with writer.open(path) as write:
+            try:
+                write(record)
+            except BaseException:
+                path.unlink()
+                raise
+
+    return add
+
+
+def _file_name(record: Record, number: int, writer: Writer) -> str:
+    reduced = formula.reduced(record.structure.composition)
+    return f"{reduced}_{record.known.get('id', number)}{writer.suffixes[0]}"
+
+
+def _sources(
+    output: Path, writer: Writer, folder: bool, staging: _Staging, open_: ExitStack
+) -> Callable[[Record], None]:
+    stem = output.name if folder else _stem(output.name, writer)
+    paths = output.with_name(f"{stem}.bib"), output.with_name(f"{stem}.licences.csv")
+    check_replaceable(*paths)
+    bibliography, licences = (
+        open_.enter_context(staging.place(path).open("w", encoding="utf-8", newline="\n"))
+        for path in paths
+    )
+    return sources_into(bibliography, licences, output.name)
+
+
+def _stem(name: str, writer: Writer) -> str:
+    """Return a file's name without what says its format: ``si`` of ``si.extxyz.gz``."""
+    for suffix in COMPRESSIONS:
+        name = name.removesuffix(suffix)
+    known = next((s for s in writer.suffixes if name.endswith(s)), Path(name).suffix)
+    return name.removesuffix(known) or name
+
+
+@contextmanager
+def _failures_told(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NotWritten(f"{output} could not be written: {error.strerror or error}.") from error
