@@ -1,122 +1,115 @@
-"""Writing structures to files: all into one, or one each, and never half a file."""
+"""``nano-os structures export``: files of structures, and never half a file."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
+import typer
+
 from api.cli.database import in_transaction
-from api.cli.output import progress
+from api.cli.filters import with_filters
+from api.cli.output import Json, err, print_json, progress
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from api.export import ExportReport, Selection
     from api.models import User
-    from nanoos.writers import Add, Record, Writer
+    from api.schemas.search import Query
+    from nanoos.writers import Add, Writer
 
 STDOUT = Path("-")
 
 
-@dataclass
-class ExportReport:
-    """How many structures were written, and which the format has no place for."""
+@with_filters
+def export(
+    output: Annotated[Path, typer.Option("-o", "--output", help="File or folder; - is stdout.")],
+    query: Query,
+    ids: Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every structure.")] = False,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="As the file's name says, else cif.")
+    ] = None,
+    sources: Annotated[
+        bool, typer.Option(help="Also the publications as BibTeX, and a table of licences.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Write structures to a file, or to a folder with one file each.
 
-    written: int = 0
-    skipped: list[dict[str, Any]] = field(default_factory=list)
+    Formats: cif, poscar, extxyz, ase-db, jsonl, parquet, optimade-jsonl. Those
+    of a search that the format has no place for (such as mixed sites in POSCAR)
+    are skipped and named; structures named by id are written all or not at all.
+    """
+    from api.errors import WrongUsage
+
+    if [bool(ids), all_, bool(query.given())].count(True) != 1:
+        raise WrongUsage("Name the structures to export, say what to search for, or say --all.")
+    if json and output == STDOUT:
+        raise WrongUsage("The structures and the report cannot both go to standard output.")
+    _report(export_structures(list(ids) if ids else query, format_, output, sources), output, json)
 
 
 def export_structures(
-    ids: Sequence[UUID] | None, format_: str | None, output: Path, *, sources: bool = True
+    selection: Selection, format_: str | None, output: Path, sources: bool = True
 ) -> ExportReport:
-    """Write these structures, or all in view where ``ids`` is None.
+    """Write what a query finds, or the structures of these ids, with a progress bar.
 
-    ``output`` is a file; where it is a folder, or the format holds one structure
-    a file and there are several, it becomes a folder with one file each. ``-`` is
-    standard output. Without ``format_`` the file's name decides.
-    Of all structures those the format has no place for are skipped; named ones
-    are written all or not at all. Raises NotFound, NotWritten, StructureError,
-    PluginNotFound and WrongUsage.
+    Raises NotFound, NotWritten, PluginNotFound, StructureError and WrongUsage.
     """
-    from api.errors import WrongUsage
-    from nanoos.writers import format_of, writer_of
+    from api.export import count, write, writer_for
 
-    writer = writer_of(format_ or format_of(output))
-    if not output.parent.is_dir():
-        raise WrongUsage(f"There is no folder {output.parent}.")
+    writer = writer_for(output, format_)
 
     async def work(session: AsyncSession, _: User) -> ExportReport:
-        return await _export(session, ids, writer, output, sources)
+        total = await count(session, selection)
+        with _opened(output, writer, total, sources) as add, progress() as bar:
+            task = bar.add_task("Exporting", total=total)
+            return await write(session, selection, add, lambda size: bar.advance(task, size))
 
     return in_transaction(work)
 
 
-async def _export(
-    session: AsyncSession, ids: Sequence[UUID] | None, writer: Writer, output: Path, sources: bool
-) -> ExportReport:
-    from api.services import records, structures
-
-    if ids is None:
-        total = await structures.count(session)
-        batches = records.stream(session)
-    else:
-        total = len(ids)
-        batches = records.named(session, ids)
-    report = ExportReport()
-    with _opened(output, writer, total, sources) as add, progress() as bar:
-        task = bar.add_task("Exporting", total=total)
-        async for batch in batches:
-            for record in batch:
-                _add(add, record, report, all_or_none=ids is not None)
-                bar.advance(task)
-    return report
-
-
-def _add(add: Add, record: Record, report: ExportReport, *, all_or_none: bool) -> None:
-    from nanoos.errors import StructureError
-
-    try:
-        add(record)
-    except StructureError as error:
-        if all_or_none:
-            raise StructureError(f"{record.known['id']}: {error}") from error
-        report.skipped.append({"id": record.known["id"], "reason": str(error)})
-    else:
-        report.written += 1
+def _report(report: ExportReport, output: Path, json: bool) -> None:
+    if json:
+        print_json(vars(report))
+        return
+    place = "standard output" if output == STDOUT else output
+    err.print(f"[green]{report.written} written[/] to ", end="")
+    err.print(f"{place}, {len(report.skipped)} skipped", markup=False)
+    for skipped in report.skipped:
+        err.print(f"  {skipped['id']}: {skipped['reason']}", markup=False)
 
 
 @contextmanager
 def _opened(output: Path, writer: Writer, total: int, sources: bool) -> Iterator[Add]:
-    from api.errors import WrongUsage
-    from nanoos.writers import exporting
+    from api.export import target
 
-    several = writer.one_per_file and total != 1
-    if output == STDOUT:
-        if several:
-            raise WrongUsage(f"Several {writer.name.upper()} files need a folder: name one by -o.")
-        with _standard_output(writer) as add:
-            yield add
-        return
-    folder = output.is_dir() or several
-    if folder and output.is_file():
-        raise WrongUsage(f"{output} is a file; several {writer.name.upper()} files need a folder.")
-    with exporting(output, writer, folder=folder, sources=sources) as add:
+    opened = (
+        _standard_output(writer, total)
+        if output == STDOUT
+        else target(output, writer, several=total != 1, sources=sources)
+    )
+    with opened as add:
         yield add
 
 
 @contextmanager
-def _standard_output(writer: Writer) -> Iterator[Add]:
+def _standard_output(writer: Writer, total: int) -> Iterator[Add]:
     """Write to standard output; whoever stops reading it early has had enough."""
     from api.errors import WrongUsage
     from nanoos.writers import TextWriter
 
     if not isinstance(writer, TextWriter):
         raise WrongUsage(f"Files of the format {writer.name} are no text: name a file by -o.")
+    if writer.one_per_file and total != 1:
+        raise WrongUsage(f"Several {writer.name.upper()} files need a folder: name one by -o.")
     try:
         yield writer.into(sys.stdout)
         sys.stdout.flush()

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from api.cli.database import in_transaction
+from api.cli.export import export
 from api.cli.importing import import_
-from api.cli.output import Json, err, print_json, show_document, show_table
+from api.cli.output import Json, print_json, show_document, show_table
 from api.cli.search import search
 
 app = typer.Typer(no_args_is_help=True, help="Crystals and molecules: in, out, and alike.")
 
 app.command("import")(import_)
 app.command()(search)
+app.command()(export)
 
 
 @app.command("list")
@@ -57,42 +58,6 @@ def show(id_: Annotated[UUID, typer.Argument(metavar="ID")], json: Json = False)
 
     detail = in_transaction(lambda session, _: structures.show(session, id_))
     show_document(detail.model_dump(mode="json"), as_json=json)
-
-
-@app.command()
-def export(
-    output: Annotated[Path, typer.Option("-o", "--output", help="File or folder; - is stdout.")],
-    ids: Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every structure.")] = False,
-    format_: Annotated[
-        str | None, typer.Option("--format", help="By the file's name, else cif.")
-    ] = None,
-    sources: Annotated[
-        bool, typer.Option(help="Also the publications as BibTeX, and a table of licences.")
-    ] = True,
-    json: Json = False,
-) -> None:
-    """Write structures to a file, or to a folder with one file each.
-
-    Formats: cif, poscar, extxyz, ase-db, jsonl, parquet, optimade-jsonl. With
-    --all those the format has no place for (such as mixed sites in POSCAR) are
-    skipped and named; structures named by id are written all or not at all.
-    """
-    from api.cli.export import STDOUT, export_structures
-    from api.errors import WrongUsage
-
-    if bool(ids) == all_:
-        raise WrongUsage("Name the structures to export, or say --all.")
-    if json and output == STDOUT:
-        raise WrongUsage("The structures and the report cannot both go to standard output.")
-    report = export_structures(None if all_ else list(ids or []), format_, output, sources=sources)
-    if json:
-        print_json(vars(report))
-        return
-    err.print(f"[green]{report.written} written[/] to ", end="")
-    err.print(f"{output}, {len(report.skipped)} skipped", markup=False)
-    for skipped in report.skipped:
-        err.print(f"  {skipped['id']}: {skipped['reason']}", markup=False)
 
 
 @app.command()

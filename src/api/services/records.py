@@ -1,4 +1,4 @@
-"""Structures as what writers take: everything that is known of each, in memory only a batch."""
+"""Structures as what writers take: all that is known of each, a batch at a time."""
 
 from __future__ import annotations
 
@@ -8,33 +8,30 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import Structure
-from api.services import structures
-from api.services.structures import to_atoms
+from api.schemas.search import Query
+from api.services import search, structures
 from nanoos.writers import FIELDS, Record
 
-_FIELDS = {field.name for field in FIELDS}
+_COLUMNS = {name for name, _, _ in FIELDS} & set(Structure.__mapper__.columns.keys())
 _FROM_MATERIAL = ("reduced_formula", "anonymous_formula", "hill_formula", "chemical_system")
 
 
 def record(row: Structure) -> Record:
     """Return a structure, with its material, as what writers take."""
-    known = {name: value for name, value in row.values().items() if name in _FIELDS}
+    known = {name: getattr(row, name) for name in _COLUMNS}
     known |= {name: getattr(row.material, name) for name in _FROM_MATERIAL}
     known |= {"id": str(row.id), "parent_id": row.parent_id and str(row.parent_id)}
-    return Record(to_atoms(row), row.extra, known)
+    return Record(structures.to_atoms(row), row.extra, known)
 
 
 async def named(session: AsyncSession, ids: Sequence[UUID]) -> AsyncIterator[list[Record]]:
-    """Yield the structures of these ids, in one batch; raises NotFound before."""
+    """Yield the structures of these ids in their order; raises NotFound before the first."""
     yield [record(row) for row in await structures.get(session, ids)]
 
 
-async def stream(session: AsyncSession, batch: int = 500) -> AsyncIterator[list[Record]]:
-    """Yield every structure in view, ``batch`` at a time."""
-    records = []
-    async for row in structures.stream(session):
-        records.append(record(row))
-        if len(records) == batch:
-            yield records
-            records = []
-    yield records
+async def stream(
+    session: AsyncSession, query: Query, *, batch: int = 500
+) -> AsyncIterator[list[Record]]:
+    """Yield all that the query finds, ``batch`` at a time."""
+    async for rows in search.stream(session, query, batch=batch):
+        yield [record(row) for row in rows]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, func, select, tablesample, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased, contains_eager
+from sqlalchemy.orm import aliased, contains_eager, defer
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
@@ -120,7 +120,7 @@ async def stream(
         rows = await session.scalars(
             select(Structure)
             .join(Structure.material)
-            .options(contains_eager(Structure.material))
+            .options(contains_eager(Structure.material), defer(Structure.source_text))
             .where(Structure.id.in_(some))
         )
         by_id = {row.id: row for row in rows}

@@ -1,0 +1,96 @@
+"""Export: structures in view into a file, or into a folder of files, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.errors import WrongUsage
+from api.schemas.search import Query
+from api.services import records, search
+from nanoos.errors import StructureError
+from nanoos.writers import Add, Record, Writer, exporting, format_of, writer_of
+
+Selection = Query | Sequence[UUID]
+"""What to export: all that a query finds, or the structures of these ids."""
+
+
+@dataclass
+class ExportReport:
+    """How many structures were written, and which the format has no place for."""
+
+    written: int = 0
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+
+
+def writer_for(output: Path, format_: str | None = None) -> Writer:
+    """Return the writer of the format, or of the one that the file's name says.
+
+    Raises PluginNotFound, which names the formats there are.
+    """
+    return writer_of(format_ or format_of(output))
+
+
+async def count(session: AsyncSession, selection: Selection) -> int:
+    """Return how many structures there are to export; of very many, an estimate."""
+    if isinstance(selection, Query):
+        return (await search.count(session, selection)).number
+    return len(selection)
+
+
+@contextmanager
+def target(output: Path, writer: Writer, *, several: bool, sources: bool = True) -> Iterator[Add]:
+    """Give what writes records to ``output``: a file, or a folder with a file each.
+
+    It is a folder where there is one, or where the format holds one structure a file and there
+    are ``several``. Raises WrongUsage and NotWritten.
+    """
+    if not output.parent.is_dir():
+        raise WrongUsage(f"There is no folder {output.parent}.")
+    folder = output.is_dir() or (writer.one_per_file and several)
+    if folder and output.is_file():
+        raise WrongUsage(f"{output} is a file; several {writer.name.upper()} files need a folder.")
+    with exporting(output, writer, folder=folder, sources=sources) as add:
+        yield add
+
+
+async def write(
+    session: AsyncSession,
+    selection: Selection,
+    add: Add,
+    done: Callable[[int], None] = lambda _: None,
+) -> ExportReport:
+    """Write the structures with ``add``, telling ``done`` the size of each batch.
+
+    What the format has no place for is skipped where a query was asked; named structures are
+    written all, or it raises StructureError. Raises NotFound before anything is written.
+    """
+    report = ExportReport()
+    is_query = isinstance(selection, Query)
+    found = (
+        records.stream(session, selection)
+        if isinstance(selection, Query)
+        else records.named(session, selection)
+    )
+    async for batch in found:
+        for record in batch:
+            _write_one(record, add, report, skips=is_query)
+        done(len(batch))
+    return report
+
+
+def _write_one(record: Record, add: Add, report: ExportReport, *, skips: bool) -> None:
+    try:
+        add(record)
+    except StructureError as error:
+        if not skips:
+            raise StructureError(f"{record.known['id']}: {error}") from error
+        report.skipped.append({"id": record.known["id"], "reason": str(error)})
+    else:
+        report.written += 1
