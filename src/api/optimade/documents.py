@@ -30,14 +30,15 @@ class Answer(JSONResponse):
 
 def version_in(request: Request) -> str:
     """Return the version in the request's address, or nothing."""
-    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    path = request.url.path.removeprefix(request.scope["root_path"])
     first = path.strip("/").partition("/")[0]
     return first if first in VERSIONS else ""
 
 
 def base_url(request: Request) -> str:
     """Return the address below which the versions are."""
-    return (settings().optimade_base_url or str(request.base_url)).rstrip("/")
+    asked = request.url.replace(path=request.scope["root_path"], query="")
+    return (settings().optimade_base_url or str(asked)).rstrip("/")
 
 
 def endpoint(request: Request, path: str) -> str:
@@ -49,7 +50,7 @@ def meta(
     request: Request, warnings: Iterable[str] = (), *, more: bool = False, **known: Any
 ) -> Document:
     """Return what an answer says of itself."""
-    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    path = request.url.path.removeprefix(request.scope["root_path"])
     version = version_in(request)
     asked = f"?{request.url.query}" if request.url.query else ""
     told = [{"type": "warning", "title": "Warning", "detail": one} for one in warnings]

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import optimade.filterparser
-from lark import Lark, Token, Tree, UnexpectedCharacters, UnexpectedInput
+from lark import Lark, Token, Tree, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from api.errors import QueryNotUnderstood
 
@@ -51,8 +51,8 @@ def parse(text: str) -> Tree[Token]:
 
 
 def _complaint(text: str, error: UnexpectedInput) -> str:
-    place = error.pos_in_stream
-    if place is None or place < 0 or place >= len(text):
+    if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         return "The filter ends too early."
+    place = error.pos_in_stream or 0
     what = "character" if isinstance(error, UnexpectedCharacters) else "word"
     return f"The filter has an unexpected {what} at character {place + 1}: {text[place:][:40]!r}."

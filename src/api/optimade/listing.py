@@ -49,7 +49,7 @@ async def many(
     rows = await published.page(
         session,
         entries.source,
-        [*_columns(entries, names), *sorting.columns],
+        [*columns(entries, names), *sorting.columns],
         [*conditions, *place],
         sorting.sql,
         limit=query.page_limit + 1,
@@ -100,7 +100,7 @@ async def one(
         rows = await published.page(
             session,
             entries.source,
-            _columns(entries, names),
+            columns(entries, names),
             [entries.source.id == uuid],
             [],
             limit=1,
@@ -118,12 +118,13 @@ async def one(
     )
 
 
-def _columns(entries: Entries, names: Iterable[str]) -> list[Any]:
+def columns(entries: Entries, names: Iterable[str]) -> list[Any]:
+    """Return the columns that `documents.resource` makes an entry of."""
     known = (entries.properties.get(name) for name in names)
-    columns = [found.labelled(found.name) for found in known if found is not None]
+    values = [found.labelled(found.name) for found in known if found is not None]
     if entries.source is Structure:
-        columns.append(Structure.citation_id.label(_CITED))
-    return [entries.source.id.label("id"), *columns]
+        values.append(Structure.citation_id.label(_CITED))
+    return [entries.source.id.label("id"), *values]
 
 
 def _key(row: Mapping[str, Any]) -> list[Any]:
@@ -166,7 +167,7 @@ async def _included(
     rows = await published.page(
         session,
         entries.source,
-        _columns(entries, names),
+        columns(entries, names),
         [entries.source.id.in_(cited)],
         [],
         limit=len(cited),

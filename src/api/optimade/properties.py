@@ -11,6 +11,7 @@ from uuid import UUID
 
 from optimade.models import EntryResourceAttributes
 from sqlalchemy import Boolean, ColumnElement, Double, Integer, Label, Text, cast, label, null
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
 from api.errors import QueryNotSupported, QueryNotUnderstood
@@ -94,11 +95,16 @@ def standard(
     return Property(
         name,
         kind,
-        cast(null(), SQL_TYPES.get(kind, Text)) if sql is None else sql,
+        _null(kind) if sql is None else sql,
         described.description or "",
         str(unit) if unit else None,
         **more,
     )
+
+
+def _null(kind: Kind) -> Sql:
+    """Return what is never known, of the right type."""
+    return cast(null(), ARRAY(Text) if kind is Kind.LIST else SQL_TYPES[kind])
 
 
 def by_name(*properties: Property) -> dict[str, Property]:

@@ -13,7 +13,7 @@ from api.optimade.comparisons import Kind
 from api.optimade.properties import Entries, Property, by_name, standard
 
 
-def _standard(name: str, kind: Kind, sql: Any, **more: Any) -> Property:
+def _standard(name: str, kind: Kind, sql: Any = None, **more: Any) -> Property:
     return standard(ReferenceResourceAttributes, name, kind, sql, **more)
 
 
@@ -21,8 +21,14 @@ def _persons(names: list[str]) -> list[dict[str, str]]:
     return [{"name": name} for name in names]
 
 
+_NEVER_KNOWN = by_name(
+    *(
+        _standard(name, Kind.LIST if name == "editors" else Kind.STRING)
+        for name in ReferenceResourceAttributes.model_fields
+    )
+)
 _PAGES = Citation.page_first + func.coalesce("--" + Citation.page_last, "")
-_PROPERTIES = by_name(
+_PROPERTIES = _NEVER_KNOWN | by_name(
     Property("id", Kind.IDENTIFIER, Citation.id, "The entry's identifier."),
     Property("type", Kind.STRING, literal("references", Text), "Always references."),
     _standard("immutable_id", Kind.IDENTIFIER, Citation.id),

@@ -41,7 +41,7 @@ def _with_vacancy(one: dict[str, Any]) -> dict[str, Any]:
 
 _FEATURES = case(
     (Structure.is_ordered, cast(array([], type_=Text), ARRAY(Text))),
-    else_=array(["disorder"], type_=Text),
+    else_=cast(array(["disorder"]), ARRAY(Text)),
 )
 _HAS_CELL = Structure.lattice_a.is_not(None)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import Citation, Material, Structure, User
 from api.models.structure import CELL
-from nanoos.structures import Species, analyse
+from api.services.canonical import sha256
+from nanoos.parsers import Parsed, read
+from nanoos.structures import Species, analyse, fingerprint
 from nanoos.structures import Structure as Atomic
 
 
@@ -45,6 +49,17 @@ def zoo() -> dict[str, Atomic]:
     }
 
 
+def crystals() -> Iterator[Parsed]:
+    """The crystals of the examples, each once."""
+    seen = set()
+    for path in sorted((Path(__file__).parents[3] / "examples" / "crystals").iterdir()):
+        for parsed in read(path):
+            known = fingerprint(parsed.structure)
+            if known not in seen:
+                seen.add(known)
+                yield parsed
+
+
 @dataclass
 class Filling:
     """Puts structures into a session's database."""
@@ -52,6 +67,7 @@ class Filling:
     session: AsyncSession
     owner: User
     materials: dict[Any, Material] = field(default_factory=dict)
+    citations: dict[str, Citation] = field(default_factory=dict)
 
     async def add(
         self, structure: Atomic, *, visibility: str = "public", **known: Any
@@ -74,11 +90,11 @@ class Filling:
             self.materials[key] = Material(hill_formula=hill, space_group_number=number, **shared)
             self.session.add(self.materials[key])
             await self.session.flush()
-        row = Structure(
-            material_id=self.materials[key].id,
-            lattice_a=None if structure.lattice_a is None else structure.lattice_a.tolist(),
-            positions_a=structure.positions_a.tolist(),
-            species=[
+        values: dict[str, Any] = {
+            "material_id": self.materials[key].id,
+            "lattice_a": None if structure.lattice_a is None else structure.lattice_a.tolist(),
+            "positions_a": structure.positions_a.tolist(),
+            "species": [
                 {
                     "name": one.name,
                     "chemical_symbols": list(one.chemical_symbols),
@@ -86,33 +102,35 @@ class Filling:
                 }
                 for one in structure.species
             ],
-            species_at_sites=list(structure.species_at_sites),
-            dimension_types=[int(direction) for direction in structure.periodic],
-            number_of_sites=found.n_sites,
-            elements_ratios=list(found.elements_ratios),
-            number_of_elements=len(found.elements),
-            number_of_periodic_dimensions=found.n_periodic,
-            is_ordered=found.is_ordered,
-            volume_a3=found.volume_a3,
-            density_g_per_cm3=found.density_g_per_cm3,
-            space_group_number_at_0_01=strict and strict.number,
-            space_group_symbol_at_0_01=strict and strict.symbol,
-            space_group_number_at_0_1=number,
-            space_group_symbol_at_0_1=loose and loose.symbol,
+            "species_at_sites": list(structure.species_at_sites),
+            "dimension_types": [int(direction) for direction in structure.periodic],
+            "number_of_sites": found.n_sites,
+            "elements_ratios": list(found.elements_ratios),
+            "number_of_elements": len(found.elements),
+            "number_of_periodic_dimensions": found.n_periodic,
+            "is_ordered": found.is_ordered,
+            "volume_a3": found.volume_a3,
+            "density_g_per_cm3": found.density_g_per_cm3,
+            "space_group_number_at_0_01": strict and strict.number,
+            "space_group_symbol_at_0_01": strict and strict.symbol,
+            "space_group_number_at_0_1": number,
+            "space_group_symbol_at_0_1": loose and loose.symbol,
             **dict(zip(CELL, found.conventional_cell or (None,) * 6, strict=True)),
-            protostructure=found.protostructure,
-            fingerprint=found.fingerprint,
-            fingerprint_version=found.fingerprint_version,
+            "protostructure": found.protostructure,
+            "fingerprint": found.fingerprint,
+            "fingerprint_version": found.fingerprint_version,
             **shared,
-            **known,
-        )
+        }
+        row = Structure(**values | known)
         self.session.add(row)
         await self.session.flush()
         return row
 
-    async def cite(self, title: str, **known: Any) -> Citation:
-        """Store a publication and return its row."""
-        row = Citation(digest=title.encode().hex().ljust(64, "0")[:64], title=title, **known)
-        self.session.add(row)
-        await self.session.flush()
-        return row
+    async def cite(self, **known: Any) -> Citation:
+        """Store a publication, once, and return its row."""
+        digest = sha256(known)
+        if digest not in self.citations:
+            self.citations[digest] = Citation(digest=digest, **known)
+            self.session.add(self.citations[digest])
+            await self.session.flush()
+        return self.citations[digest]
