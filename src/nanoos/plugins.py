@@ -29,6 +29,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "ase_db": "nanoos.parsers.ase_db:AseDatabase",
         "ase_json": "nanoos.parsers.ase_json:AseJson",
         "ase_traj": "nanoos.parsers.ase_traj:AseTrajectory",
+        "espresso_in": "nanoos.parsers.espresso_in:EspressoInput",
+        "espresso_out": "nanoos.parsers.espresso_out:EspressoOutput",
         "aims": "nanoos.parsers.aims:AimsGeometry",
         "pymatgen": "nanoos.parsers.pymatgen_json:PymatgenJson",
         "optimade": "nanoos.parsers.optimade_json:OptimadeJson",
