@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from ase.build import bulk
 
-from nanoos.parsers import read
+from nanoos.parsers import Parsed, Source, read, read_source
 from nanoos.structures import Structure, analyse
 from nanoos.writers import write
 
@@ -56,3 +56,18 @@ def test_frames_are_numbered_when_they_have_no_name(tmp_path):
     path = tmp_path / "relaxation.xyz"
     path.write_text("1\n\nCu 0 0 0\n" * 2)
     assert [parsed.name for parsed in read(path)] == ["relaxation 1", "relaxation 2"]
+
+
+FORMATS = Path(__file__).parents[2] / "fixtures" / "formats"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in FORMATS.glob("*/*") if path.is_file()),
+    ids=lambda path: f"{path.parent.name}/{path.name}",
+)
+def test_content_tells_the_format_of_every_kind_of_file(path, tmp_path):
+    nameless = tmp_path / "file"
+    nameless.write_bytes(path.read_bytes())
+    parsed = [one for one in read_source(Source("file", nameless)) if isinstance(one, Parsed)]
+    assert {one.source_format for one in parsed} == {path.parent.name}
