@@ -21,7 +21,52 @@ down_revision: str | Sequence[str] | None = "003_columns_that_structures_are_sea
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-FILL = """
+DIGEST = "encode(sha256(convert_to((structures.extra -> 'citation')::text, 'UTF8')), 'hex')"
+# Made from the digest, so that the same publication gets the same id in every run (RFC 9562,
+# version 8).
+CITATION_ID = "overlay(overlay(left({digest}, 32) placing '8' from 13) placing '8' from 17)::uuid"
+MATERIAL = "(SELECT materials.{} FROM materials WHERE materials.id = material_id)"
+# Summed up as numeric, so that the order of the sites makes no difference.
+RATIOS = """(
+    SELECT array_agg(amount::float8 / total::float8 ORDER BY element COLLATE "C")
+    FROM (SELECT element, sum(share) AS amount, sum(sum(share)) OVER () AS total
+          FROM unnest(species_at_sites) AS site
+          JOIN jsonb_array_elements(species) AS kind ON kind ->> 'name' = site
+          CROSS JOIN LATERAL (
+              SELECT symbol AS element, concentration::numeric AS share
+              FROM ROWS FROM (
+                  jsonb_array_elements_text(kind -> 'chemical_symbols'),
+                  jsonb_array_elements_text(kind -> 'concentration')
+              ) AS occupant (symbol, concentration)) AS occupants
+          WHERE element <> 'vacancy' GROUP BY element) AS amounts)"""
+
+changes = {
+    "structures.elements": MATERIAL.format("elements"),
+    "structures.number_of_elements": f"cardinality({MATERIAL.format('elements')})::smallint",
+    "structures.elements_ratios": RATIOS,
+    "structures.chemical_system": MATERIAL.format("chemical_system"),
+    "structures.reduced_formula": MATERIAL.format("reduced_formula"),
+    "structures.anonymous_formula": MATERIAL.format("anonymous_formula"),
+    "structures.number_of_periodic_dimensions": (
+        "dimension_types[1] + dimension_types[2] + dimension_types[3]"
+    ),
+    "structures.source": "structures.extra ->> 'database'",
+    "structures.external_id": "structures.extra ->> 'database_code'",
+    "structures.licence": "structures.extra ->> 'licence'",
+    "structures.citation_id": (
+        "CASE jsonb_typeof(structures.extra -> 'citation') WHEN 'object' THEN "
+        f"{CITATION_ID.format(digest=DIGEST)} END"
+    ),
+    "citations": None,
+}
+# Whatever its id is: a publication may be there already.
+CITED = f"(SELECT citations.id FROM citations WHERE digest = {DIGEST})"  # noqa: S608
+VALUES = ",\n            ".join(
+    f"{target.removeprefix('structures.')} = {value}"
+    for target, value in (changes | {"structures.citation_id": CITED}).items()
+    if value
+)
+FILL = f"""
 DO $$
 DECLARE
     first uuid := '00000000-0000-0000-0000-000000000000';
@@ -33,58 +78,31 @@ BEGIN
         ORDER BY id DESC LIMIT 1;
         EXIT WHEN last IS NULL;
 
-        INSERT INTO citations (digest, authors, title, journal, volume, page_first, page_last,
-                               year, doi)
-        SELECT DISTINCT ON (digest) digest,
+        INSERT INTO citations (id, digest, authors, title, journal, volume, page_first, page_last,
+                               year, doi, created_at)
+        SELECT DISTINCT ON (digest) {CITATION_ID.format(digest="digest")}, digest,
                ARRAY(SELECT jsonb_array_elements_text(CASE jsonb_typeof(said -> 'authors')
                      WHEN 'array' THEN said -> 'authors' ELSE '[]' END)),
                said ->> 'title', said ->> 'journal', said ->> 'volume', said ->> 'page_first',
                said ->> 'page_last',
-               CASE WHEN said ->> 'year' ~ '^[0-9]{1,4}$' THEN (said ->> 'year')::int END,
-               said ->> 'doi'
-        FROM (SELECT extra -> 'citation' AS said,
-                     encode(sha256(convert_to((extra -> 'citation')::text, 'UTF8')), 'hex')
-                     AS digest
+               CASE WHEN said ->> 'year' ~ '^[0-9]{{1,4}}$' THEN (said ->> 'year')::int END,
+               said ->> 'doi', created_at
+        FROM (SELECT id, created_at, extra -> 'citation' AS said, {DIGEST} AS digest
               FROM structures WHERE id > first AND id <= last
               AND jsonb_typeof(extra -> 'citation') = 'object') cited
+        ORDER BY digest, id
         ON CONFLICT (digest) DO NOTHING;
 
-        UPDATE structures
-        SET elements = materials.elements,
-            number_of_elements = cardinality(materials.elements),
-            elements_ratios = (
-                SELECT array_agg(amount / total ORDER BY element COLLATE "C")
-                FROM (SELECT element, sum(share) AS amount, sum(sum(share)) OVER () AS total
-                      FROM unnest(species_at_sites) AS site
-                      JOIN jsonb_array_elements(species) AS kind ON kind ->> 'name' = site
-                      CROSS JOIN LATERAL (
-                          SELECT symbol AS element, concentration::float8 AS share
-                          FROM ROWS FROM (
-                              jsonb_array_elements_text(kind -> 'chemical_symbols'),
-                              jsonb_array_elements_text(kind -> 'concentration')
-                          ) AS occupant (symbol, concentration)) occupants
-                      WHERE element <> 'vacancy' GROUP BY element) amounts),
-            chemical_system = materials.chemical_system,
-            reduced_formula = materials.reduced_formula,
-            anonymous_formula = materials.anonymous_formula,
-            number_of_periodic_dimensions =
-                dimension_types[1] + dimension_types[2] + dimension_types[3],
-            source = structures.extra ->> 'database',
-            external_id = structures.extra ->> 'database_code',
-            licence = structures.extra ->> 'licence',
-            citation_id = (
-                SELECT citations.id FROM citations
-                WHERE jsonb_typeof(structures.extra -> 'citation') = 'object' AND digest =
-                encode(sha256(convert_to((structures.extra -> 'citation')::text, 'UTF8')), 'hex'))
-        FROM materials
-        WHERE materials.id = material_id AND structures.elements IS NULL
+        UPDATE structures SET
+            {VALUES}
+        WHERE structures.elements IS NULL
         AND structures.id > first AND structures.id <= last;
 
         COMMIT;
         first := last;
     END LOOP;
 END $$
-"""
+"""  # noqa: S608 - put together from what stands above
 
 
 def upgrade() -> None:

@@ -31,6 +31,25 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE structures VALIDATE CONSTRAINT {name}")
 
 
-# pgsteady: ignore[missing-downgrade] nothing can make a constraint NOT VALID again
 def downgrade() -> None:
-    """Leave them valid; 003 drops them."""
+    """Make them anew as 003 did, for new rows only; no row is read."""
+    checks = {
+        "ck_structures_elements_ratios": "cardinality(elements_ratios) = cardinality(elements)",
+        "ck_structures_number_of_elements": "number_of_elements = cardinality(elements)",
+        "ck_structures_periodic": "number_of_periodic_dimensions BETWEEN 0 AND 3",
+    }
+    for name, condition in checks.items():
+        op.drop_constraint(op.f(name), "structures", type_="check")
+        op.create_check_constraint(op.f(name), "structures", condition, postgresql_not_valid=True)
+    op.drop_constraint(
+        op.f("fk_structures_citation_id_citations"), "structures", type_="foreignkey"
+    )
+    op.create_foreign_key(
+        op.f("fk_structures_citation_id_citations"),
+        "structures",
+        "citations",
+        ["citation_id"],
+        ["id"],
+        ondelete="RESTRICT",
+        postgresql_not_valid=True,
+    )

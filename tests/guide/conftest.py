@@ -72,5 +72,5 @@ def script() -> str:
 @pytest.fixture
 def migrated(place: Place, project: Project, script: str) -> Project:
     """The reader's project, after ``alembic upgrade head``."""
-    place.sql(script)
+    project.type(f"psql -qv ON_ERROR_STOP=1 '{place.url}'", stdin=script)
     return project

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from blocks import GUIDES_FOLDER, ROOT
 
 from catalog import snapshot
@@ -20,6 +22,16 @@ from pgsteady.server import bundled
 
 if TYPE_CHECKING:
     from servers import ExternalServer
+
+REVISIONS = [
+    script.revision
+    for script in ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).walk_revisions()
+][::-1]
+FIRST = "001_initial_schema"
+"""What was head when the guide was written."""
+HEAD = REVISIONS[-1]
+NEXT = f"{len(REVISIONS) + 1:03}"
+"""The number of the reader's first revision."""
 
 PROGRAMS = f"{Path(sys.executable).parent}:{bundled().program('psql').parent}:/usr/bin:/bin"
 

@@ -49,7 +49,7 @@ INVARIANTS = {
 HOT_QUERIES = {
     "structures of a formula": """
         SELECT structures.id FROM structures
-        JOIN materials ON materials.id = material_id WHERE reduced_formula = 'ClNa'
+        JOIN materials ON materials.id = material_id WHERE materials.reduced_formula = 'ClNa'
     """,
 }
 ORIGINS = ("upload", "relaxed", "snapshot")

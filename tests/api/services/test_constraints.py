@@ -14,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import (
     Base,
+    Citation,
     Material,
     SimulationJob,
     SimulationResult,
     Structure,
     StructureSimilarity,
+    StructureSource,
     User,
     VectorEmbedding,
     WorkflowTemplate,
@@ -70,6 +72,18 @@ class Records:
             "fingerprint": uuid4().hex * 2,
             "fingerprint_version": 1,
             "owner_id": owner_id,
+        }
+
+    async def citations(self, _: Any) -> dict[str, Any]:
+        return {"digest": uuid4().hex * 2}
+
+    async def structure_sources(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "structure_id": given.get("structure_id") or await self.add(Structure),
+            "sha256": "0" * 64,
+            "place": 1,
+            "name": "copper.cif",
+            "format": "cif",
         }
 
     async def workflow_templates(self, _: Any) -> dict[str, Any]:
@@ -155,6 +169,21 @@ REFUSED: list[tuple[type[Base], str, dict[str, Any]]] = [
     (Structure, "ck_structures_density_g_per_cm3", {"density_g_per_cm3": -1.0}),
     (Structure, "ck_structures_space_group_numbers", {"space_group_number_at_0_01": 0}),
     (Structure, "ck_structures_space_group_numbers", {"space_group_number_at_0_1": 231}),
+    (
+        Structure,
+        "ck_structures_elements_ratios",
+        {"elements": ["Cu"], "elements_ratios": [0.5, 0.5]},
+    ),
+    (
+        Structure,
+        "ck_structures_number_of_elements",
+        {"elements": ["Cu"], "number_of_elements": 2},
+    ),
+    (Structure, "ck_structures_periodic", {"number_of_periodic_dimensions": 4}),
+    (Structure, "ck_structures_periodic", {"number_of_periodic_dimensions": -1}),
+    (Citation, "ck_citations_digest", {"digest": "short"}),
+    (StructureSource, "ck_structure_sources_sha256", {"sha256": "short"}),
+    (StructureSource, "ck_structure_sources_place", {"place": 0}),
     (WorkflowTemplate, "ck_workflow_templates_version", {"version": 0}),
     (SimulationJob, "ck_simulation_jobs_origin", {"origin": "dreamt"}),
     (SimulationJob, "ck_simulation_jobs_status", {"status": "done"}),
@@ -303,11 +332,28 @@ async def test_what_others_rest_on_cannot_be_deleted(
                 await session.execute(delete(model))
 
 
+async def test_a_publication_that_structures_cite_cannot_be_deleted(
+    session: AsyncSession, records: Records
+) -> None:
+    await records.add(Structure, citation_id=await records.add(Citation))
+    with pytest.raises(IntegrityError, match="fk_structures_citation_id_citations"):
+        await session.execute(delete(Citation))
+
+
+async def test_a_structure_may_stand_at_two_places_of_a_file(records: Records) -> None:
+    structure_id = await records.add(Structure)
+    await records.add(StructureSource, structure_id=structure_id)
+    await records.add(StructureSource, structure_id=structure_id, place=2)
+    with pytest.raises(IntegrityError, match="pk_structure_sources"):
+        await records.add(StructureSource, structure_id=structure_id)
+
+
 async def test_what_is_derived_goes_with_its_structure(
     session: AsyncSession, records: Records
 ) -> None:
     await records.add(VectorEmbedding)
     await records.add(StructureSimilarity)
+    await records.add(StructureSource)
     await session.execute(delete(Structure))
-    for model in (VectorEmbedding, StructureSimilarity):
+    for model in (VectorEmbedding, StructureSimilarity, StructureSource):
         assert await session.scalar(select(func.count()).select_from(model)) == 0

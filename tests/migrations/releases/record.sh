@@ -1,15 +1,31 @@
 #!/usr/bin/env bash
-# Records a filled database at head: releases/<revision>.dump. Run once for each revision,
-# by `make release`, with the code that the revision came with.
+# Records a filled database of each revision that has none: releases/<revision>.dump. Run once for
+# each revision, by `make release`, with the code that the revision came with. Of several that came
+# together, the last is filled by that code; the others, which no code was released with, have
+# what the database before them turns into.
 set -euo pipefail
 PATH=$PWD/.venv/bin:$PATH
 cd "$(dirname "$0")"
 home=$(mktemp -d)
 chmod 711 "$home"
-export NANO_OS_HOME=$home NANO_OS_POSTGRES_MAJOR=16 # what the oldest server writes, all can load
+export NANO_OS_POSTGRES_MAJOR=16 # what the oldest server writes, all can load
 unset DATABASE_URL
 trap 'rm -rf "$home"' EXIT
 
+export NANO_OS_HOME=$home/between
+revisions=(../../../alembic/versions/*.py)
+before=
+for file in "${revisions[@]::${#revisions[@]}-1}"; do
+    revision=$(basename "$file" .py)
+    if [ ! -e "$revision.dump" ]; then
+        nano-os db load "$before.dump" --replace
+        alembic -c ../../../alembic.ini upgrade "$revision"
+        nano-os db dump "$revision.dump"
+    fi
+    before=$revision
+done
+
+export NANO_OS_HOME=$home/head
 (cd "$home" && nano-os demo)
 NANO_OS_PASSWORD=$(head -c 18 /dev/urandom | base64) \
     nano-os users create ada --email ada@example.org --role admin

@@ -16,7 +16,7 @@ from pgsteady.url import parse
 from toy import Project as Toy
 
 ROOT = Path(__file__).parents[3]
-RELEASE = ROOT / "tests" / "migrations" / "releases" / "001_initial_schema.dump"
+NEWEST_RELEASE = max((ROOT / "tests" / "migrations" / "releases").glob("*.dump"))
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def platforms(external_server: Callable[[int], Any]) -> Callable[[int], Template
         if major not in made:
             server = external_server(major)
             name = server.create("platform_filled")
-            load(parse(server.url(name), "the test"), RELEASE)
+            load(parse(server.url(name), "the test"), NEWEST_RELEASE)
             filled = Filled(server, name, name, Project.load(ROOT / "alembic.ini"))
             made[major] = Template(filled, filled.take())
         return made[major]
