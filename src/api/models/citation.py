@@ -17,7 +17,7 @@ def _words() -> str:
     joined, *others = (f"COALESCE({column}, ''::text)" for column in columns)
     for other in others:
         joined = f"(({joined} || ' '::text) || {other})"
-    return f"to_tsvector('simple'::regconfig, {joined})"
+    return f"to_tsvector('simple'::regconfig, {joined[1:-1]})"
 
 
 class Citation(Identified, Created, Base):
