@@ -28,7 +28,10 @@ NO_FILES = ("-", "optimade:")
 
 def import_(
     paths: Annotated[
-        list[str], typer.Argument(help="Files, folders and archives; - is standard input.")
+        list[str],
+        typer.Argument(
+            help="Files, folders and archives; - is standard input, optimade:URL?filter a provider."
+        ),
     ],
     recursive: Annotated[
         bool, typer.Option("--recursive", help="Also look into folders of folders.")

@@ -1,4 +1,4 @@
-"""Find what there is to read: files, folders, archives, standard input."""
+"""Find what there is to read: files, folders, archives, standard input, other providers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nanoos.errors import ParseError
 from nanoos.parsers.archive import HEAD_BYTES, Budget, archive_kind, members, printable
+from nanoos.parsers.optimade_provider import PREFIX, pages
 from nanoos.parsers.source import Source, Unfound
 
 STANDARD_INPUT = "-"
@@ -22,13 +23,16 @@ def find(arguments: Iterable[str | Path], *, recursive: bool = False) -> Iterato
 
     A folder's own folders are entered if ``recursive``, each only once whatever links lead to
     it; hidden files are passed over. Archives are looked into, also those within archives.
-    ``-`` is standard input. Memory stays constant but for the names in one folder.
+    ``-`` is standard input, and ``optimade:URL?filter`` asks a provider. Memory stays constant
+    but for the names in one folder.
 
     Large members of archives lie in temporary files: `Source.discard` each when it is read.
     """
     for argument in arguments:
         if argument == STANDARD_INPUT:
             yield from _streamed(STANDARD_INPUT, "standard input")
+        elif str(argument).startswith(PREFIX):
+            yield from pages(str(argument))
         else:
             yield from _at(Path(argument), recursive, set(), named=True)
 
