@@ -1,6 +1,7 @@
 import numpy as np
 from ase.build import bulk, fcc111, molecule
 from ase.cell import Cell
+from crystals import KINDS, build, crystals
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -8,34 +9,6 @@ from scipy.spatial.transform import Rotation
 
 from nanoos.structures import Species, Structure, fingerprint
 from nanoos.structures.fingerprint import EDGE_OFFSET
-
-KINDS = (
-    Species("one", ("Si",), (1.0,)),
-    Species("two", ("O",), (1.0,)),
-    Species("mixed", ("Al", "Fe"), (0.7, 0.3)),
-    Species("partial", ("Na", "vacancy"), (0.4, 0.6)),
-)
-
-
-@st.composite
-def crystals(draw):
-    """Up to six sites on a grid that keeps them apart, in a cell that is not flat."""
-    lattice = np.diag(draw(hnp.arrays(float, 3, elements=st.floats(5, 9))))
-    lattice[1, 0], lattice[2, 0], lattice[2, 1] = draw(
-        hnp.arrays(float, 3, elements=st.floats(-2, 2))
-    )
-    cells = draw(st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=6, unique=True))
-    jitter = draw(hnp.arrays(float, (len(cells), 3), elements=st.floats(0, 0.1)))
-    names = draw(
-        st.lists(st.sampled_from([k.name for k in KINDS]), min_size=len(cells), max_size=len(cells))
-    )
-    fractional = np.array(cells) / 4 + jitter
-    return build(lattice, fractional @ lattice, names)
-
-
-def build(lattice, positions, names, kinds=KINDS, periodic=(True, True, True)):
-    used = tuple(k for k in kinds if k.name in set(names))
-    return Structure(lattice, positions, used, tuple(names), periodic)
 
 
 @given(crystals(), st.data())

@@ -1,24 +1,14 @@
-from pathlib import Path
-
-import moyopy
 import numpy as np
 import pytest
+from crystals import descriptions, example, mirrored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from normalisers import Group, closure
 
-from nanoos.parsers import read
 from nanoos.structures import Species, Structure, analyse
 from nanoos.structures.normalisers import LETTERS, permutations
 from nanoos.structures.protostructure import canonical
-
-EXAMPLES = Path(__file__).parents[3] / "examples" / "crystals"
-
-
-def example(name):
-    (path,) = EXAMPLES.glob(f"{name}_0*")
-    return read(path)[0].structure
 
 
 def label(structure):
@@ -71,66 +61,6 @@ def test_one_face_centred_lattices_are_called_c():
     assert label(Structure.of(lattice, fractional @ lattice, ["U"] * 4)) == "A_oC4_63_c:U"
 
 
-# Crystal systems and centrings of all kinds, ordered and not, up to 40 atoms in the cell.
-SAMPLE = [
-    *("coesite", "diopside", "perovskite", "rutile", "anatase", "cristobalite", "quartz"),
-    *("ilmenite", "dolomite_0000905", "otavite", "greenockite", "pyrite", "cuprite", "spinel"),
-    *("chalcopyrite", "tenorite", "sillimanite", "auricupride", "tetraauricupride", "cscl"),
-]
-
-
-@st.composite
-def descriptions(draw):
-    """A crystal, and the same with other axes, a supercell, origin, order and little noise."""
-    name = draw(st.sampled_from(SAMPLE))
-    (path,) = EXAMPLES.glob(f"{name}*.*") if "_" in name else EXAMPLES.glob(f"{name}_0*")
-    structure = read(path)[0].structure
-    if draw(st.booleans()):
-        structure = primitive(structure)
-    other = repeated(structure, draw(cells(3 if structure.n_sites < 50 else 1)))
-    shift = draw(hnp.arrays(float, 3, elements=st.floats(-5, 5)))
-    noise = draw(hnp.arrays(float, (other.n_sites, 3), elements=st.floats(-0.004, 0.004)))
-    order = draw(st.permutations(range(other.n_sites)))
-    moved = (other.positions_a + shift + noise)[order]
-    sites = tuple(other.species_at_sites[i] for i in order)
-    return structure, Structure(other.lattice_a, moved, other.species, sites)
-
-
-@st.composite
-def cells(draw, most):
-    """Integer rows: another cell of the same lattice, up to ``most`` times as large."""
-    entries = np.eye(3, dtype=int)
-    entries[np.triu_indices(3, 1)] = draw(hnp.arrays(np.int64, 3, elements=st.integers(-1, 1)))
-    larger = np.eye(3, dtype=int)
-    larger[np.tril_indices(3, -1)] = draw(hnp.arrays(np.int64, 3, elements=st.integers(-1, 1)))
-    axis = draw(st.integers(0, 2))
-    larger[axis, axis] = draw(st.integers(1, most))
-    return (larger @ entries)[draw(st.permutations(range(3)))]
-
-
-def primitive(structure):
-    """The primitive cell, as moyo standardises it."""
-    names = sorted({s.name for s in structure.species})
-    numbers = [names.index(name) for name in structure.species_at_sites]
-    cell = moyopy.Cell(structure.lattice_a.tolist(), structure.fractional.tolist(), numbers)
-    found = moyopy.MoyoDataset(cell, symprec=0.01).prim_std_cell
-    basis = np.array(found.basis)
-    sites = tuple(names[i] for i in found.numbers)
-    return Structure(basis, np.array(found.positions) @ basis, structure.species, sites)
-
-
-def repeated(structure, entries):
-    """The structure in the cell whose vectors are the integer rows of ``entries``."""
-    lattice = entries @ structure.lattice_a
-    reach = np.abs(entries).sum(axis=0)
-    steps = np.stack(np.meshgrid(*[np.arange(-r, r + 1) for r in reach]), axis=-1).reshape(-1, 3)
-    inside = steps @ np.linalg.inv(entries)
-    steps = steps[((inside > -1e-9) & (inside < 1 - 1e-9)).all(axis=1)]
-    positions = structure.positions_a[:, None] + steps @ structure.lattice_a
-    sites = tuple(name for name in structure.species_at_sites for _ in steps)
-    return Structure(lattice, positions.reshape(-1, 3), structure.species, sites)
-
-
 @settings(max_examples=40, deadline=None)
 @given(descriptions())
 def test_the_label_does_not_depend_on_the_description(pair):
@@ -167,16 +97,6 @@ def test_mirror_images_differ_where_the_group_does():
     assert label(quartz) == "A2B_hP9_154_c_a:O-Si"
     assert label(mirrored(quartz)) == "A2B_hP9_152_c_a:O-Si"
     assert label(mirrored(sillimanite)) == label(sillimanite)
-
-
-def mirrored(structure):
-    flip = np.diag([1, 1, -1])
-    return Structure(
-        structure.lattice_a @ flip,
-        structure.positions_a @ flip,
-        structure.species,
-        structure.species_at_sites,
-    )
 
 
 @given(st.integers(1, 230), st.data())
