@@ -60,6 +60,7 @@ def import_(
     What is there already is not stored twice. A file, or a structure of one, that
     cannot be read is reported, and the others go in; the exit code is then 1.
     """
+    from api.cli.reanalysing import hint
     from api.schemas.structure import ImportReport
 
     terms = {
@@ -83,6 +84,7 @@ def import_(
         print_json(done.model_dump(mode="json", exclude_none=True))
     else:
         print_report(done)
+        hint()
     if done.failed:
         raise typer.Exit(1)
 

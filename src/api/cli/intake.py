@@ -21,7 +21,7 @@ from api.errors import Conflict, DatabaseFull
 from api.schemas.structure import FailedFile, ImportReport
 from api.services import known_files
 from api.services.structure_import import Found, Terms, store_
-from api.services.structure_rows import READ, Refusal, Row
+from api.services.structure_rows import READ, Refusal
 from nanoos.errors import NanoError
 from nanoos.parsers import Source, Unfound
 from nanoos.processes import Answer, Limits, Pool
@@ -37,12 +37,15 @@ CHUNK = 256
 CHUNK_BYTES = 4 * 1024**2
 CHUNK_S = 0.2
 TRIES = 8
-RETRIED = {"40001", "40P01"}
-"""serialization_failure, deadlock_detected (PostgreSQL, appendix A)."""
+RETRIED = {"40001", "40P01", "23503"}
+"""serialization_failure, deadlock_detected (PostgreSQL, appendix A), and foreign_key_violation: a
+material or citation was deleted that a structure was about to refer to."""
 REFUSED = {"22", "23", "54"}
 """Classes of errors that lie in a row: data, constraint, program limit."""
 FULL = "53"
 """Class of insufficient resources: disk, memory."""
+
+NO_LICENCE = "It states no licence, which a public structure needs. Give it with --licence."
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class Intake:
         self._tell_failed = failed
         self._tell = progress
         self._limits = limits
+        self._needs_licence = terms.visibility == "public" and terms.licence is None
         self._progress = Progress()
 
     async def run(self, sources: Iterable[Source | Unfound]) -> ImportReport:
@@ -83,19 +87,10 @@ class Intake:
             are_known = await known_files.there_are_any(session, self._terms.scope_key)
         chunks = _Chunks(sources, hashed=are_known)
         async with Pool[Source](READ, self._workers, self._limits) as pool:
-            tasks = [
-                asyncio.create_task(self._feed(pool, chunks)),
-                asyncio.create_task(self._collect(pool)),
-            ]
             try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-                for task in done:
-                    task.result()
+                await pool.run(self._feed(pool, chunks), self._collect(pool))
             finally:
                 chunks.close()
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
         return self.report
 
     async def _feed(self, pool: Pool[Source], chunks: _Chunks) -> None:
@@ -135,11 +130,12 @@ class Intake:
         source = answer.item
         name = known_as(source)
         for result in answer.results:
-            if isinstance(result, Row):
-                batch.add(Found(result, name))
+            if isinstance(result, Refusal):
+                self._fail(source.name, *result)
+            elif self._needs_licence and not result.is_licensed:
+                self._fail(source.name, NO_LICENCE, place=result.place)
             else:
-                refusal: Refusal = result
-                self._fail(source.name, refusal.message, refusal.line, refusal.place)
+                batch.add(Found(result, name))
         if answer.failure is not None:
             self._fail(source.name, answer.failure.message, answer.failure.line)
         if answer.is_end:
@@ -174,7 +170,7 @@ class Intake:
                 state = str(getattr(error.orig, "sqlstate", None) or "")
                 if state[:2] == FULL:
                     raise DatabaseFull(f"{DatabaseFull.__doc__} {error.orig}") from error
-                if state[:2] in REFUSED:
+                if state[:2] in REFUSED and state not in RETRIED:
                     await self._store_apart(found, error)
                     return
                 if state not in RETRIED or attempt == TRIES:

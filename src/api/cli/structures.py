@@ -11,11 +11,13 @@ from api.cli.database import in_transaction
 from api.cli.export import export
 from api.cli.importing import import_
 from api.cli.output import Json, print_json, show_document, show_table
+from api.cli.reanalysing import reanalyse
 from api.cli.search import search
 
 app = typer.Typer(no_args_is_help=True, help="Crystals and molecules: in, out, and alike.")
 
 app.command("import")(import_)
+app.command()(reanalyse)
 app.command()(search)
 app.command()(export)
 

@@ -46,6 +46,20 @@ class ImportReport(BaseModel):
         return len(self.failed) + (self.failed_unlisted or 0)
 
 
+class Unanalysed(BaseModel):
+    """A structure that could not be analysed again, and why."""
+
+    id: UUID
+    reason: str
+
+
+class ReanalysisReport(BaseModel):
+    """What a reanalysis did."""
+
+    analysed: int = 0
+    failed: list[Unanalysed] = []
+
+
 class StructureSummary(BaseModel):
     """One line of a list."""
 

@@ -8,21 +8,18 @@ never in a circle.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import Conflict
 from api.models import User
-from api.services import copy_format
+from api.services import copying
+from api.services.copy_format import integer
 from api.services.structure_rows import COLUMNS, STRUCTURE_COLUMNS, Candidate, Row, row
 
 __all__ = ["Candidate", "Found", "Imported", "Terms", "import_", "store_"]
@@ -85,7 +82,9 @@ async def store_(session: AsyncSession, found: Sequence[Found], terms: Terms) ->
     distinct: dict[str, Row] = {}
     for one in found:
         distinct.setdefault(one.row.fingerprint, one.row)
-    await _copy(session, distinct)
+    places = {fingerprint: integer(place) for place, fingerprint in enumerate(distinct)}
+    rows = (places[fingerprint] + distinct[fingerprint].fields for fingerprint in sorted(distinct))
+    await copying.fill(session, "incoming", _INCOMING, rows)
     said = {
         "owner_id": terms.owner_id,
         "visibility": terms.visibility,
@@ -104,27 +103,6 @@ async def store_(session: AsyncSession, found: Sequence[Found], terms: Terms) ->
         first = distinct[one.row.fingerprint] is one.row
         imported.append(Imported(id_, is_new=first and id_.bytes == one.row.id))
     return imported
-
-
-async def _copy(session: AsyncSession, rows: Mapping[str, Row]) -> None:
-    """Fill the temporary table ``incoming`` in order of fingerprint."""
-    await session.execute(text(_CREATE_INCOMING))
-    await session.execute(text("TRUNCATE incoming"))
-    head = struct.Struct("!hii").pack
-    places = {fingerprint: place for place, fingerprint in enumerate(rows)}
-    pieces = [copy_format.SIGNATURE]
-    for fingerprint in sorted(rows):
-        pieces += (head(len(_INCOMING), 4, places[fingerprint]), rows[fingerprint].fields)
-    pieces.append(copy_format.TRAILER)
-    raw = await (await session.connection()).get_raw_connection()
-    connection = raw.driver_connection
-    assert isinstance(connection, asyncpg.Connection)  # noqa: S101 - api.db's only driver
-    content = BytesIO(b"".join(pieces))
-    try:
-        await connection.copy_to_table("incoming", source=content, format="binary")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        lost = connection.is_closed()
-        raise DBAPIError("COPY incoming", None, error, connection_invalidated=lost) from error
 
 
 async def _ids(session: AsyncSession, fingerprints: list[str], scope_key: str) -> dict[str, UUID]:
@@ -156,12 +134,6 @@ async def _store_sources(
 
 
 _INCOMING = {"place": "int"} | COLUMNS
-
-_CREATE_INCOMING = f"""
-CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
-    {", ".join(f"{name} {type_}" for name, type_ in _INCOMING.items())}
-) ON COMMIT DROP
-"""
 
 # The digest is that of revision 004_fill_what_structures_are_searched_by.
 _DIGEST = "encode(sha256(convert_to((extra -> 'citation')::text, 'UTF8')), 'hex')"

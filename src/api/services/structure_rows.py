@@ -19,7 +19,8 @@ from nanoos.parsers import Parsed, Rejected, Source, read_source
 from nanoos.structures import ANALYSIS_VERSION, Analysis, Species, Structure, analyse, formula
 
 READ = "api.services.structure_rows:read_rows"
-"""`read_rows`, as a pool of processes wants it named."""
+DERIVE_AGAIN = "api.services.structure_rows:derive_again"
+"""The work that a pool of processes does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Row(NamedTuple):
     place: int = 1
     is_last: bool = False
     sha256: str | None = None
+    is_licensed: bool = False
     length: int = 0
 
 
@@ -61,6 +63,26 @@ class Refusal(NamedTuple):
     message: str
     line: int | None = None
     place: int | None = None
+
+
+class Again(NamedTuple):
+    """A stored structure that is to be analysed again."""
+
+    id: UUID
+    structure: Structure
+
+
+class Derived(NamedTuple):
+    """What is derived of a stored structure: id, and `DERIVED_COLUMNS` in binary format."""
+
+    id: bytes
+    fields: bytes
+
+
+def derive_again(stored: Again) -> Iterator[Derived]:
+    """Yield what is derived of one stored structure. Raises SymmetryError."""
+    values = _derived(stored.structure, analyse(stored.structure)) | {"id": stored.id}
+    yield Derived(stored.id.bytes, copy_format.fields(DERIVED_COLUMNS.items(), values))
 
 
 def read_rows(source: Source) -> Iterator[Row | Refusal]:
@@ -118,6 +140,7 @@ def row(candidate: Candidate) -> Row:
         fields,
         format=candidate.source_format,
         sha256=candidate.source_sha256,
+        is_licensed=bool((candidate.extra or {}).get("licence")),
         length=len(candidate.source_text or ""),
     )
 
@@ -125,9 +148,7 @@ def row(candidate: Candidate) -> Row:
 def _values(candidate: Candidate) -> dict[str, Any]:
     structure, analysis = candidate.structure, candidate.analysis
     extra = candidate.extra or {}
-    return {
-        "material_id": uuid7(),
-        "hill_formula": analysis.hill_formula or _hill_of_proportions(structure),
+    return _derived(structure, analysis) | {
         "material_name": extra.get("mineral"),
         "source": extra.get("database"),
         "external_id": extra.get("database_code"),
@@ -145,14 +166,16 @@ def _values(candidate: Candidate) -> dict[str, Any]:
         "source_name": candidate.source_name,
         "source_sha256": candidate.source_sha256,
         "extra": canonical_json(extra),
-    } | derived(analysis)
+    }
 
 
-def derived(analysis: Analysis) -> dict[str, Any]:
-    """Return what an analysis says, by column of ``structures``."""
+def _derived(structure: Structure, analysis: Analysis) -> dict[str, Any]:
+    """Return what an analysis says, by column, and the id that its material has if it is new."""
     strict, loose = analysis.space_group_strict, analysis.space_group_loose
     cell = analysis.conventional_cell or (None,) * len(CELL)
     return {
+        "material_id": uuid7(),
+        "hill_formula": analysis.hill_formula or _hill_of_proportions(structure),
         "number_of_sites": analysis.n_sites,
         "elements": analysis.elements,
         "elements_ratios": analysis.elements_ratios,
@@ -216,6 +239,8 @@ DERIVED = {
     "analysis_version": "smallint",
 }
 """Columns of ``structures`` that follow from the atoms, with their types."""
+DERIVED_COLUMNS = {"id": "uuid", "material_id": "uuid", "hill_formula": "text"} | DERIVED
+"""The columns of `Derived.fields`, in order."""
 STRUCTURE_COLUMNS = {
     "id": "uuid",
     "name": "text",

@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any, Generic, Self, TypeVar
@@ -47,8 +47,8 @@ class Pool(Generic[T]):
     """Up to ``size`` processes that do ``work``, ``"module:function"``, for the items put in.
 
     The function takes an item and yields results, tuples that can be pickled. A process is
-    started when there is work for it. Use the pool as a context, put items in from one task
-    and take the answers in another; at the context's end no process is left.
+    started when there is work for it. Use the pool as a context and `run` two coroutines, one
+    that puts items in and one that takes the answers; at the context's end no process is left.
     """
 
     def __init__(self, work: str, size: int, limits: Limits | None = None) -> None:
@@ -91,6 +91,18 @@ class Pool(Generic[T]):
         while (answer := await self._answers.get()) is not None:
             yield answer
         await self._slots
+
+    async def run(
+        self, feed: Coroutine[Any, Any, None], collect: Coroutine[Any, Any, None]
+    ) -> None:
+        """Let ``feed`` put items in while ``collect`` takes answers; what one raises ends both."""
+        tasks = [asyncio.create_task(feed), asyncio.create_task(collect)]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            await _cancel(tasks)
 
     async def _run(self) -> None:
         """Fill all slots until there are no more items, then say so."""
@@ -265,7 +277,8 @@ class _Process(Generic[T]):
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
-        task.cancel()
+        if not task.cancelling():  # it may be at ending its process
+            task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 

@@ -51,7 +51,10 @@ def test_import_counts_what_is_new(invoke: Invoke, crystals: Path) -> None:
     assert first == {"imported": 4, "existing": 0, "failed": []}
     again = invoke("structures", "import", crystals, crystals / "gold.cif", "--json").json
     assert again == {"imported": 0, "existing": 5, "failed": []}
-    public = invoke("structures", "import", crystals / "gold.cif", "--public", "--json").json
+    gold = ("structures", "import", crystals / "gold.cif", "--public", "--json")
+    (refused,) = invoke(*gold, exits=1).json["failed"]
+    assert "--licence" in refused["error"]
+    public = invoke(*gold, "--licence", "CC0-1.0").json
     assert public["imported"] == 1
     listed = invoke("structures", "list", "--json").json
     assert [row["visibility"] for row in listed].count("public") == 1

@@ -1,0 +1,111 @@
+"""Structures analysed again: rows that an older program derived, in batches.
+
+An analysis that finds another formula unit or space group moves the structure to another
+material. The fingerprint stays what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.models import Structure, User
+from api.services import copying
+from api.services.structure_rows import DERIVED, DERIVED_COLUMNS, Again, Derived
+from api.services.structures import to_atoms
+from nanoos.structures import ANALYSIS_VERSION
+
+LIMIT = 10_000
+"""Waiting structures are counted up to this number."""
+
+
+async def n_waiting(session: AsyncSession) -> int:
+    """Return how many structures in view an older program analysed, at most `LIMIT`."""
+    older = select(Structure.id).where(Structure.analysis_version < ANALYSIS_VERSION).limit(LIMIT)
+    return await session.scalar(select(func.count()).select_from(older.subquery())) or 0
+
+
+async def count(session: AsyncSession, owner: User, *, every: bool = False) -> int:
+    """Return how many structures there are to analyse again; see `batch`."""
+    chosen = _chosen(owner, every=every).with_only_columns(func.count())
+    return await session.scalar(chosen) or 0
+
+
+async def batch(
+    session: AsyncSession, owner: User, after: UUID, limit: int, *, every: bool = False
+) -> list[Again]:
+    """Return the next structures after an id: those analysed by an older program, or ``every``.
+
+    They are the owner's; an admin's are everyone's.
+    """
+    chosen = _chosen(owner, every=every).where(Structure.id > after)
+    rows = await session.scalars(chosen.order_by(Structure.id).limit(limit))
+    return [Again(row.id, to_atoms(row)) for row in rows]
+
+
+def _chosen(owner: User, *, every: bool) -> Select[Structure]:
+    chosen = select(Structure)
+    if not every:
+        chosen = chosen.where(Structure.analysis_version < ANALYSIS_VERSION)
+    if owner.role != "admin":
+        chosen = chosen.where(Structure.owner_id == owner.id)
+    return chosen
+
+
+async def store_(session: AsyncSession, found: Sequence[Derived]) -> None:
+    """Store what was derived of structures, and drop materials that are left without any."""
+    rows = [one.fields for one in sorted(found)]
+    await copying.fill(session, "derived", DERIVED_COLUMNS, rows)
+    emptied = await session.scalars(text(_MATERIALS_LEFT))
+    left = list(emptied)
+    await session.execute(text(_INSERT_MATERIALS))
+    await session.execute(text(_UPDATE))
+    if left:
+        await session.execute(text(_DELETE_EMPTIED), {"ids": left})
+
+
+_KEPT = {"fingerprint", "fingerprint_version"}
+
+_SAME_MATERIAL = """
+    m.hill_formula = d.hill_formula
+    AND m.space_group_number IS NOT DISTINCT FROM d.space_group_number_at_0_1
+"""
+
+_MATERIALS_LEFT = f"""
+SELECT DISTINCT m.id FROM derived d
+JOIN structures s ON s.id = d.id
+JOIN materials m ON m.id = s.material_id
+WHERE NOT ({_SAME_MATERIAL})
+"""  # noqa: S608 - only our own condition is put in
+
+_INSERT_MATERIALS = """
+INSERT INTO materials (id, name, reduced_formula, anonymous_formula, hill_formula,
+                       chemical_system, elements, space_group_number, source, external_id,
+                       owner_id, visibility)
+SELECT DISTINCT ON (s.scope_key, d.hill_formula, d.space_group_number_at_0_1)
+       d.material_id, m.name, d.reduced_formula, d.anonymous_formula, d.hill_formula,
+       d.chemical_system, d.elements, d.space_group_number_at_0_1, m.source, m.external_id,
+       s.owner_id, s.visibility
+FROM derived d
+JOIN structures s ON s.id = d.id
+JOIN materials m ON m.id = s.material_id
+ORDER BY s.scope_key, d.hill_formula, d.space_group_number_at_0_1, s.id
+ON CONFLICT (scope_key, hill_formula, space_group_number) DO NOTHING
+"""
+
+_UPDATE = f"""
+UPDATE structures s
+SET material_id = m.id, updated_at = now(),
+    {", ".join(f"{name} = d.{name}" for name in DERIVED if name not in _KEPT)}
+FROM derived d, materials m
+WHERE s.id = d.id AND m.scope_key = s.scope_key AND {_SAME_MATERIAL}
+"""  # noqa: S608 - only our own column names and condition are put in
+
+_DELETE_EMPTIED = """
+DELETE FROM materials
+WHERE id = ANY(CAST(:ids AS uuid[]))
+AND NOT EXISTS (SELECT FROM structures WHERE material_id = materials.id)
+"""
