@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from gemmi.cif import Block, as_string, is_null
-
 from nanoos.errors import ParseError
+from nanoos.parsers.cif_items import Items
 from nanoos.structures.structure import ELEMENTS
 
 _FORMULA = "_chemical_formula_sum"
+_WATER = re.compile(r"(?i:wat)|W\d*[a-z]?$")
 
 
 class SiteElements:
@@ -17,27 +17,38 @@ class SiteElements:
 
     A label can be read in two ways (``CO1``: C or Co). One that is in the block's stated
     formula is chosen; then the one whose letters are capitalised like a symbol.
-    Deuterium is read as hydrogen.
+    Deuterium is read as hydrogen, and water (``Wat``; ``W1`` where the formula has no tungsten)
+    as its oxygen: where its hydrogen is, such a label does not say.
     """
 
-    def __init__(self, block: Block) -> None:
-        loop = block.find_loop_item("_atom_site_label")
-        self._line = loop.line_number if loop else None
-        text = block.find_value(_FORMULA)
-        self._stated = set() if text is None or is_null(text) else _elements_in(as_string(text))
+    def __init__(self, items: Items) -> None:
+        self._line = items.line("_atom_site_label")
+        text = items.text(_FORMULA)
+        self._stated = set() if text is None else _elements_in(text)
+        self._read: dict[tuple[str, str | None], str] = {}
 
     def of(self, label: str, type_symbol: str | None) -> str:
         """Return the element. Raises ParseError for what names none."""
-        candidates = _candidates(type_symbol or label)
+        if (label, type_symbol) not in self._read:
+            self._read[label, type_symbol] = self._of(label, type_symbol)
+        return self._read[label, type_symbol]
+
+    def _of(self, label: str, type_symbol: str | None) -> str:
+        name = type_symbol or label
+        candidates = _candidates(name)
         if type_symbol is None and self._stated:
             candidates = [c for c in candidates if c in self._stated]
+        if self._is_water(name):
+            candidates = ["O"]
         if not candidates:
             reason = f" of the formula that the CIF states ({_FORMULA})" if self._stated else ""
-            raise ParseError(
-                f"Atom site {label}: {type_symbol or label!r} is no element{reason}.",
-                line=self._line,
-            )
+            raise ParseError(f"Atom site {label}: {name!r} is no element{reason}.", line=self._line)
         return candidates[0]
+
+    def _is_water(self, name: str) -> bool:
+        if not _WATER.match(name) or "W" in self._stated:
+            return False
+        return "O" in self._stated if self._stated else name.lower().startswith("wat")
 
     def check_complete(self, elements: set[str]) -> None:
         """Raise ParseError when an element of the stated formula has no site; H may lack one."""

@@ -1,10 +1,14 @@
-"""What a CIF says about a structure besides its atoms: names, citation, database code."""
+"""What a CIF says about a structure besides its atoms: names, citation, database code, licence."""
 
 from __future__ import annotations
 
+import re
+from itertools import takewhile
 from typing import Any
 
-from gemmi.cif import Block, as_string, is_null
+from gemmi.cif import as_string, is_null
+
+from nanoos.parsers.cif_items import Items
 
 _NAMES = ("_chemical_name_mineral", "_chemical_name_common", "_chemical_name_systematic")
 _CITATION = {
@@ -28,10 +32,15 @@ _STATED = {
     "stated_formula": ("_chemical_formula_sum",),
     "stated_space_group": ("_space_group_name_H-M_alt", "_symmetry_space_group_name_H-M"),
 }
+_LICENCE_TAG = re.compile(r"_licen[cs]e(_url|_name)?$")
+_LICENCE = re.compile(
+    r"\blicen[cs]e|public domain|creative ?commons|\bmay be used\b", re.IGNORECASE
+)
+_HEAD_CHARACTERS = 10_000
 
 
-def metadata(block: Block, general: list[Block]) -> tuple[str, dict[str, Any]]:
-    """Return the name and the ``extra`` of `Parsed`.
+def metadata(block: Items, general: list[Items]) -> tuple[str, dict[str, Any]]:
+    """Return the name and the ``extra`` of `Parsed`, the licence of the comments aside.
 
     A citation that the block lacks is taken from the blocks without atoms (``data_global``).
     """
@@ -41,27 +50,38 @@ def metadata(block: Block, general: list[Block]) -> tuple[str, dict[str, Any]]:
     if authors:
         citation["authors"] = authors
     if citation.get("year", "").isdecimal():
-        citation["year"] = int(citation["year"])
+        citation["year"] = int(citation["year"][:9])
     if citation:
         extra["citation"] = citation
     for database, code in _values([block], _DATABASE_CODES).items():
         extra |= {"database": database, "database_code": code}
         break
+    for items in (block, *general):
+        for tag in filter(_LICENCE_TAG.search, items.tags):
+            extra |= {"licence": licence} if (licence := " ".join(_all([items], (tag,)))) else {}
     return next(iter(_all([block], _NAMES)), ""), extra
 
 
-def _values(blocks: list[Block], wanted: dict[str, tuple[str, ...]]) -> dict[str, str]:
+def licence_in_comments(text: str) -> str | None:
+    """Return what the comments at the head of a CIF say of its use."""
+    lines = takewhile(lambda line: line[:1] in {"#", ""}, text[:_HEAD_CHARACTERS].split("\n"))
+    words = " ".join(" ".join(lines).replace("#", " ").split())
+    if _LICENCE.search(words) is None:
+        return None
+    sentences = re.split(r"(?<=[.!])\s+(?=[A-Z])", words)
+    return " ".join(s for s in sentences if _LICENCE.search(s))[:1000]
+
+
+def _values(blocks: list[Items], wanted: dict[str, tuple[str, ...]]) -> dict[str, str]:
     found = {key: _all(blocks, tags) for key, tags in wanted.items()}
     return {key: values[0] for key, values in found.items() if values}
 
 
-def _all(blocks: list[Block], tags: tuple[str, ...]) -> list[str]:
+def _all(blocks: list[Items], tags: tuple[str, ...]) -> list[str]:
     """Return the values of the first tag that has any, in one line each."""
     for block in blocks:
         for tag in tags:
-            texts = [
-                " ".join(as_string(v).split()) for v in block.find_values(tag) if not is_null(v)
-            ]
+            texts = [" ".join(as_string(v).split()) for v in block.column(tag) if not is_null(v)]
             if any(texts):
                 return [text for text in texts if text]
     return []

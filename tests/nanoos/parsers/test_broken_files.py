@@ -42,7 +42,7 @@ REPORTS = {
     "truncated_operators.cif": (28, "4 symmetry operators is incomplete"),
     "truncated_text_field.cif": (18, "unterminated text field"),
     "two_full_atoms_on_one_site.cif": (None, "Na and Na2 overlap"),
-    "unknown_element.cif": (36, "'Wat' is no element of the formula"),
+    "unknown_element.cif": (36, "'Qat' is no element of the formula"),
     "unknown_element.xyz": (4, "Expected an element"),
 }
 

@@ -8,8 +8,8 @@ import pytest
 from ase import Atoms
 
 from nanoos.errors import ParseError, StructureError
+from nanoos.parsers import Parsed, Rejected, Source
 from nanoos.parsers.cif import Cif
-from nanoos.parsers.source import Source
 from nanoos.structures import fingerprint, space_group
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "crystals"
@@ -63,6 +63,87 @@ def test_symmetry_may_be_stated_in_any_way(symmetry):
     np.testing.assert_allclose(structure.fractional, [[0.1, 0.2, 0.3], [0.9, 0.8, 0.7]])
 
 
+SETTINGS = list(gemmi.spacegroup_table())
+
+
+def cell_of(group, chance):
+    """Return a cell with the group's metric: any one, averaged over its operations."""
+    lattice = np.eye(3) * [50, 60, 70] + chance.uniform(-9, 9, (3, 3))
+    turns = [np.array(op.rot) / gemmi.Op.DEN for op in group.operations()]
+    metric = sum(turn.T @ lattice @ lattice.T @ turn for turn in turns) / len(turns)
+    lengths = np.sqrt(np.diag(metric))
+    cosines = metric / np.outer(lengths, lengths)
+    angles = np.degrees(np.arccos([cosines[1, 2], cosines[0, 2], cosines[0, 1]]))
+    names = [f"length_{k}" for k in "abc"] + ["angle_alpha", "angle_beta", "angle_gamma"]
+    numbers = zip(names, [*lengths, *angles], strict=True)
+    return "".join(f"_cell_{name} {float(number)!r}\n" for name, number in numbers)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_every_setting_of_every_space_group_in_every_way_of_stating_it(part):
+    chance = np.random.default_rng(part)
+    for group in SETTINGS[part::4]:
+        rest = f"{SITES}Cu1 0.0829 0.2071 0.3713\nO1 0.2043 0.0379 0.4411\n"
+        head = f"data_x\n{cell_of(group, chance)}"
+        triplets = [op.triplet() for op in group.operations()]
+        ways = [
+            operators("_space_group_symop_operation_xyz", *(t.upper() for t in triplets)),
+            f"_space_group_name_Hall '{group.hall}'\n",
+            f"_symmetry_space_group_name_H-M '{group.xhm().replace(' ', '')}'\n",
+        ]
+        found = [one(head + way + rest) for way in ways]
+        assert len({fingerprint(structure) for structure in found}) == 1, group.xhm()
+        assert found[0].n_sites == 2 * len(triplets)
+        assert space_group(found[0], 1e-4).number == group.number, group.xhm()
+
+
+@pytest.mark.parametrize(
+    "symmetry",
+    [
+        "loop_\n_symmetry_equiv_pos_as_xyz\nx,y,z\n-x+1/2,-y,-z\n",
+        "loop_\n_symmetry_equiv_pos_as_xyz\nX, Y, Z\n-X+1/2, -Y, -Z\n",
+        "loop_\n_Symmetry_Equiv_Pos_As_XYZ\n'X, Y, Z'\n'0.5-X, -Y, -Z'\n",
+        "loop_\n_symmetry_equiv.id\n_symmetry_equiv.pos_as_xyz\n1 x,y,z\n2 .5-x,-y,-z\n",
+        "loop_\n_space_group_symop.operation_xyz\n'x, y, z'\n'1/2-x, -y, -z'\n",
+        "loop_\n_space_group_symop_operation_xyz\n?\n"
+        + operators("_symmetry_equiv_pos_as_xyz", "x,y,z", "1/2-x,-y,-z"),
+    ],
+)  # fmt: skip
+def test_operators_in_the_dialects_that_programs_write(symmetry):
+    structure = one(cif("Cu1 0.1 0.2 0.3", symmetry))
+    np.testing.assert_allclose(structure.fractional, [[0.1, 0.2, 0.3], [0.4, 0.8, 0.7]])
+
+
+@pytest.mark.parametrize(
+    ("stated", "same"),
+    [
+        ("'F d -3 m S'", "'F d -3 m:1'"),
+        ("'F d -3 m Z'", "'F d -3 m:2'"),
+        ("'P 3 2 1 H'", "'P 3 2 1'"),
+        ("P2_1/c", "'P 1 21/c 1'"),
+        ("P2(1)/c", "'P 1 21/c 1'"),
+        ("'R -3 m H'", "'R -3 m:H'"),
+    ],
+)
+def test_names_of_space_groups_in_other_spellings(stated, same):
+    tag = "_symmetry_space_group_name_H-M "
+    wide = CELL.replace("4.0", "20.0").replace("6.0", "20.0")
+    sites = "Cu1 0.0829 0.2171 0.3713"
+    found = [one(cif(sites, f"{tag}{name}\n", cell=wide)) for name in (stated, same)]
+    assert fingerprint(found[0]) == fingerprint(found[1])
+
+
+def test_dots_and_case_of_tags_do_not_matter():
+    text = example("orthoclase_0007928.cif")
+    for part in ("cell", "atom_site", "symmetry", "space_group", "chemical", "journal", "publ"):
+        text = re.sub(rf"^_{part}_", f"_{part.upper()}.", text, flags=re.MULTILINE)
+    assert "_ATOM_SITE.fract_x" in text
+    (dotted,) = list(Cif().parse(Source.of_text(text)))
+    (plain,) = list(Cif().parse(Source.of_text(example("orthoclase_0007928.cif"))))
+    assert fingerprint(dotted.structure) == fingerprint(plain.structure)
+    assert (dotted.name, dotted.extra) == (plain.name, plain.extra)
+
+
 def test_listed_operators_outweigh_the_name():
     symmetry = operators("_symmetry_equiv_pos_as_xyz", "x,y,z")
     stale = "_symmetry_space_group_name_H-M 'F m -3 m'\n"
@@ -102,6 +183,10 @@ def test_rhombohedral_cell_selects_the_rhombohedral_axes():
         text = text.replace(f"_cell_angle_{key} 90", f"_cell_angle_{key} {angle}")
     text = text.replace("_cell_angle_gamma 90", f"_cell_angle_gamma {angle}")
     assert one(text).n_sites == 2
+    by_number = text.replace(
+        "_symmetry_space_group_name_H-M 'R -3 m'", "_space_group_IT_number 166"
+    )
+    assert fingerprint(one(by_number)) == fingerprint(one(text))
 
 
 @pytest.mark.parametrize("third", ["0.33", "0.333", "0.3333", "0.333333", "0.33333333333333"])
@@ -161,6 +246,39 @@ def test_occupancies_rounded_in_print_may_add_up_to_slightly_more():
     assert one(cif(rows, columns="_atom_site_occupancy\n")).n_sites == 1
 
 
+def test_occupancy_refined_to_slightly_more_is_full():
+    assert one(cif("Mg1 0 0 0 1.012", columns="_atom_site_occupancy\n")).is_ordered
+
+
+def test_disorder_is_said_in_its_kinds():
+    columns = "_atom_site_occupancy\n_atom_site_disorder_group\n"
+    rows = "Na1 0 0 0 0.5 .\nNa2 0 0 0.05 0.5 .\nMg1 0 0 0.5 0.7 1\nFe1 0 0 0.5 0.3 2"
+    for lines, kinds in [
+        (rows, ["partial occupancy", "mixed occupancy", "split positions", "alternative groups"]),
+        ("Na1 0 0 0 0.5 .", ["partial occupancy"]),
+        ("Na1 0 0 0 0.5 .\nK1 0 0 0 0.5 .", ["mixed occupancy"]),
+        ("Na1 0 0 0 1 .", None),
+    ]:
+        (parsed,) = list(Cif().parse(Source.of_text(cif(lines, columns=columns))))
+        assert parsed.extra.get("disorder") == kinds
+        assert parsed.structure.is_ordered == (kinds is None)
+
+
+def test_split_position_of_a_high_symmetry_site_is_expanded_whole():
+    """A site near a fourfold axis whose images lie 0.17 Å apart: four quarters, one atom."""
+    quarter = operators("_symmetry_equiv_pos_as_xyz", "x,y,z", "-y,x,z", "-x,-y,z", "y,-x,z")
+    structure = one(cif("Na 0.03 0 0 0.25", quarter, columns="_atom_site_occupancy\n"))
+    assert structure.n_sites == 4
+    assert structure.composition == {"Na": 1.0}
+
+
+def test_site_whose_images_partly_coincide_is_kept_where_it_can_be():
+    """0.08 Å from one of two axes: not moved where that gives no position of the group."""
+    group = operators("_symmetry_equiv_pos_as_xyz", "x,y,z", "-y,x,z", "-x,-y,z", "y,-x,z")
+    text = cif("Na 0.0177 0 0 0.25", group, columns="_atom_site_occupancy\n")
+    assert one(text).n_sites == 4
+
+
 def test_unoccupied_and_dummy_sites_are_left_out():
     columns = "_atom_site_occupancy\n_atom_site_calc_flag\n"
     rows = "Cu1 0 0 0 1 d\nCu2 0.5 0.5 0.5 0 d\nX1 0.2 0.2 0.2 1 dum"
@@ -179,6 +297,12 @@ def test_unoccupied_and_dummy_sites_are_left_out():
         ("CL1", "Na Cl", "Cl"),
         ("CO1", "Ca C O3", "C"),
         ("CO1", "Co O", "Co"),
+        ("Wat", "Ca H2 O2", "O"),
+        ("Wat1", None, "O"),
+        ("W1", "Ca H2 O2", "O"),
+        ("W1", None, "W"),
+        ("W1", "W O3", "W"),
+        ("TI1", "Ti O2", "Ti"),
         ("Cd1", "C6 H6", "C"),
         ("NH4", "(N H4) Cl", "N"),
     ],
@@ -215,6 +339,58 @@ def test_error_names_its_block_where_there_are_several_and_the_others_are_read()
     rejected, parsed = list(Cif().parse(Source.of_text(bad + good)))
     assert "Block bad: Atom sites Cu1 and Au1 overlap" in str(rejected.error)
     assert parsed.structure.symbols == ["Cu"]
+
+
+def test_block_with_broken_syntax_leaves_the_others_in():
+    good = cif("Cu1 0 0 0").replace("data_x", "data_good")
+    broken = cif("Cu1 0 0").replace("data_x", "data_broken")
+    unterminated = good.replace("data_good", "data_text\n_publ_section_title\n;\n'")
+    for bad in (broken, unterminated):
+        found = list(Cif().parse(Source.of_text(good + bad + good)))
+        assert [type(one) for one in found] == [Parsed, Rejected, Parsed]
+        assert "syntax is broken" in str(found[1].error)
+        assert found[1].error.line > good.count("\n")
+
+
+COD = """\
+#------------------------------------------------------------------------------
+#$Date: 2016-02-13 21:28:24 +0200 $
+#
+# This file is available in the Crystallography Open Database (COD),
+# http://www.crystallography.net/. The file may be used within the scientific
+# community so long as proper attribution is given.
+#
+"""
+
+
+@pytest.mark.parametrize(
+    ("head", "tag", "licence"),
+    [
+        ("", "", None),
+        ("# Written by a program.\n", "", None),
+        (
+            COD,
+            "",
+            "The file may be used within the scientific community so long as proper attribution is "
+            "given.",
+        ),
+        (COD, "_audit_license 'CC BY 4.0'\n", "CC BY 4.0"),
+    ],
+)
+def test_licence_is_kept_where_the_file_states_one(head, tag, licence):
+    (parsed,) = list(Cif().parse(Source.of_text(head + cif("Cu1 0 0 0", more=tag))))
+    assert parsed.extra.get("licence") == licence
+
+
+def test_numbers_of_sites_and_of_their_coincidences_are_limited():
+    grid = "".join(f"Cu 0.{i:03} 0.{j:03} 0.5\n" for i in range(700) for j in range(150))
+    wide = CELL.replace("4.0", "4000.0")
+    with pytest.raises(ParseError, match="more than 100000 sites"):
+        one(cif(grid, cell=wide))
+    same = "Cu 0 0 0 0.0001\n" * 6000
+    with pytest.raises(ParseError, match="More than 64 atom sites share one position"):
+        one(cif(same, columns="_atom_site_occupancy\n"))
+    assert one(cif("".join(grid.splitlines(keepends=True)[:6000]), cell=wide)).n_sites == 6000
 
 
 def test_example_carries_its_provenance():
