@@ -30,6 +30,7 @@ NOT_TYPED = {
 
 PRESUMED = {
     "embedded-database.md": "alembic upgrade head",
+    "optimade.md": "alembic upgrade head",
 }
 """What the reader of a page has done before."""
 

@@ -11,7 +11,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
 ) -> None:
-    """Serve HTTP until Ctrl-C. There is /health so far, and /docs."""
+    """Serve HTTP until Ctrl-C. /optimade (public structures), /health, /docs."""
     import uvicorn
 
     from api.app import create_app

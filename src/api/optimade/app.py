@@ -116,7 +116,7 @@ def create_app() -> FastAPI:
         app.include_router(_router, prefix=prefix, include_in_schema=version == VERSIONS[0])
     app.add_api_route("/v{version}", _no_such_version, include_in_schema=False)
     app.add_api_route("/v{version}/{rest:path}", _no_such_version, include_in_schema=False)
-    app.add_middleware(GZipMiddleware, minimum_size=GZIPPED_FROM_BYTES)
+    app.add_middleware(GZipMiddleware, minimum_size=GZIPPED_FROM_BYTES, compresslevel=4)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])
     for class_ in OUTCOMES:
         app.add_exception_handler(class_, _known)
