@@ -12,10 +12,14 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import WrongUsage
+from api.optimade.jsonl import OptimadeJsonLinesWriter
 from api.schemas.search import Query
 from api.services import records, search
-from nanoos.errors import StructureError
-from nanoos.writers import Add, Record, Writer, exporting, format_of, writer_of
+from nanoos.errors import PluginNotFound, StructureError
+from nanoos.writers import Add, Record, Writer, exporting, format_of, known_formats, writer_of
+
+OPTIMADE = OptimadeJsonLinesWriter
+"""The one format whose writer is the platform's: it says what the OPTIMADE interface does."""
 
 Selection = Query | Sequence[UUID]
 """What to export: all that a query finds, or the structures of these ids."""
@@ -34,7 +38,14 @@ def writer_for(output: Path, format_: str | None = None) -> Writer:
 
     Raises PluginNotFound, which names the formats there are.
     """
-    return writer_of(format_ or format_of(output))
+    said_by_name = any(suffix in output.name.lower() for suffix in OPTIMADE.suffixes)
+    if format_ == OPTIMADE.name or (format_ is None and said_by_name):
+        return OPTIMADE()
+    name = format_ or format_of(output)
+    if name not in known_formats():
+        known = ", ".join([*known_formats(), OPTIMADE.name])
+        raise PluginNotFound(f"There is no format {name!r}. Known: {known}.")
+    return writer_of(name)
 
 
 async def count(session: AsyncSession, selection: Selection) -> int:

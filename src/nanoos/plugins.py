@@ -39,7 +39,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "cif": "nanoos.writers.cif:CifWriter",
         "poscar": "nanoos.writers.poscar:PoscarWriter",
         "extxyz": "nanoos.writers.extxyz:ExtendedXyzWriter",
+        "ase-db": "nanoos.writers.ase_db:AseDatabaseWriter",
         "jsonl": "nanoos.writers.jsonl:JsonLinesWriter",
+        "parquet": "nanoos.writers.parquet:ParquetWriter",
     },
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import zstandard
 
@@ -40,9 +40,9 @@ class Writer(Protocol):
 class TextWriter(ABC):
     """A writer of a text format; files that end in .gz, .bz2 or .zst are compressed."""
 
-    name: ClassVar[str]
-    suffixes: ClassVar[tuple[str, ...]]
-    one_per_file: ClassVar[bool] = False
+    name: str
+    suffixes: tuple[str, ...]
+    one_per_file: bool = False
 
     @abstractmethod
     def encoder(self) -> Callable[[Record], str]:
