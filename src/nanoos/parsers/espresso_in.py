@@ -31,7 +31,7 @@ from nanoos.parsers.source import Source
 from nanoos.structures import Structure
 from nanoos.structures.structure import Array
 
-_NAMELIST = re.compile(rb"^\s*&(control|system|electrons)\b", re.IGNORECASE | re.MULTILINE)
+_NAMELIST = re.compile(rb"&(control|system|electrons)\b", re.IGNORECASE)
 _TOKEN = re.compile(
     r"'(?:[^']|'')*'?|\"[^\"]*\"?"  # text
     r"|(?P<key>[A-Za-z]\w*)\s*(?:\(\s*(?P<index>\d+)\s*(?:,[\s\d,]*)?\))?\s*="
@@ -56,9 +56,11 @@ class EspressoInput:
     name = "espresso_in"
 
     def recognises(self, head: bytes, filename: str) -> bool:
-        """One of the namelists, or a name ending in .pwi or .pw.in."""
+        """A namelist before all but comments, or a name ending in .pwi or .pw.in."""
+        lines = (line.strip() for line in head.splitlines())
+        first = next((line for line in lines if line and line[:1] not in b"!#"), b"")
         named = filename.lower().endswith((".pwi", ".pw.in"))
-        return named or _NAMELIST.search(head) is not None
+        return named or _NAMELIST.match(first) is not None
 
     def parse(self, source: Source) -> Iterator[Parsed]:
         """Yield the one structure; ``extra`` holds what is to be calculated."""

@@ -24,6 +24,9 @@ _SIGNS = re.compile(
     rb'"(?:x-optimade|api_version|cartesian_site_positions|species_at_sites)"\s*:'
     rb'|"type"\s*:\s*"structures"'
 )
+OWN_LICENCE = re.compile(r"_[a-z0-9]+_licen[cs]e")
+"""The name of a provider's field with the licence of a single entry; the standard has none."""
+
 _STATED = {
     "stated_formula": ("chemical_formula_descriptive", "chemical_formula_reduced"),
     "stated_space_group": ("space_group_symbol_hermann_mauguin",),
@@ -163,26 +166,29 @@ def _name(entry: dict[str, Any], about: _About) -> str:
 
 def _extra(entry: dict[str, Any], attributes: dict[str, Any], about: _About) -> dict[str, Any]:
     """Return where the entry comes from, and what it says beside the structure."""
-    extra: dict[str, Any] = {"database_code": clean(str(entry.get("id") or ""))}
-    if about.database:
-        extra["database"] = about.database
-    if about.licence:
-        extra["licence"] = about.licence
+    extra: dict[str, Any] = {
+        "database": about.database,
+        "database_code": clean(str(entry.get("id") or "")),
+        "licence": about.licence,
+    }
     cited = _cited(entry, about)
-    if cited:
-        extra["citation"] = cited[0]
-    if cited[1:]:
-        extra["further_citations"] = cited[1:]
+    extra |= {"citation": cited[0] if cited else None, "further_citations": cited[1:]}
     for key, names in _STATED.items():
-        for name in names:
-            if isinstance(attributes.get(name), str):
-                extra[key] = clean(attributes[name])
-                break
-    extra |= {key: plain(attributes[key]) for key in _KEPT if attributes.get(key)}
+        stated = (attributes[name] for name in names if isinstance(attributes.get(name), str))
+        extra[key] = clean(next(stated, ""))
+    extra |= {key: plain(attributes.get(key)) for key in _KEPT}
+    return {key: value for key, value in extra.items() if value} | _own_fields(attributes)
+
+
+def _own_fields(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return the provider's own fields, but for long ones, and its licence of this entry."""
+    found = {}
     for key, value in attributes.items():
-        if key.startswith("_") and len(dumps(value)) <= _MAX_FIELD_CHARACTERS:
-            extra[clean(key)] = plain(value)
-    return extra
+        if OWN_LICENCE.fullmatch(key) and isinstance(value, str) and value:
+            found["licence"] = clean(value)
+        elif key.startswith("_") and len(dumps(value)) <= _MAX_FIELD_CHARACTERS:
+            found[clean(key)] = plain(value)
+    return found
 
 
 def _cited(entry: dict[str, Any], about: _About) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlj
 
 from nanoos.errors import ParseError
 from nanoos.parsers.json_text import dumps, loads
+from nanoos.parsers.optimade_json import OWN_LICENCE
 from nanoos.parsers.plain import clean, plain
 from nanoos.parsers.source import MAX_TEXT_BYTES, Source, Unfound, decoded
 
@@ -151,8 +152,9 @@ class _Provider:
         document = self.document(f"{self.base.geturl()}/info/structures")
         data = document.get("data")
         known = data.get("properties") if isinstance(data, dict) else None
-        also = known if isinstance(known, dict) else {}
-        return [*_WANTED, *(name for name in _WANTED_WHERE_KNOWN if name in also)]
+        names = known if isinstance(known, dict) else {}
+        also = [n for n in names if n in _WANTED_WHERE_KNOWN or OWN_LICENCE.fullmatch(n)]
+        return [*_WANTED, *also]
 
     def next_page(self, page: Mapping[str, Any], url: str) -> str | None:
         """Return the link to the page after this, None at the last. Raises ParseError: a loop."""

@@ -91,6 +91,13 @@ def test_licence_is_the_choice_of_the_base_info_or_its_link():
     assert licence(license=None) is None
 
 
+def test_licence_of_a_single_entry_outweighs_that_of_all():
+    info = {"type": "info", "id": "/", "attributes": {"available_licenses": ["CC0-1.0"]}}
+    lines = [{"x-optimade": {}}, info, entry(_nanoos_license="CC-BY-4.0"), entry()]
+    parsed, _ = found("\n".join(map(json.dumps, lines)))
+    assert [one.extra["licence"] for one in parsed] == ["CC-BY-4.0", "CC0-1.0"]
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
