@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
+
+from api.acting import losses_told, transaction
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,16 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-
-@asynccontextmanager
-async def transaction(sessions: Sessions) -> AsyncIterator[tuple[AsyncSession, User]]:
-    """Yield a session that reads as the local owner, and that owner; commit at the end."""
-    from api.services import scope, users
-
-    async with sessions.begin() as session:
-        owner = await users.local_owner(session)
-        scope.read_as(session, owner)
-        yield session, owner
+__all__ = ["in_transaction", "transaction", "with_database"]
 
 
 def in_transaction(work: Callable[[AsyncSession, User], Awaitable[T]]) -> T:
@@ -42,19 +34,11 @@ def with_database(work: Callable[[Sessions], Awaitable[T]]) -> T:
 
     Raises ServerUnreachable also where the connection is lost in the middle.
     """
-    from sqlalchemy.exc import DBAPIError
-
-    from api.db import connect, database_url
-    from pgsteady.connection import not_connected
+    from api.db import connect
 
     async def run() -> T:
-        try:
+        with losses_told():
             async with connect() as sessions:
                 return await work(sessions)
-        except (DBAPIError, ConnectionError) as error:
-            if isinstance(error, DBAPIError) and not error.connection_invalidated:
-                raise
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            raise not_connected(str(cause), database_url()) from error
 
     return asyncio.run(run())

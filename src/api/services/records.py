@@ -24,6 +24,12 @@ async def named(session: AsyncSession, ids: Sequence[UUID]) -> AsyncIterator[lis
     yield await of_rows(session, await structures.get(session, ids))
 
 
+async def present(session: AsyncSession, ids: Sequence[UUID]) -> list[Record]:
+    """Return the structures of these ids in their order, without those deleted meanwhile."""
+    found = await structures.present(session, ids)
+    return await of_rows(session, [found[id_] for id_ in ids if id_ in found])
+
+
 async def stream(
     session: AsyncSession, query: Query, *, batch: int = 500
 ) -> AsyncIterator[list[Record]]:

@@ -75,9 +75,14 @@ async def details(session: AsyncSession) -> list[StructureDetail]:
     return [StructureDetail.model_validate(_summary(row)) for row in rows]
 
 
+async def present(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, Structure]:
+    """Return those of these ids that are there, by id."""
+    return {row.id: row for row in await session.scalars(_query().where(Structure.id.in_(ids)))}
+
+
 async def get(session: AsyncSession, ids: Sequence[UUID]) -> list[Structure]:
     """Return the structures of these ids in their order; NotFound names the missing ones."""
-    rows = {row.id: row for row in await session.scalars(_query().where(Structure.id.in_(ids)))}
+    rows = await present(session, ids)
     if missing := [str(id_) for id_ in ids if id_ not in rows]:
         raise NotFound(f"No structure {', '.join(missing)}.")
     return [rows[id_] for id_ in ids]

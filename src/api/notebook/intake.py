@@ -1,0 +1,99 @@
+"""Bringing structures in from a notebook: read, analysed and stored in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from os import PathLike
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.notebook.background import Background
+from api.schemas.structure import FailedFile
+from api.services import structure_import
+from api.services.structure_import import Found, Terms
+from api.services.structure_rows import Candidate, Refusal, read_rows, row
+from nanoos.errors import NanoError
+from nanoos.parsers import Source, Unfound, find
+from nanoos.structures import Structure, analyse
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from api.models import User
+
+BATCH = 200
+"""Structures that are stored in one transaction."""
+
+
+class Imported(NamedTuple):
+    """What an import did: the ids of all that was read, how many are new, and what failed."""
+
+    ids: list[UUID]
+    new: int
+    failed: list[FailedFile]
+
+
+def import_(
+    background: Background,
+    what: str | PathLike[str] | Atoms | Structure | Sequence[Atoms | Structure],
+    name: str | None,
+    terms: Callable[[User], Terms],
+) -> Imported:
+    """Store a file, folder or archive, or atoms; see `api.notebook.Session.import_`."""
+    done = Imported([], 0, [])
+    if isinstance(what, str | PathLike):
+        found = _read(what, done.failed)
+    else:
+        found = iter([_of_atoms(one, name) for one in _listed(what)])
+    while batch := list(islice(found, BATCH)):
+
+        async def store(
+            session: AsyncSession, owner: User, batch: list[Found] = batch
+        ) -> list[structure_import.Imported]:
+            return await structure_import.store_(session, batch, terms(owner))
+
+        stored = background.run(store)
+        done.ids.extend(one.id for one in stored)
+        done = done._replace(new=done.new + sum(one.is_new for one in stored))
+    return done
+
+
+def _read(path: str | PathLike[str], failed: list[FailedFile]) -> Iterator[Found]:
+    """Yield what can be read; note in ``failed`` what cannot."""
+    for source in find([str(path)]):
+        if isinstance(source, Unfound):
+            failed.append(FailedFile(file=source.name, error=str(source.error)))
+            continue
+        try:
+            yield from _of_source(source, failed)
+        except NanoError as error:
+            line = getattr(error, "line", None)
+            failed.append(FailedFile(file=source.name, error=str(error), line=line))
+        finally:
+            source.discard()
+
+
+def _of_source(source: Source, failed: list[FailedFile]) -> Iterator[Found]:
+    for one in read_rows(source):
+        if isinstance(one, Refusal):
+            failed.append(
+                FailedFile(file=source.name, error=one.message, line=one.line, place=one.place)
+            )
+        else:
+            yield Found(one, source.name)
+
+
+def _of_atoms(what: Atoms | Structure, name: str | None) -> Found:
+    structure = what if isinstance(what, Structure) else Structure.from_ase(what)
+    return Found(row(Candidate(structure, analyse(structure), name=name)))
+
+
+def _listed(
+    what: Atoms | Structure | Sequence[Atoms | Structure],
+) -> Sequence[Atoms | Structure]:
+    from ase import Atoms
+
+    return [what] if isinstance(what, Atoms | Structure) else what
