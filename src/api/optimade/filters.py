@@ -41,7 +41,8 @@ class Filter:
         self.foreign: list[str] = []
         self._entries = entries
         tree = parse(text)
-        self.condition: Condition = self._any(tree.children[0]) if tree.children else true()
+        self.is_empty = not tree.children
+        self.condition: Condition = true() if self.is_empty else self._any(tree.children[0])
 
     def _any(self, node: Any) -> Condition:
         return or_(*(self._all(child) for child in node.children))

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Request
+from sqlalchemy import true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import Structure
@@ -27,6 +28,10 @@ from api.optimade.request import (
 )
 from api.services import published
 
+_UNCOUNTED = (
+    f"More than {published.COUNTED_EXACTLY:,} entries match; they are not counted, so data_returned"
+    " is left out."
+)
 TOTAL_KNOWN_S = 60.0
 """How long the number of all entries is good for."""
 
@@ -44,41 +49,32 @@ async def many(
     names, foreign = fields(query, entries)
     wanted = Filter(query.filter, entries)
     sorting = order(query.sort, entries)
-    conditions = [wanted.condition]
-    place = [sorting.after(query.page_cursor)] if query.page_cursor is not None else []
-    rows = await published.page(
-        session,
-        entries.source,
-        [*columns(entries, names), *sorting.columns],
-        [*conditions, *place],
-        sorting.sql,
-        limit=query.page_limit + 1,
-        offset=query.offset,
-    )
-    shown = [row._asdict() for row in rows[: query.page_limit]]
-    more = len(rows) > query.page_limit
+    if query.page_cursor is not None:
+        sorting = sorting.from_cursor(query.page_cursor)
     warnings = [
         *_warned("query parameter", ignored),
         *_warned("property", [*wanted.foreign, *foreign]),
     ]
-    available = await _available(request, session, entries)
-    known: Document = {"data_available": available}
-    if query.filter.strip() == "":
-        returned: int | None = available
-    elif not more and not place and not query.offset:
-        returned = len(shown)
+    known: Document = {"data_available": await _available(request, session, entries)}
+    page: dict[str, int] = {"limit": query.page_limit + 1, "offset": query.offset}
+    if wanted.is_empty:
+        keys = await published.walk(session, entries.source, true(), sorting, **page)
+        known["data_returned"] = known["data_available"]
     else:
-        returned = await published.count(session, entries.source, conditions)
-    if returned is None:
-        warnings.append(
-            f"More than {published.COUNTED_EXACTLY:,} entries match; they are not counted, so"
-            " data_returned is left out."
-        )
-    else:
-        known["data_returned"] = returned
+        found = await published.find(session, entries.source, wanted.condition, sorting, **page)
+        keys = found.keys
+        if found.number is not None:
+            known["data_returned"] = found.number
+        else:
+            warnings.append(_UNCOUNTED)
+    more = len(keys) > query.page_limit
+    keys = keys[: query.page_limit]
+    shown = await published.read(
+        session, entries.source, columns(entries, names), [key[-1] for key in keys]
+    )
     if shown:
         known["last_id"] = str(shown[-1]["id"])
-    following = _next(request, query, entries, sorting.cursor(_key(shown[-1]))) if more else None
+    following = _next(request, query, entries, sorting.cursor(keys[-1])) if more else None
     return answer(
         request,
         [resource(entries, names, row, row.get(_CITED)) for row in shown],
@@ -95,17 +91,10 @@ async def one(
     check_format(query)
     check_hint(query, version_in(request))
     names, foreign = fields(query, entries)
-    rows: Sequence[Any] = ()
-    if (uuid := _uuid(id_)) is not None:
-        rows = await published.page(
-            session,
-            entries.source,
-            columns(entries, names),
-            [entries.source.id == uuid],
-            [],
-            limit=1,
-        )
-    shown = [row._asdict() for row in rows]
+    uuid = _uuid(id_)
+    shown = await published.read(
+        session, entries.source, columns(entries, names), [uuid] if uuid else []
+    )
     known: Document = {
         "data_returned": len(shown),
         "data_available": await _available(request, session, entries),
@@ -125,10 +114,6 @@ def columns(entries: Entries, names: Iterable[str]) -> list[Any]:
     if entries.source is Structure:
         values.append(Structure.citation_id.label(_CITED))
     return [entries.source.id.label("id"), *values]
-
-
-def _key(row: Mapping[str, Any]) -> list[Any]:
-    return [value for name, value in row.items() if name.startswith("key_")]
 
 
 def _warned(what: str, names: Iterable[str]) -> list[str]:
@@ -164,15 +149,8 @@ async def _included(
         return {"included": []}
     entries = references.entries("")
     names, _foreign = fields(SingleQuery(), entries)
-    rows = await published.page(
-        session,
-        entries.source,
-        columns(entries, names),
-        [entries.source.id.in_(cited)],
-        [],
-        limit=len(cited),
-    )
-    return {"included": [resource(entries, names, row._asdict()) for row in rows]}
+    rows = await published.read(session, entries.source, columns(entries, names), cited)
+    return {"included": [resource(entries, names, row) for row in rows]}
 
 
 def _uuid(text: str) -> UUID | None:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
     DateTime,
     UnaryExpression,
     Uuid,
@@ -22,10 +21,11 @@ from sqlalchemy import (
     false,
     literal,
     or_,
+    true,
 )
 
 from api.errors import QueryNotUnderstood
-from api.optimade.comparisons import Condition, Kind, Sql
+from api.optimade.comparisons import Condition, Kind
 from api.optimade.properties import SQL_TYPES, Entries, Property
 
 _TYPES: dict[Kind, Any] = {
@@ -46,21 +46,25 @@ class Key(NamedTuple):
         """The key as a query writes it."""
         return f"-{self.by.name}" if self.descending else self.by.name
 
-    @property
-    def sql(self) -> Sql:
-        """The property in SQL; strings are ordered by code points, whatever the locale."""
-        return self.by.sql.collate("C") if self.by.kind is Kind.STRING else self.by.sql
+    def ordered(self, column: Any) -> UnaryExpression[Any]:
+        """Return what SQL orders by."""
+        sql = self.collated(column)
+        found: UnaryExpression[Any] = (sql.desc() if self.descending else sql.asc()).nulls_last()
+        return found
 
-    @property
-    def order(self) -> UnaryExpression[Any]:
-        """The key as SQL orders by it."""
-        return (self.sql.desc() if self.descending else self.sql.asc()).nulls_last()
+    def collated(self, column: Any) -> Any:
+        """Return the column as it is compared: strings by code points, whatever the locale."""
+        return column.collate("C") if self.by.kind is Kind.STRING else column
 
 
 class Order(NamedTuple):
-    """The keys of a sort; the last one is the identifier."""
+    """The keys of a sort, and the place in it behind which a page begins.
+
+    The last key is the identifier; ``place`` has a value for each.
+    """
 
     keys: tuple[Key, ...]
+    place: tuple[Any, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -68,34 +72,41 @@ class Order(NamedTuple):
         return ",".join(key.name for key in self.keys[:-1])
 
     @property
-    def sql(self) -> list[UnaryExpression[Any]]:
-        """What SQL orders by."""
-        return [key.order for key in self.keys]
-
-    @property
-    def columns(self) -> list[ColumnElement[Any]]:
-        """What a cursor is made of."""
+    def columns(self) -> list[Any]:
+        """What is sorted by, each with a label."""
         return [key.by.labelled(f"key_{i}") for i, key in enumerate(self.keys)]
 
+    def sql(self, columns: Sequence[Any]) -> list[UnaryExpression[Any]]:
+        """Return what SQL orders by."""
+        return [key.ordered(column) for key, column in zip(self.keys, columns, strict=True)]
+
+    def behind(self, columns: Sequence[Any]) -> Condition:
+        """Return the condition that an entry comes behind the place."""
+        if self.place is None:
+            return true()
+        found: Condition = false()
+        keyed = zip(self.keys, columns, self.place, strict=True)
+        for key, column, value in reversed(list(keyed)):
+            found = _beyond(key, column, value, found)
+        return found
+
     def cursor(self, values: Sequence[Any]) -> str:
-        """Return the text from which `after` knows where the entry of these values stands."""
+        """Return the text from which `from_cursor` knows the place of these values."""
         document = json.dumps([self.name, [_written(value) for value in values]])
         return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
 
-    def after(self, cursor: str) -> Condition:
-        """Return the condition that an entry comes after the cursor's, or QueryNotUnderstood."""
+    def from_cursor(self, cursor: str) -> Order:
+        """Return the order behind the cursor's place; raises QueryNotUnderstood for none."""
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
             name, written = json.loads(base64.b64decode(padded, b"-_", validate=True))
-            values = [_read(key.by.kind, one) for key, one in zip(self.keys, written, strict=True)]
-        except (ValueError, TypeError, AttributeError):
-            name, values = None, []
-        if name != self.name or (values and values[-1] is None):
+            keyed = zip(self.keys, written, strict=True)
+            place = tuple(_read(key.by.kind, value) for key, value in keyed)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            name, place = None, ()
+        if name != self.name or not place or place[-1] is None:
             raise QueryNotUnderstood("page_cursor is none that links.next gave for this sort.")
-        found: Condition = false()
-        for key, value in reversed(list(zip(self.keys, values, strict=True))):
-            found = _beyond(key, value, found)
-        return found
+        return self._replace(place=place)
 
 
 def order(text: str, entries: Entries) -> Order:
@@ -113,14 +124,15 @@ def order(text: str, entries: Entries) -> Order:
     return Order((*keys, Key(entries.properties["id"], False)))
 
 
-def _beyond(key: Key, value: Any, later: Condition) -> Condition:
+def _beyond(key: Key, column: Any, value: Any, later: Condition) -> Condition:
     """Return: beyond the value by this key, or equal by it and ``later`` by the next."""
-    sql = key.sql
     if value is None:
-        return and_(sql.is_(None), later)
-    bound = literal(value, _TYPES[key.by.kind])
+        return and_(column.is_(None), later)
+    sql, bound = key.collated(column), literal(value, _TYPES[key.by.kind])
     ahead = sql < bound if key.descending else sql > bound
-    return or_(ahead, sql.is_(None), and_(sql == bound, later))
+    equal = and_(sql == bound, later)
+    is_last = key.by.name == "id"
+    return or_(ahead, equal) if is_last else or_(ahead, column.is_(None), equal)
 
 
 def _written(value: Any) -> Any:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, UnaryExpression, func, select, text
+from sqlalchemy import ColumnElement, Select, UnaryExpression, func, select, text, true
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -19,7 +20,7 @@ from api.models import Citation, Structure
 from api.services import scope
 
 COUNTED_EXACTLY = 10_000
-"""Of more than that many, the planner's estimate is told."""
+"""Of more than that many it is not told how many there are."""
 
 Source = type[Structure] | type[Citation]
 
@@ -59,29 +60,96 @@ def _rows(source: Source, columns: Sequence[Any]) -> Select[Any]:
     return found.outerjoin(Structure.material) if source is Structure else found
 
 
-async def page(
+class Order(Protocol):
+    """How entries are sorted, and where a page begins.
+
+    Both are said of the columns that are sorted by, whatever these are selected from; the last
+    of them is the identifier.
+    """
+
+    @property
+    def columns(self) -> list[ColumnElement[Any]]:
+        """What is sorted by, each with a label."""
+
+    def sql(self, columns: Sequence[Any]) -> list[UnaryExpression[Any]]:
+        """Return what SQL orders by."""
+
+    def behind(self, columns: Sequence[Any]) -> ColumnElement[bool]:
+        """Return what holds of the entries from the page's beginning on."""
+
+
+class Found(NamedTuple):
+    """The keys of a page's entries, and how many entries match.
+
+    ``number`` is None where that is more than ``COUNTED_EXACTLY``.
+    """
+
+    keys: list[tuple[Any, ...]]
+    number: int | None
+
+
+async def find(
     session: AsyncSession,
     source: Source,
-    columns: Sequence[ColumnElement[Any]],
-    conditions: Sequence[ColumnElement[bool]],
-    order: Sequence[UnaryExpression[Any]],
+    condition: ColumnElement[bool],
+    order: Order,
     *,
     limit: int,
     offset: int = 0,
-) -> Sequence[Row[Any]]:
-    """Return the columns of the rows that meet all conditions, in that order."""
-    rows = _rows(source, columns).where(*conditions).order_by(*order).limit(limit).offset(offset)
-    found: Sequence[Row[Any]] = (await session.execute(rows)).all()
-    return found
+) -> Found:
+    """Return the keys of a page of what meets the condition.
+
+    What few meet is fetched whole, by whichever index finds it, and then sorted. Only where many
+    do, the entries are walked in their order: the planner would do that too readily, in the
+    hope to meet soon what may not be there.
+    """
+    matching = _rows(source, order.columns).where(condition).limit(COUNTED_EXACTLY + 1).cte()
+    number = select(func.count().label("number")).select_from(matching).subquery()
+    keys = list(matching.c)
+    page = (select(*keys).where(order.behind(keys)).order_by(*order.sql(keys)).limit(limit)).offset(
+        offset
+    )
+    part = page.subquery()
+    statement = (
+        select(number.c.number, *part.c)
+        .select_from(number.outerjoin(part, true()))
+        .order_by(*order.sql(list(part.c)))
+    )
+    rows = (await session.execute(statement)).all()
+    if rows[0].number > COUNTED_EXACTLY:
+        return Found(
+            await walk(session, source, condition, order, limit=limit, offset=offset), None
+        )
+    return Found([tuple(row[1:]) for row in rows if row[-1] is not None], rows[0].number)
 
 
-async def count(
-    session: AsyncSession, source: Source, conditions: Sequence[ColumnElement[bool]]
-) -> int | None:
-    """Return how many rows meet all conditions; None where more than ``COUNTED_EXACTLY`` do."""
-    some = _rows(source, [source.id]).where(*conditions).limit(COUNTED_EXACTLY + 1).subquery()
-    number = await session.scalar(select(func.count()).select_from(some)) or 0
-    return number if number <= COUNTED_EXACTLY else None
+async def walk(
+    session: AsyncSession,
+    source: Source,
+    condition: ColumnElement[bool],
+    order: Order,
+    *,
+    limit: int,
+    offset: int = 0,
+) -> list[tuple[Any, ...]]:
+    """Return the keys of a page of what meets the condition, which is expected to be met often."""
+    columns = order.columns
+    bare = [column.element for column in columns]
+    rows = _rows(source, columns).where(condition, order.behind(bare)).order_by(*order.sql(bare))
+    found = await session.execute(rows.limit(limit).offset(offset))
+    return [tuple(row) for row in found]
+
+
+async def read(
+    session: AsyncSession, source: Source, columns: Sequence[Any], ids: Sequence[UUID]
+) -> list[dict[str, Any]]:
+    """Return the columns of the rows of these identifiers, in their order, by their labels.
+
+    One of the columns has the label ``id``; what is not there, or not public, is left out.
+    """
+    found = await session.execute(_rows(source, columns).where(source.id.in_(ids)))
+    by_id = {row.id: row._asdict() for row in found}
+    return [by_id[id_] for id_ in ids if id_ in by_id]
 
 
 async def total(session: AsyncSession, source: Source) -> int:

@@ -21,6 +21,8 @@ from optimade.models import (
 )
 from records import zoo
 
+from api.services import published
+
 VERSIONS = ["", "v1/", "v1.2/", "v1.2.0/"]
 
 
@@ -304,3 +306,27 @@ async def test_any_page_of_the_web_may_read(http: httpx.AsyncClient) -> None:
     assert large.headers["content-encoding"] == "gzip"
     ErrorResponse(**await asked(http, "v1/nowhere", 404))
     assert (await http.post("v1/structures")).status_code == 405
+
+
+@pytest.mark.parametrize("sort", ["", "-nsites,chemical_formula_reduced", "_nanoos_volume"])
+async def test_what_too_many_match_is_walked_and_not_counted(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, sort: str
+) -> None:
+    """The entries and their order are those of the other way."""
+    wanted = {"filter": "nsites>0 AND id IS KNOWN", "sort": sort, "page_limit": 3}
+    ways = []
+    for counted in (10_000, 2):
+        monkeypatch.setattr(published, "COUNTED_EXACTLY", counted)
+        document = await asked(http, "v1/structures", **wanted)
+        ids = []
+        while True:
+            ids += [one["id"] for one in document["data"]]
+            meta = document["meta"]
+            assert meta.get("data_returned") == (len(zoo()) if counted > 2 else None)
+            assert ("not counted" in str(meta.get("warnings"))) == (counted == 2)
+            if not meta["more_data_available"]:
+                break
+            document = (await http.get(document["links"]["next"])).json()
+        ways.append(ids)
+    assert ways[0] == ways[1]
+    assert len(set(ways[0])) == len(zoo())
