@@ -75,6 +75,7 @@ def links(request: Request) -> Answer:
 
 
 @_router.get("/structures")
+@_router.get("/structures/", include_in_schema=False)
 async def structure_list(
     request: Request, session: Session, query: Annotated[ListQuery, Query()]
 ) -> Answer:
@@ -91,6 +92,7 @@ async def one_structure(
 
 
 @_router.get("/references")
+@_router.get("/references/", include_in_schema=False)
 async def reference_list(
     request: Request, session: Session, query: Annotated[ListQuery, Query()]
 ) -> Answer:

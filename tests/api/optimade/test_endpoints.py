@@ -168,6 +168,8 @@ async def test_pages_by_number_and_offset(http: httpx.AsyncClient) -> None:
         return [one["id"] for one in found["data"]]
 
     assert await page(page_number=2) == ids[4:8]
+    slash = await asked(http, "v1/structures/", page_limit=4, page_number=2)
+    assert [one["id"] for one in slash["data"]] == ids[4:8]
     assert await page(page_offset=3) == ids[3:7]
     assert await page(page_offset=1000) == []
     after = await asked(http, "v1/structures", page_limit=4, page_number=2)
