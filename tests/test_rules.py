@@ -25,7 +25,7 @@ from nanoos.errors import NanoError
 from pgsteady.errors import PgSteadyError
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"ase", "fastapi", "gemmi", "nicegui", "numpy", "scipy", "sqlalchemy"}
+HEAVY = {"ase", "fastapi", "gemmi", "nicegui", "numpy", "optimade", "scipy", "sqlalchemy"}
 GUIDES_MINIMUMS = {
     "alembic": "1.12.0",
     "sqlalchemy": "2.0.0",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
+
+import optimade.filterparser
 
 from api.optimade.documents import API_VERSION
 from api.optimade.properties import Entries, Property
@@ -10,7 +15,16 @@ from api.settings import settings
 
 ENTRY_TYPES = ("structures", "references")
 _FORMATS = ["json"]
+_EXAMPLE = "exmpl"  # of the standard's texts, never of a real database
 _PROVIDERS = "https://providers.optimade.org"
+
+
+@lru_cache(maxsize=1)
+def known_prefixes() -> frozenset[str]:
+    """Return the prefixes of real providers, from the list that comes with ``optimade``."""
+    folder = Path(optimade.filterparser.__file__).parents[1] / "server" / "data"
+    listed = json.loads((folder / "providers.json").read_text())["data"]
+    return frozenset(one["id"] for one in listed) - {_EXAMPLE}
 
 
 def base(url: str) -> dict[str, Any]:
@@ -25,6 +39,9 @@ def base(url: str) -> dict[str, Any]:
             "available_endpoints": ["info", "links", *ENTRY_TYPES],
             "entry_types_by_format": {"json": list(ENTRY_TYPES)},
             "is_index": False,
+            "license": None,
+            "available_licenses": None,
+            "available_licenses_for_entries": None,
         },
     }
 

@@ -16,6 +16,7 @@ from api.models import Structure
 from api.optimade import references
 from api.optimade.documents import Answer, Document, answer, endpoint, meta, resource, version_in
 from api.optimade.filters import Filter
+from api.optimade.info import known_prefixes
 from api.optimade.paging import order
 from api.optimade.properties import Entries
 from api.optimade.request import (
@@ -117,9 +118,11 @@ def columns(entries: Entries, names: Iterable[str]) -> list[Any]:
 
 
 def _warned(what: str, names: Iterable[str]) -> list[str]:
+    """Return a warning for each name but those of known providers, for which none is due."""
     return [
         f"The {what} {name} belongs to another database; it is taken as unknown."
         for name in dict.fromkeys(names)
+        if name.split("_")[1] not in known_prefixes()
     ]
 
 
