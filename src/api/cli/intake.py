@@ -7,10 +7,11 @@ transaction: an import that was interrupted is done again, and what it had store
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -30,12 +31,12 @@ BATCH = 1000
 """Structures stored in one transaction,"""
 BATCH_BYTES = 16 * 1024**2
 """or as many as amount to this,"""
-BATCH_S = 5.0
+BATCH_S = 2.0
 """or have come in this time."""
-CHUNK = 256
-"""Files that are looked up together."""
-CHUNK_BYTES = 4 * 1024**2
-CHUNK_S = 0.2
+FOUND = 256
+"""Files that are found ahead,"""
+FOUND_BYTES = 4 * 1024**2
+"""or as many as hold this in memory."""
 TRIES = 8
 RETRIED = {"40001", "40P01", "23503"}
 """serialization_failure, deadlock_detected (PostgreSQL, appendix A), and foreign_key_violation: a
@@ -85,31 +86,35 @@ class Intake:
         """Bring all sources in. Raises DatabaseFull, ProcessesError, and what the database does."""
         async with self._sessions() as session:
             are_known = await known_files.there_are_any(session, self._terms.scope_key)
-        chunks = _Chunks(sources, hashed=are_known)
+        finder = _Finder(sources, hashed=are_known)
         async with Pool[Source](READ, self._workers, self._limits) as pool:
             try:
-                await pool.run(self._feed(pool, chunks), self._collect(pool))
+                await pool.run(self._feed(pool, finder), self._collect(pool))
             finally:
-                chunks.close()
+                finder.close()
         return self.report
 
-    async def _feed(self, pool: Pool[Source], chunks: _Chunks) -> None:
+    async def _feed(self, pool: Pool[Source], finder: _Finder) -> None:
         """Give the pool what is not known yet."""
-        while (chunk := await chunks.next()) is not None:
-            for name, error in chunk.failed:
-                self._fail(name, str(error), getattr(error, "line", None))
-            known = await self._recognise(chunk)
-            for source, sha256 in chunk.sources:
-                n_structures = known.get(sha256)
-                if n_structures is None:
+        while found := await finder.next():
+            known = await self._recognise(found)
+            for one in found:
+                source, error = one.source, one.error
+                if error is not None or isinstance(source, Unfound):
+                    self._fail(source.name, str(error), getattr(error, "line", None))
+                elif (n_structures := known.get(one.sha256 or "")) is None:
                     await pool.put(source, _size(source))
                 else:
                     self.report.existing += n_structures
                     self._done(source, n_structures)
         await pool.finish()
 
-    async def _recognise(self, chunk: _Chunk) -> dict[str, int]:
-        files = [(sha256, known_as(one)) for one, sha256 in chunk.sources if sha256]
+    async def _recognise(self, found: list[_Candidate]) -> dict[str, int]:
+        files = [
+            (one.sha256, known_as(one.source))
+            for one in found
+            if one.sha256 is not None and isinstance(one.source, Source)
+        ]
         if not files:
             return {}
         async with self._sessions.begin() as session:
@@ -118,13 +123,21 @@ class Intake:
     async def _collect(self, pool: Pool[Source]) -> None:
         """Store in batches what the pool reads."""
         batch = _Batch()
-        async for answer in pool.answers():
-            self._take(answer, batch)
-            if batch.is_due():
+        answer: Answer[Source] | None
+        is_end = False
+        while not is_end:
+            try:
+                async with asyncio.timeout(batch.left_s()):
+                    answer = await pool.answer()
+            except TimeoutError:
+                pass
+            else:
+                is_end = answer is None
+                if answer is not None:
+                    self._take(answer, batch)
+            if batch.found and (is_end or batch.is_due()):
                 await self._store(batch.found)
                 batch = _Batch()
-        if batch.found:
-            await self._store(batch.found)
 
     def _take(self, answer: Answer[Source], batch: _Batch) -> None:
         source = answer.item
@@ -197,88 +210,106 @@ class Intake:
 class _Batch:
     found: list[Found] = field(default_factory=list)
     size: int = 0
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0.0
 
     def add(self, one: Found) -> None:
+        if not self.found:
+            self.began = time.monotonic()
         self.found.append(one)
         self.size += len(one.row.fields)
 
+    def left_s(self) -> float | None:
+        """Return for how long it may still wait for more."""
+        return BATCH_S - (time.monotonic() - self.began) if self.found else None
+
     def is_due(self) -> bool:
-        full = len(self.found) >= BATCH or self.size >= BATCH_BYTES
-        return full or (bool(self.found) and time.monotonic() - self.began > BATCH_S)
+        left_s = self.left_s()
+        is_over = left_s is not None and left_s <= 0
+        return is_over or len(self.found) >= BATCH or self.size >= BATCH_BYTES
 
 
-@dataclass(slots=True)
-class _Chunk:
-    """Sources that are looked up together, each with its hash if it is to be."""
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A source that was found, its hash if it is to be looked up, or what is wrong with it."""
 
-    sources: list[tuple[Source, str]] = field(default_factory=list)
-    failed: list[tuple[str, NanoError]] = field(default_factory=list)
+    source: Source | Unfound
+    sha256: str | None = None
+    error: NanoError | None = None
 
 
-class _Chunks:
+class _Finder:
     """Finds sources in a thread of its own: a slow disk or a pipe must not hold up the rest."""
 
     def __init__(self, sources: Iterable[Source | Unfound], *, hashed: bool) -> None:
         self._sources = sources
         self._hashed = hashed
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[_Chunk | BaseException | None] = asyncio.Queue(1)
-        self._closed = False
+        self._wake = asyncio.Event()
+        self._changed = threading.Condition()
+        self._found: list[_Candidate] = []
+        self._size = 0
+        self._is_closed = self._is_finished = False
+        self._failure: BaseException | None = None
         # A daemon: what blocks in reading from a pipe cannot be interrupted.
         threading.Thread(target=self._find, daemon=True).start()
 
-    async def next(self) -> _Chunk | None:
-        """Return the next chunk, None at the end; raises what finding raised."""
-        chunk = await self._queue.get()
-        if isinstance(chunk, BaseException):
-            raise chunk
-        return chunk
+    async def next(self) -> list[_Candidate]:
+        """Return what was found meanwhile, nothing at the end; raises what finding raised."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            with self._changed:
+                found, self._found, self._size = self._found, [], 0
+                is_finished = self._is_finished
+                self._changed.notify()
+            if found or is_finished:
+                break
+        if is_finished:
+            self._wake.set()  # also for the call after this one
+            if not found and self._failure is not None:
+                raise self._failure
+        return found
 
     def close(self) -> None:
         """Find nothing more."""
-        self._closed = True
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
 
     def _find(self) -> None:
         try:
-            for chunk in self._chunks():
-                if not self._put(chunk):
+            for source in self._sources:
+                self._add(self._looked_at(source))
+                if self._is_closed:
                     return
         except BaseException as error:  # noqa: BLE001 - raised where it is awaited
-            self._put(error)
-        else:
-            self._put(None)
+            self._failure = error
+        with self._changed:
+            self._is_finished = True
+        self._tell()
 
-    def _put(self, what: _Chunk | BaseException | None) -> bool:
-        """Hand over to the loop, waiting for room; False when nobody wants it any more."""
-        putting = self._queue.put(what)
+    def _add(self, one: _Candidate) -> None:
+        with self._changed:
+            while not self._is_closed and (len(self._found) >= FOUND or self._size >= FOUND_BYTES):
+                self._changed.wait()
+            is_first = not self._found
+            self._found.append(one)
+            self._size += len(getattr(one.source, "data", None) or b"")
+        if is_first:
+            self._tell()
+
+    def _tell(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    def _looked_at(self, source: Source | Unfound) -> _Candidate:
+        if isinstance(source, Unfound):
+            return _Candidate(source, error=source.error)
         try:
-            asyncio.run_coroutine_threadsafe(putting, self._loop).result()
-        except (asyncio.CancelledError, RuntimeError):  # cancelled; or the loop is closed
-            putting.close()
-            return False
-        return not self._closed
-
-    def _chunks(self) -> Iterator[_Chunk]:
-        chunk, size, began = _Chunk(), 0, time.monotonic()
-        for one in self._sources:
-            if isinstance(one, Unfound):
-                chunk.failed.append((one.name, one.error))
-            else:
-                self._add(one, chunk)
-                size += len(one.data or b"")
-            full = len(chunk.sources) + len(chunk.failed) >= CHUNK or size >= CHUNK_BYTES
-            if full or time.monotonic() - began > CHUNK_S:
-                yield chunk
-                chunk, size, began = _Chunk(), 0, time.monotonic()
-        yield chunk
-
-    def _add(self, source: Source, chunk: _Chunk) -> None:
-        try:
-            chunk.sources.append((source, source.sha256 if self._hashed else ""))
+            return _Candidate(source, source.sha256 if self._hashed else None)
         except NanoError as error:
-            chunk.failed.append((source.name, error))
             source.discard()
+            return _Candidate(source, error=error)
 
 
 def _size(source: Source) -> int:

@@ -13,6 +13,7 @@ import pickle
 import signal
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ WEIGHT_OF_JOB = 256 * 1024
 JOBS_IN_HAND = 2
 """One that a process works on, and one that it finds when it is done."""
 START_S = 120.0
+LONG_S = 0.3
+"""Items that still wait so long after the first process was ready are worth a second one."""
+POLL_S = 0.01
 ANSWERS_WAITING = 16
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
 
@@ -57,6 +61,9 @@ class Pool(Generic[T]):
         self._limits = limits or Limits()
         self._items: asyncio.Queue[tuple[T, int] | None] = asyncio.Queue(4 * ITEMS_IN_JOB * size)
         self._answers: asyncio.Queue[Answer[T] | None] = asyncio.Queue(ANSWERS_WAITING)
+        self._n_running = 0
+        self._ready_at: float | None = None
+        self._is_finished = False
 
     async def __aenter__(self) -> Self:
         self._slots = asyncio.create_task(self._run())
@@ -80,17 +87,23 @@ class Pool(Generic[T]):
 
     async def finish(self) -> None:
         """Say that no more items come."""
-        for _ in range(self._size):
-            await self._items.put(None)
+        await self._items.put(None)
+        self._is_finished = True
 
     async def answers(self) -> AsyncIterator[Answer[T]]:
         """Yield what comes of the items until all are done.
 
         Raises ProcessesError when processes cannot be started.
         """
-        while (answer := await self._answers.get()) is not None:
+        while (answer := await self.answer()) is not None:
             yield answer
-        await self._slots
+
+    async def answer(self) -> Answer[T] | None:
+        """Return the next answer, once None when all items are done. Raises ProcessesError."""
+        answer = await self._answers.get()
+        if answer is None:
+            await self._slots
+        return answer
 
     async def run(
         self, feed: Coroutine[Any, Any, None], collect: Coroutine[Any, Any, None]
@@ -106,7 +119,7 @@ class Pool(Generic[T]):
 
     async def _run(self) -> None:
         """Fill all slots until there are no more items, then say so."""
-        slots = [asyncio.create_task(self._serve()) for _ in range(self._size)]
+        slots = [asyncio.create_task(self._serve(place)) for place in range(self._size)]
         try:
             await asyncio.gather(*slots)
         except ProcessesError:
@@ -117,26 +130,63 @@ class Pool(Generic[T]):
             await _cancel(slots)
         await self._answers.put(None)
 
-    async def _serve(self) -> None:
+    async def _is_needed(self, place: int) -> bool:
+        """Wait until the process of a slot is worth its start; False when no more items come."""
+        while True:
+            n_waiting = self._items.qsize() - self._is_finished
+            is_long = self._ready_at is not None and time.monotonic() - self._ready_at > LONG_S
+            if n_waiting and (place == 0 or n_waiting > ITEMS_IN_JOB * place or is_long):
+                return True
+            if self._is_finished and not n_waiting:
+                return False
+            await asyncio.sleep(POLL_S)
+
+    async def _serve(self, place: int) -> None:
         """Keep one process busy, and a fresh one when it died, until there are no more items."""
-        inbox = _Inbox(self._items, self._size)
-        process: _Process[T] | None = None
-        try:
-            while True:
-                in_hand = len(process.jobs) if process else 0
-                while in_hand < JOBS_IN_HAND and (job := await inbox.job(wait=not in_hand)):
-                    process = process or await _Process.start(self._work, self._limits)
-                    await process.give(job)
-                    in_hand += 1
-                if process is None or not process.in_hand:
-                    return
-                if not await self._take(process):
-                    inbox.again(list(process.in_hand.values()))
-                    await process.end()
-                    process = None
-        finally:
-            if process is not None:
+        again: list[T] = []
+        while again or await self._is_needed(place):
+            self._n_running += 1
+            process = await _Process[T].start(self._work, self._limits)
+            self._ready_at = self._ready_at or time.monotonic()
+            try:
+                again = await self._employ(process, again)
+            finally:
+                self._n_running -= 1
                 await process.end()
+
+    async def _employ(self, process: _Process[T], again: list[T]) -> list[T]:
+        """Give a process items until there are no more or it died; return what it left undone.
+
+        What another left undone is given first, one by one.
+        """
+        while True:
+            in_hand = len(process.jobs)
+            while in_hand < JOBS_IN_HAND:
+                job = [again.pop(0)] if again else await self._job(wait=not in_hand)
+                if not job:
+                    break
+                process.give(job)
+                in_hand += 1
+            if not process.in_hand:
+                return []
+            if not await self._take(process):
+                return [*process.in_hand.values(), *again]
+
+    async def _job(self, *, wait: bool) -> list[T]:
+        """Return items for a process, waiting for the first if told to; none when no more come."""
+        job: list[T] = []
+        weight = 0
+        size = min(ITEMS_IN_JOB, 1 + self._items.qsize() // max(self._n_running, 1))
+        while len(job) < size and weight < WEIGHT_OF_JOB:
+            if self._items.empty() and (job or not wait):
+                break
+            taken = await self._items.get()
+            if taken is None:
+                self._items.put_nowait(None)  # for the others
+                break
+            job.append(taken[0])
+            weight += taken[1]
+        return job
 
     async def _take(self, process: _Process[T]) -> bool:
         """Pass on what a process says next; False when it says nothing more, and why."""
@@ -151,38 +201,6 @@ class Pool(Generic[T]):
                 process.done(part.number)
             await self._answers.put(Answer(item, part.results, part.failure, part.is_end))
         return True
-
-
-class _Inbox(Generic[T]):
-    """Where the process of one slot gets its jobs from, a job being one or several items."""
-
-    def __init__(self, items: asyncio.Queue[tuple[T, int] | None], n_slots: int) -> None:
-        self._items = items
-        self._n_slots = n_slots
-        self._again: deque[T] = deque()
-        self._is_finished = False
-
-    def again(self, items: list[T]) -> None:
-        """Take these again, one by one: a process died before it was done with them."""
-        self._again.extend(items)
-
-    async def job(self, *, wait: bool) -> list[T] | None:
-        """Return the next job; None when there is none, or none yet and it is not to ``wait``."""
-        if self._again:
-            return [self._again.popleft()]
-        job: list[T] = []
-        weight = 0
-        size = min(ITEMS_IN_JOB, 1 + self._items.qsize() // (2 * self._n_slots))
-        while len(job) < size and weight < WEIGHT_OF_JOB and not self._is_finished:
-            if self._items.empty() and (job or not wait):
-                break
-            taken = await self._items.get()
-            if taken is None:
-                self._is_finished = True
-            else:
-                job.append(taken[0])
-                weight += taken[1]
-        return job or None
 
 
 @dataclass(slots=True)
@@ -226,7 +244,7 @@ class _Process(Generic[T]):
             raise
         return process
 
-    async def give(self, job: list[T]) -> None:
+    def give(self, job: list[T]) -> None:
         """Send a job, which it may take up later."""
         assert self.popen.stdin is not None  # noqa: S101 - it is a pipe
         for item in job:
