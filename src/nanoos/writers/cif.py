@@ -29,6 +29,7 @@ _CODE_TAGS = {
     "ICSD": "_database_code_ICSD",
     "CSD": "_database_code_CSD",
 }
+_LICENCE_TAG = "_nano_os_license"  # the core dictionary has none
 
 
 class CifWriter(TextWriter):
@@ -76,6 +77,7 @@ def _said(record: Record) -> list[str]:
     items |= {tag: citation.get(key) for key, tag in _CITATION_TAGS.items()}
     if extra.get("database") in _CODE_TAGS:
         items[_CODE_TAGS[extra["database"]]] = extra.get("database_code")
+    items[_LICENCE_TAG] = record.licence
     lines = [f"{tag} {_value(value)}" for tag, value in items.items() if value is not None]
     authors = citation.get("authors", [])
     if authors:
