@@ -32,6 +32,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "espresso_in": "nanoos.parsers.espresso_in:EspressoInput",
         "espresso_out": "nanoos.parsers.espresso_out:EspressoOutput",
         "aims": "nanoos.parsers.aims:AimsGeometry",
+        "jsonl": "nanoos.parsers.record_lines:RecordLines",
         "pymatgen": "nanoos.parsers.pymatgen_json:PymatgenJson",
         "optimade": "nanoos.parsers.optimade_json:OptimadeJson",
     },

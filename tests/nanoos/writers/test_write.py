@@ -13,7 +13,7 @@ from nanoos.parsers import Source, read
 from nanoos.structures import Structure, fingerprint
 from nanoos.writers import write
 
-FORMATS = ("cif", "poscar", "extxyz")
+FORMATS = ("cif", "poscar", "extxyz", "jsonl")
 EXAMPLES = Path(__file__).parents[3] / "examples" / "crystals"
 READ = [parsed for path in sorted(EXAMPLES.iterdir()) for parsed in read(path)]
 ORDERED = [parsed for parsed in READ if parsed.structure.is_ordered]
