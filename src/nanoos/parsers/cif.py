@@ -21,7 +21,7 @@ from gemmi.cif import as_number, is_null
 from nanoos.errors import ParseError, StructureError
 from nanoos.parsers.cif_items import Items
 from nanoos.parsers.cif_metadata import licence_in_comments, metadata
-from nanoos.parsers.cif_sites import X, asymmetric_unit, disorder, expanded, species_of
+from nanoos.parsers.cif_sites import X, asymmetric_unit, disorder, expanded, shared_by
 from nanoos.parsers.cif_symmetry import symmetry_operators
 from nanoos.parsers.parser import Parsed, Rejected
 from nanoos.parsers.source import Source
@@ -105,7 +105,7 @@ def _parsed(block: Items, general: list[Items], licence: str | None) -> Parsed:
     lattice = _lattice(block, lengths, angles)
     operators = symmetry_operators(block, angles)
     sites = expanded(asymmetric_unit(block), operators, lattice)
-    kinds = {site.occupants: species_of(site.occupants) for site in sites}
+    kinds = {site.occupants: shared_by(site.occupants) for site in sites}
     species = {kind.name: kind for kind in kinds.values()}
     names = [kinds[site.occupants].name for site in sites for _ in site.fractional]
     structure = Structure(

@@ -12,6 +12,7 @@ from nanoos.errors import ParseError
 from nanoos.parsers.cif_elements import SiteElements
 from nanoos.parsers.cif_items import Items
 from nanoos.parsers.cif_symmetry import Operators, orbits
+from nanoos.parsers.occupancy import species_of
 from nanoos.structures import Species, Structure
 from nanoos.structures.geometry import cell_heights, closest_pair
 from nanoos.structures.structure import (
@@ -38,21 +39,12 @@ class Site:
     fractional: Array
 
 
-def species_of(occupants: tuple[tuple[str, float], ...]) -> Species:
-    """Return the species of (element, occupancy) pairs, named after its content.
-
-    What is not occupied is vacancy.
-    """
+def shared_by(occupants: tuple[tuple[str, float], ...]) -> Species:
+    """Return the species of a site with these (element, occupancy) pairs."""
     shares: dict[str, float] = {}
     for element, occupancy in sorted(occupants):
         shares[element] = min(1.0, shares.get(element, 0.0) + occupancy)
-    if list(shares.values()) == [1.0]:
-        return Species(next(iter(shares)), tuple(shares), (1.0,))
-    name = "".join(f"{element}{share:.6g}" for element, share in shares.items())
-    vacant = 1.0 - sum(shares.values())
-    if vacant > OCCUPANCY_TOLERANCE:
-        shares[VACANCY] = vacant
-    return Species(name, tuple(shares), tuple(shares.values()))
+    return species_of(shares)
 
 
 def asymmetric_unit(block: Items) -> list[Site]:

@@ -8,7 +8,6 @@ position (forces …) under ``arrays``; ASE's reader of the line tells its types
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -18,9 +17,10 @@ from ase.data import chemical_symbols
 
 from nanoos.errors import ParseError, StructureError
 from nanoos.parsers.parser import Parsed, Rejected
+from nanoos.parsers.plain import plain
 from nanoos.parsers.source import MAX_TEXT_BYTES, Source
 from nanoos.structures import Structure
-from nanoos.structures.structure import ELEMENTS, Array
+from nanoos.structures.structure import ELEMENTS, MAX_SITES, Array
 
 _KEY = re.compile(r"\b(Lattice|Properties|pbc)\s*=", re.IGNORECASE)
 _ATOM = re.compile(r"\s*([A-Z][a-z]?|\d+)(\s+\S+){3,}\s*")
@@ -58,6 +58,8 @@ class ExtendedXyz:
                 yield Rejected(only)
                 only = None
             try:
+                if isinstance(frame, ParseError):
+                    raise frame
                 parsed = _parsed(frame, line)
             except ParseError as error:
                 if line == 1:
@@ -70,8 +72,8 @@ class ExtendedXyz:
             raise only
 
 
-def _frames(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield (number of the frame's first line, its lines)."""
+def _frames(lines: Iterator[str]) -> Iterator[tuple[int, list[str] | ParseError]]:
+    """Yield (number of the frame's first line, its lines, or why it is too large)."""
     number = 0
     for first in lines:
         count = _COUNT.fullmatch(first)
@@ -79,23 +81,45 @@ def _frames(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
             if not first.strip() and not any(line.strip() for line in lines):
                 return
             raise ParseError("Expected the number of atoms of a frame.", line=number + 1)
-        frame = [first]
-        size = 0
-        while len(frame) < int(count[1]) + 2:
+        n_lines = int(count[1]) + 2
+        frame = _Frame(number + 1, int(count[1]))
+        frame.add(first)
+        while frame.n_lines < n_lines:
             line = next(lines, None)
             if line is None:
                 raise ParseError(
                     f"The frame should have {count[1]} atoms but the file ends after "
-                    f"{max(0, len(frame) - 2)}: it is cut short.",
-                    line=number + len(frame),
+                    f"{max(0, frame.n_lines - 2)}: it is cut short.",
+                    line=number + frame.n_lines,
                 )
-            frame.append(line)
-            size += len(line)
-            if size > MAX_TEXT_BYTES:
-                limit = MAX_TEXT_BYTES // 1024**2
-                raise ParseError(f"The frame is larger than {limit} MB.", line=number + 1)
-        yield number + 1, frame
-        number += len(frame)
+            frame.add(line)
+        yield number + 1, frame.error or frame.lines
+        number += n_lines
+
+
+class _Frame:
+    """The lines of a frame, as long as they are not too many."""
+
+    def __init__(self, line: int, n_atoms: int) -> None:
+        self.lines: list[str] = []
+        self.n_lines = 0
+        self.error: ParseError | None = None
+        self._size = 0
+        self._line = line
+        if n_atoms > MAX_SITES:
+            self._refuse(f"has {n_atoms} atoms; at most {MAX_SITES} are read")
+
+    def add(self, line: str) -> None:
+        self.n_lines += 1
+        self._size += len(line)
+        if self.error is None:
+            self.lines.append(line)
+            if self._size > MAX_TEXT_BYTES:
+                self._refuse(f"is larger than {MAX_TEXT_BYTES // 1024**2} MB")
+
+    def _refuse(self, reason: str) -> None:
+        self.error = ParseError(f"The frame {reason}.", line=self._line)
+        self.lines = []
 
 
 def _parsed(frame: list[str], line: int) -> Parsed:
@@ -121,7 +145,7 @@ def _parsed(frame: list[str], line: int) -> Parsed:
         raise ParseError(str(error), line=line) from error
     if columns:
         extra["arrays"] = columns
-    extra = {key: _plain(value) for key, value in extra.items()}
+    extra = {key: plain(value) for key, value in extra.items()}
     text = "\n".join(frame) + "\n"
     return Parsed(structure, str(extra.get("name") or extra.get("mineral") or ""), extra, text)
 
@@ -204,16 +228,3 @@ def _element(word: str) -> str | None:
     symbol = word.capitalize()
     symbol = _ISOTOPES.get(symbol, symbol)
     return symbol if symbol in ELEMENTS else None
-
-
-def _plain(value: Any) -> Any:
-    """Return the value as JSON can hold it; a number that is not finite becomes None."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (np.ndarray, np.generic)):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -14,7 +14,7 @@ from nanoos.errors import ParseError
 from nanoos.parsers.parser import Parsed
 from nanoos.parsers.source import Source
 from nanoos.structures import Structure
-from nanoos.structures.structure import ELEMENTS, Array
+from nanoos.structures.structure import ELEMENTS, MAX_SITES, Array
 
 _NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eEdD][-+]?\d+)?"
 _SCALE = re.compile(rf"\s*{_NUMBER}(\s+{_NUMBER}\s+{_NUMBER})?\s*([!#].*)?")
@@ -129,12 +129,16 @@ def _symbols(lines: _Lines, comment: str) -> list[str]:
 
 def _counts(lines: _Lines) -> list[int]:
     words = re.split(r"[!#]", lines.take("the numbers of atoms"))[0].split()
-    counts = [int(word) for word in words if word.isdecimal()]
+    counts = [int(word[:18]) for word in words if word.isdecimal()]
     if len(counts) < len(words) or sum(counts) == 0:
         raise ParseError("Expected the number of atoms of each element.", line=lines.number)
     if sum(counts) > lines.left:
         raise ParseError(
             f"The POSCAR should have {sum(counts)} atoms but is cut short.", line=lines.number
+        )
+    if sum(counts) > MAX_SITES:
+        raise ParseError(
+            f"The POSCAR has {sum(counts)} atoms; at most {MAX_SITES} are read.", line=lines.number
         )
     return counts
 

@@ -85,6 +85,14 @@ def test_frame_that_is_wrong_by_itself_leaves_the_others_in():
     assert "overlap" in str(found[2].error)
 
 
+def test_number_of_atoms_of_a_frame_is_limited_and_the_next_is_read():
+    text = "1000000\n\n" + "Cu 0 0 0\n" * 1_000_000 + "1\n\nCu 0 0 0\n"
+    rejected, parsed = list(ExtendedXyz().parse(Source.of_text(text)))
+    assert str(rejected.error) == "The frame has 1000000 atoms; at most 100000 are read."
+    assert rejected.error.line == 1
+    assert parsed.structure.n_sites == 1
+
+
 def test_energies_forces_and_other_columns_are_kept_as_they_are():
     text = (
         '1\nLattice="3 0 0 0 3 0 0 0 3" energy=-1.5 stress="1 2 3 4 5 6 7 8 9" title="a = b"'

@@ -104,6 +104,7 @@ def test_comment_gives_name_and_is_kept():
         (" Ti O\n", " Ti\n", 6, "Expected 2 element symbols"),
         (" 2 4\n", " 2 four\n", 7, "number of atoms"),
         (" 2 4\n", " 2 999999999999\n", 7, "cut short"),
+        (" 2 4\n", " 2 " + "9" * 5000 + "\n", 7, "cut short"),
         (" 0.8 0.2 0.5\n", " 0.8 nan 0.5\n", 13, "position of atom 5"),
     ],
 )
@@ -120,3 +121,9 @@ def test_examples_agree_with_ase(path):
     np.testing.assert_allclose(parsed.structure.positions_a, expected.positions, atol=1e-12)
     assert parsed.structure.symbols == list(expected.symbols)
     assert f"AMCSD {path.stem[-7:]}" in parsed.extra["comment"]
+
+
+def test_number_of_atoms_is_limited():
+    text = VASP5.replace(" 2 4\n", " 2 999999\n") + "0.1 0.2 0.3\n" * 1_000_000
+    with pytest.raises(ParseError, match="1000001 atoms; at most 100000"):
+        list(Poscar().parse(Source.of_text(text)))
