@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup check format test test-slow test-all migration release faults-migrators faults-kills optimade-validator clean
+.PHONY: help demo setup check format test test-slow test-all migration release faults-migrators faults-kills faults-import optimade-validator clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -48,6 +48,9 @@ faults-kills: .venv/development ## kill -9 of client and server at many points o
 
 optimade-validator: .venv/development ## The standard's validator against a running server, with ten seeds
 	OPTIMADE_SEEDS=10 $(BIN)/pytest -m '' --timeout 1800 tests/api/optimade/test_validator.py
+
+faults-import: .venv/development ## 10,000 damaged files of every format
+	FAULTS=full $(BIN)/pytest -n 2 tests/faults/test_imports.py
 
 clean: ## Remove .venv, caches and the demo's report; databases stay
 	rm -rf .venv build demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
