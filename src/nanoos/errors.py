@@ -22,8 +22,14 @@ class ParseError(NanoError):
     """The file could not be read as a structure."""
 
     def __init__(self, message: str | None = None, *, line: int | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message and _shown(message))
         self.line = line
+
+
+def _shown(message: str) -> str:
+    """Return what quotes a file so that it can be shown and stored: one line, not too long."""
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(message.split()))
+    return shown if len(shown) <= 500 else f"{shown[:300]} … {shown[-150:]}"
 
 
 class UnknownFormat(ParseError):

@@ -80,6 +80,7 @@ def _database(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the file for reading, with all that it could make SQLite do switched off."""
     uri = f"file:{quote(str(path.absolute()))}?mode=ro"
     with _damage_told(), closing(sqlite3.connect(uri, uri=True)) as database:
+        database.text_factory = lambda data: data.decode(errors="replace")
         database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
         database.execute("PRAGMA trusted_schema = OFF")
         database.execute("PRAGMA query_only = ON")

@@ -65,11 +65,13 @@ def metadata(block: Items, general: list[Items]) -> tuple[str, dict[str, Any]]:
 def licence_in_comments(text: str) -> str | None:
     """Return what the comments at the head of a CIF say of its use."""
     lines = takewhile(lambda line: line[:1] in {"#", ""}, text[:_HEAD_CHARACTERS].split("\n"))
-    words = " ".join(" ".join(lines).replace("#", " ").split())
-    if _LICENCE.search(words) is None:
-        return None
-    sentences = re.split(r"(?<=[.!])\s+(?=[A-Z])", words)
-    return " ".join(s for s in sentences if _LICENCE.search(s))[:1000]
+    paragraphs = re.split(r"\n[#\s-]*\n", "\n".join(["", *lines, ""]))
+    for paragraph in paragraphs:
+        words = " ".join(paragraph.replace("#", " ").split())
+        sentences = re.split(r"(?<=[.!])\s+(?=[A-Z])", words)
+        if stating := " ".join(s for s in sentences if _LICENCE.search(s)):
+            return stating[:1000]
+    return None
 
 
 def _values(blocks: list[Items], wanted: dict[str, tuple[str, ...]]) -> dict[str, str]:

@@ -111,6 +111,9 @@ def atom_rows(lines: Sequence[Line], count: int, after: int) -> tuple[list[str],
             line=after,
         )
     rows = [(line, text.split()) for line, text in lines[:count]]
+    blank = next((line for line, words in rows if not words), None)
+    if blank is not None:
+        raise ParseError("Expected an element and its position.", line=blank)
     elements = [element_of(words[0], line) for line, words in rows]
     return elements, np.array([_vector(words[1:], line) for line, words in rows])
 

@@ -17,6 +17,11 @@ from nanoos.structures.structure import Structure
 # It warns of operators that a supercell does not share; only the space-group type is used here.
 logging.getLogger("moyo").setLevel(logging.ERROR)
 
+MAX_SITES_SEARCHED = 2_000
+"""moyo takes seconds for more, growing with the square: some 10 s for 4,000 like atoms."""
+MAX_VECTOR_SEARCHED_A = 10_000.0
+"""With a longer lattice vector beside short ones moyo does not come to an end."""
+
 CellParameters = tuple[float, float, float, float, float, float]
 
 
@@ -52,7 +57,8 @@ class Symmetry:
 class SymmetrySearch:
     """Searches for the symmetry of one structure, at any number of tolerances.
 
-    Sites are of one kind when they hold the same elements with the same occupancies.
+    Sites are of one kind when they hold the same elements with the same occupancies. What has
+    over 2,000 sites, or a lattice vector over 10,000 Å, is not searched and has no symmetry.
     """
 
     def __init__(self, structure: Structure) -> None:
@@ -60,7 +66,7 @@ class SymmetrySearch:
         self._kinds = kinds
         self._kind_at_sites = kind_at_sites
         self._cell = None
-        if structure.n_periodic == 3 and structure.lattice_a is not None:
+        if structure.n_periodic == 3 and structure.lattice_a is not None and _is_fit(structure):
             self._cell = moyopy.Cell(
                 structure.lattice_a.tolist(), structure.fractional.tolist(), kind_at_sites
             )
@@ -90,6 +96,11 @@ class SymmetrySearch:
             raise SymmetryError(
                 f"The space group could not be determined within {symprec_a} Å: {error}."
             ) from error
+
+
+def _is_fit(structure: Structure) -> bool:
+    lengths_a = np.linalg.norm(np.array(structure.lattice_a), axis=1)
+    return structure.n_sites <= MAX_SITES_SEARCHED and lengths_a.max() <= MAX_VECTOR_SEARCHED_A
 
 
 def space_group(structure: Structure, symprec_a: float) -> SpaceGroup | None:

@@ -2,13 +2,14 @@ import re
 from pathlib import Path
 
 import ase.io
+import ase.test
 import gemmi
 import numpy as np
 import pytest
 from ase import Atoms
 
 from nanoos.errors import ParseError, StructureError
-from nanoos.parsers import Parsed, Rejected, Source
+from nanoos.parsers import Parsed, Rejected, Source, read
 from nanoos.parsers.cif import Cif
 from nanoos.structures import fingerprint, space_group
 
@@ -380,6 +381,27 @@ COD = """\
 def test_licence_is_kept_where_the_file_states_one(head, tag, licence):
     (parsed,) = list(Cif().parse(Source.of_text(head + cif("Cu1 0 0 0", more=tag))))
     assert parsed.extra.get("licence") == licence
+
+
+FROM_COD = sorted((Path(ase.test.__file__).parent / "testdata" / "minerals").glob("cod_*.cif"))
+
+
+def test_files_of_the_cod_state_their_licence():
+    assert len(FROM_COD) >= 8
+    stated = {read(path)[0].extra["licence"] for path in FROM_COD}
+    assert stated == {
+        "All data on this site have been placed in the public domain by the contributors.",
+        "The file may be used within the scientific community so long as proper attribution is "
+        "given to the journal article from which the data were obtained.",
+    }
+
+
+@pytest.mark.parametrize("path", FROM_COD, ids=lambda p: p.stem)
+def test_files_of_the_cod_agree_with_ase(path):
+    (parsed,) = read(path)
+    assert parsed.extra["database"] in {"AMCSD", "COD"}  # what COD took over says so
+    if parsed.structure.is_ordered:
+        assert_same_atoms(parsed.structure.to_ase(), ase.io.read(path, format="cif"))
 
 
 def test_numbers_of_sites_and_of_their_coincidences_are_limited():
