@@ -95,7 +95,7 @@ def _database(path: Path) -> Iterator[sqlite3.Connection]:
 def _damage_told() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of a name in the schema
         raise ParseError(f"The database cannot be read further: {error}.") from error
 
 

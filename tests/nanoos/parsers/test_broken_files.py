@@ -66,6 +66,13 @@ def test_unknown_format_is_its_own_error():
         read(BROKEN / "table.csv")
 
 
+def test_message_that_quotes_a_file_can_be_shown_and_stored():
+    text = str(ParseError("'a\nb\0c\ud800' is no " + "x" * 5000 + " number."))
+    assert text.startswith("'a b\ufffdc\ufffd' is no x")
+    assert text.endswith("x number.")
+    assert len(text) < 500
+
+
 def test_file_that_is_not_there(tmp_path):
     with pytest.raises(ParseError, match="No such file"):
         read(tmp_path / "gone.cif")

@@ -46,6 +46,21 @@ def test_failed_search_is_an_error():
         space_group(close, 1.0)
 
 
+@pytest.mark.parametrize(
+    "structure",
+    [
+        Structure.from_ase(bulk("Cu", cubic=True) * (8, 8, 8)),  # 2,048 sites
+        Structure.of(np.diag([2e5, 3.0, 4.0]), [[0, 0, 0], [20.0, 1, 1]], ["Cu", "Au"]),
+    ],
+    ids=["many sites", "long cell"],
+)
+def test_what_would_be_searched_for_ever_has_no_symmetry(structure):
+    found = analyse(structure)
+    assert found.space_group_strict is found.space_group_loose is None
+    assert found.conventional_cell is found.protostructure is None
+    assert found.volume_a3 == pytest.approx(structure.volume_a3)
+
+
 def test_analysis_of_a_crystal():
     result = analyse(Structure.from_ase(bulk("NaCl", "rocksalt", 5.64, cubic=True)))
     assert (result.reduced_formula, result.anonymous_formula) == ("ClNa", "AB")
