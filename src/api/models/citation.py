@@ -12,12 +12,16 @@ AUTHORS = 8
 
 
 def _words() -> str:
-    """Return what a search for words looks into, as PostgreSQL writes its index."""
+    """Return the text of `WORDS`, whose parentheses are PostgreSQL's."""
     columns = ["title", "journal", "doi", *(f"authors[{place}]" for place in range(1, AUTHORS + 1))]
     joined, *others = (f"COALESCE({column}, ''::text)" for column in columns)
     for other in others:
         joined = f"(({joined} || ' '::text) || {other})"
     return f"to_tsvector('simple'::regconfig, {joined[1:-1]})"
+
+
+WORDS = _words()
+"""What a search for words looks into, written as PostgreSQL writes its index."""
 
 
 class Citation(Identified, Created, Base):
@@ -26,7 +30,7 @@ class Citation(Identified, Created, Base):
     __tablename__ = "citations"
     __table_args__ = (
         CheckConstraint("length(digest) = 64", name="digest"),
-        Index("ix_citations_words", text(_words()), postgresql_using="gin"),
+        Index("ix_citations_words", text(WORDS), postgresql_using="gin"),
         {"comment": "Publications that structures come from"},
     )
 

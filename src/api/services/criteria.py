@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Select,
     Text,
     any_,
     cast,
+    false,
     func,
     literal,
     literal_column,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import WrongUsage
 from api.models import Citation, SimulationJob, SimulationResult, Structure, User
@@ -30,7 +33,9 @@ from api.schemas.search import Query
 
 Condition = ColumnElement[bool]
 
-MOST_LISTED = 10
+FEW_CITATIONS = 1000
+"""Publications that are named one by one."""
+MOST_LISTED = 12
 """Elements whose 2^n - 1 subsystems are looked up one by one; of more, all that have one are."""
 
 RANGES = (
@@ -50,7 +55,33 @@ RANGES = (
 """Ranges of the query that are those of a column."""
 
 
-def condition(query: Query, of: type[Structure] = Structure) -> list[Condition]:
+class Known(NamedTuple):
+    """What was looked up for a query, so that the planner knows how much there is of it.
+
+    ``owner`` is the id of the user (None: there is none), ``cited`` the publications that
+    have a word, where they are few.
+    """
+
+    owner: UUID | None
+    cited: dict[str, list[UUID]]
+
+
+async def look_up(session: AsyncSession, query: Query) -> Known:
+    """Look up the owner, and the publications of each word."""
+    owner = None
+    if query.owner is not None:
+        owner = await session.scalar(select(User.id).where(_same_name(query.owner)))
+    cited = {}
+    for word in _split(query.words):
+        found = await session.scalars(_publications(word).limit(FEW_CITATIONS + 1))
+        if len(ids := list(found)) <= FEW_CITATIONS:
+            cited[word] = ids
+    return Known(owner, cited)
+
+
+def condition(
+    query: Query, of: type[Structure] = Structure, known: Known | None = None
+) -> list[Condition]:
     """Return what must hold of a row of `structures`, or of its alias ``of``."""
     return [
         *_identities(query, of),
@@ -59,8 +90,8 @@ def condition(query: Query, of: type[Structure] = Structure) -> list[Condition]:
         *_symmetries(query, of),
         *_shapes(query, of),
         *_results(query, of),
-        *_words(query, of),
-        *_records(query, of),
+        *_words(query, of, known),
+        *_records(query, of, known),
     ]
 
 
@@ -181,19 +212,40 @@ def _results(query: Query, of: type[Structure]) -> Iterator[Condition]:
         yield of.id.in_(found)
 
 
-def _words(query: Query, of: type[Structure]) -> Iterator[Condition]:
-    """Yield, for each word, that the structure's text has it or that of its publication."""
-    for word in (query.words or "").split():
-        wanted = _word(word)
-        cited = select(Citation.id).where(citation_words().op("@@", is_comparison=True)(wanted))
-        yield or_(
-            structure_words(of).op("@@", is_comparison=True)(wanted),
-            of.citation_id == any_(func.array(cited.scalar_subquery())),
-        )
+def _words(query: Query, of: type[Structure], known: Known | None) -> Iterator[Condition]:
+    """Yield, for each word, that the structure's text has it or that of its publication.
+
+    Few publications are named, so that an index serves; of many, the structure's own is
+    looked at, for there is soon one that has the word.
+    """
+    for word in _split(query.words):
+        cited: Condition
+        if known is None:
+            cited = of.citation_id == any_(func.array(_publications(word).scalar_subquery()))
+        elif word in known.cited:
+            cited = of.citation_id == any_(literal(known.cited[word], ARRAY(of.citation_id.type)))
+        else:
+            # Scalar, so that nobody thinks of making a hash of all publications with the word.
+            has_it = select(_cited_has(word)).where(Citation.id == of.citation_id)
+            cited = has_it.scalar_subquery().is_(True)
+        yield or_(structure_words(of).op("@@", is_comparison=True)(_word(word)), cited)
     if query.contains is not None:
         pattern = f"%{_escaped(query.contains)}%"
         columns = (of.name, of.source_name, of.external_id, of.reduced_formula)
         yield or_(*(column.ilike(pattern) for column in columns))
+
+
+def _split(words: str | None) -> list[str]:
+    return list(dict.fromkeys((words or "").split()))
+
+
+def _publications(word: str) -> Select[UUID]:
+    """Return the ids of the publications that have the word."""
+    return select(Citation.id).where(_cited_has(word))
+
+
+def _cited_has(word: str) -> Condition:
+    return citation_words().op("@@", is_comparison=True)(_word(word))
 
 
 def _word(word: str) -> ColumnElement[Any]:
@@ -228,17 +280,23 @@ def _vector(texts: Sequence[Any]) -> ColumnElement[Any]:
     return func.to_tsvector(SIMPLE, joined)
 
 
-def _records(query: Query, of: type[Structure]) -> Iterator[Condition]:
+def _records(query: Query, of: type[Structure], known: Known | None) -> Iterator[Condition]:
     if query.tags:
         yield of.tags.op("@>", is_comparison=True)(_texts(query.tags))
-    if query.owner is not None:
-        same = func.lower(User.username) == query.owner.lower()
-        yield of.owner_id == select(User.id).where(same).scalar_subquery()
+    if query.owner is not None and known is not None:
+        yield false() if known.owner is None else of.owner_id == known.owner
+    elif query.owner is not None:
+        yield of.owner_id == select(User.id).where(_same_name(query.owner)).scalar_subquery()
     if query.visibility is not None:
         yield of.visibility == query.visibility
     for name in ("source", "external_id", "licence"):
         if values := getattr(query, name):
             yield _one_of(getattr(of, name), values)
+
+
+def _same_name(name: str) -> Condition:
+    """Return that a user is called so, in whatever case."""
+    return func.lower(User.username) == name.lower()
 
 
 def _one_of(column: Any, values: Iterable[Any]) -> Condition:

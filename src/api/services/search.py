@@ -7,30 +7,30 @@ beyond it is estimated from a sample of the rows, those in view alone.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Sequence
 from math import log10
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, func, select, tablesample, text
+from sqlalchemy import Row, func, select, tablesample, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, contains_eager, defer
-from sqlalchemy.sql.elements import UnaryExpression
-from sqlalchemy.sql.operators import custom_op
 
 from api.models import Structure
 from api.schemas.search import BY_ID, Page, Query, Sort, StructureRow
-from api.services.criteria import Condition, condition
+from api.services.criteria import Condition, Known, condition, look_up
 from api.services.cursor import Cursor
+from api.services.order import gathered, in_order, parts, walked
 
 __all__ = ["COUNTED", "Count", "condition", "count", "find", "stream"]
 
 COUNTED = 10_000
 """Structures that are counted one by one; how many more there are is estimated."""
-SAMPLE = 10_000
-"""Rows that the estimate looks at."""
-PATTERN_SORTED = {"reduced_formula", "anonymous_formula", "chemical_system", "protostructure"}
-"""Columns whose index is in the order of bytes, whatever the locale (text_pattern_ops)."""
-COLUMNS = tuple(getattr(Structure, name) for name in StructureRow.model_fields)
+SAMPLE = 4_000
+"""Rows that an estimate looks at."""
+GLANCE = 1_000
+"""Rows that are looked at beforehand, and of a search for words, whose every look is dear."""
+SURE = 40
+"""Matches among them that leave no doubt."""
 
 
 class Count(NamedTuple):
@@ -53,19 +53,22 @@ async def find(
     Raises WrongUsage for a cursor of another query or order, and for a quantity that results
     do not have.
     """
+    cursor = None if after is None else Cursor.read(after, query, sort)
     await _plan_each(session)
-    where = condition(query)
-    if after is None:
-        found = await count(session, query)
+    known = await look_up(session, query)
+    where = condition(query, known=known)
+    are_few = cursor.is_exact if cursor else not await _surely_many(session, query, known)
+    rows: Sequence[Row[Any]] = []
+    if are_few:
+        most = COUNTED + 1
+        rows = (await session.execute(gathered(where, sort, cursor, limit + 1, most))).all()
+        number = rows[0].number if rows else 0
+        are_few = number <= COUNTED  # not so after all, or many came in since the first page
+    if cursor is None:
+        found = Count(number, True) if are_few else await _estimate(session, query, known)
         cursor = Cursor.start(query, sort, found.number, is_exact=found.is_exact)
-    else:
-        cursor = Cursor.read(after, query, sort)
-    rows: list[Row[Any]] = []
-    for part in _parts(sort, cursor):
-        wanted = limit + 1 - len(rows)
-        rows += await session.execute(_selected(where, part, wanted, few=cursor.is_exact))
-        if len(rows) > limit:
-            break
+    if not are_few:
+        rows = await _walk(session, where, cursor, limit + 1)
     return Page(
         rows=[StructureRow.model_validate(row._mapping) for row in rows[:limit]],
         after=str(cursor.behind(rows[limit - 1])) if len(rows) > limit else None,
@@ -74,39 +77,77 @@ async def find(
     )
 
 
-async def count(session: AsyncSession, query: Query) -> Count:
-    """Return how many structures in view meet the query: exact up to `COUNTED`, then estimated.
+async def _walk(
+    session: AsyncSession, where: list[Condition], cursor: Cursor, limit: int
+) -> Sequence[Row[Any]]:
+    rows: list[Row[Any]] = []
+    for part in parts(cursor.sort, cursor):
+        rows += await session.execute(walked(where, part, limit - len(rows)))
+        if len(rows) == limit:
+            break
+    return rows
 
-    The estimate is not the planner's, whose statistics know of everybody's rows: it counts
-    the matches in view on a sample of the table's pages, the same each time.
-    """
+
+async def count(session: AsyncSession, query: Query) -> Count:
+    """Return how many structures in view meet the query: exact up to `COUNTED`, then estimated."""
     await _plan_each(session)
-    some = select(Structure.id).where(*condition(query)).limit(COUNTED + 1).subquery()
-    counted = await session.scalar(select(func.count()).select_from(some)) or 0
+    known = await look_up(session, query)
+    some = select(Structure.id).where(*condition(query, known=known)).limit(COUNTED + 1)
+    counted = await session.scalar(select(func.count()).select_from(some.subquery())) or 0
     if counted <= COUNTED:
         return Count(counted, is_exact=True)
-    rows = await session.scalar(text(_ROWS)) or 0
-    share = min(1.0, SAMPLE / max(rows, 1))
+    return await _estimate(session, query, known)
+
+
+class _Sample(NamedTuple):
+    """Structures in view that meet a query among a share of all rows."""
+
+    hits: int
+    share: float
+
+
+async def _sample(session: AsyncSession, query: Query, known: Known, rows: int) -> _Sample:
+    """Look at about so many rows, whole pages of the table, the same ones each time."""
+    everything = await session.scalar(text(_ROWS)) or 0
+    share = min(1.0, rows / max(everything, 1))
     sampled = aliased(Structure, tablesample(Structure, func.system(100 * share), seed=_SEED))
-    hits = await session.scalar(select(func.count(sampled.id)).where(*condition(query, sampled)))
-    return Count(max(_rounded((hits or 0) / share), COUNTED), is_exact=False)
+    where = condition(query, sampled, known)
+    hits = await session.scalar(select(func.count(sampled.id)).where(*where)) or 0
+    return _Sample(hits, share)
 
 
 _SEED = text("0")
-_ROWS = "SELECT reltuples FROM pg_class WHERE oid = 'structures'::regclass"
+_ROWS = """
+SELECT pg_relation_size(oid) / current_setting('block_size')::int
+       * CASE WHEN reltuples > 0 THEN reltuples / greatest(relpages, 1) ELSE 1 END
+FROM pg_class WHERE oid = 'structures'::regclass
+"""
 
 
-def _rounded(number: float) -> int:
-    """Return a number to the two digits that an estimate has."""
-    return int(round(number, 1 - int(log10(number)))) if number >= 1 else 0
+async def _surely_many(session: AsyncSession, query: Query, known: Known) -> bool:
+    """Say whether there are so many that counting up to `COUNTED` is not worth it.
+
+    A glance at some rows saves fetching thousands for a page of fifty.
+    """
+    hits, share = await _sample(session, query, known, GLANCE)
+    return hits >= SURE and hits / share > 2 * COUNTED
+
+
+async def _estimate(session: AsyncSession, query: Query, known: Known) -> Count:
+    """Return about how many structures in view meet the query, which are more than `COUNTED`.
+
+    Not as the planner estimates it, whose statistics know of everybody's rows: the matches in
+    view are counted on a sample.
+    """
+    hits, share = await _sample(session, query, known, GLANCE if query.words else SAMPLE)
+    number = hits / share
+    digits = 2 if hits >= 100 else 1  # within a tenth, or not
+    rounded = int(round(number, digits - 1 - int(log10(number)))) if hits else 0
+    return Count(max(rounded, COUNTED), is_exact=False)
 
 
 async def stream(
-    session: AsyncSession,
-    query: Query,
-    *,
-    sort: Sort = BY_ID,
-    batch: int = 500,
+    session: AsyncSession, query: Query, *, sort: Sort = BY_ID, batch: int = 500
 ) -> AsyncIterator[list[Structure]]:
     """Yield all that the query finds in full, with their materials, ``batch`` at a time.
 
@@ -114,7 +155,8 @@ async def stream(
     deleted meanwhile is left out. Memory holds one batch.
     """
     await _plan_each(session)
-    ids = select(Structure.id).where(*condition(query)).order_by(*_order(sort, Structure))
+    where = condition(query, known=await look_up(session, query))
+    ids = select(Structure.id).where(*where).order_by(*in_order(sort, Structure))
     found = await session.stream_scalars(ids, execution_options={"yield_per": batch})
     async for some in found.partitions():
         rows = await session.scalars(
@@ -125,70 +167,17 @@ async def stream(
         )
         by_id = {row.id: row for row in rows}
         yield [by_id[id_] for id_ in some if id_ in by_id]
-        session.expunge_all()
 
 
 async def _plan_each(session: AsyncSession) -> None:
-    """Have each statement of this transaction planned for its own values.
+    """Have each statement of this transaction planned for its own values, and for one process.
 
-    The plan for any values, which PostgreSQL takes from the sixth time on, is right for none.
+    The plan for any values, which PostgreSQL takes from the sixth time on, is right for none;
+    and no page is so much work that starting other processes for it would pay.
     """
-    await session.execute(text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"))
-
-
-class _Part(NamedTuple):
-    """A part of the order that one range of an index holds: conditions, and its order."""
-
-    where: list[Condition]
-    sort: Sort
-
-
-def _parts(sort: Sort, cursor: Cursor) -> Iterator[_Part]:
-    """Yield what follows the cursor: its equals, what is beyond them, what has no value."""
-    column = getattr(Structure, sort.column)
-    by_id = Sort("id", sort.descending)
-    behind = [] if cursor.id is None else [_beyond(Structure.id, cursor.id, sort.descending)]
-    if sort.column == "id":
-        yield _Part(behind, by_id)
-        return
-    if cursor.value is not None:
-        yield _Part([column == cursor.value, *behind], by_id)
-        yield _Part([_beyond(column, cursor.value, sort.descending)], sort)
-        behind = []
-    elif cursor.id is None:
-        yield _Part([column.is_not(None)], sort)
-    if Structure.__table__.c[sort.column].nullable:
-        yield _Part([column.is_(None), *behind], by_id)
-
-
-def _beyond(column: Any, value: Any, descending: bool) -> Condition:
-    sign = "<" if descending else ">"
-    if column.key in PATTERN_SORTED:
-        sign = f"~{sign}~"
-    return column.op(sign, is_comparison=True)(value)  # type: ignore[no-any-return]
-
-
-def _order(sort: Sort, of: Any) -> list[Any]:
-    """Return the order of rows of ``of``: by the column, no value last, equals by id."""
-    column, id_ = getattr(of, sort.column), of.id
-    if sort.column in PATTERN_SORTED:
-        using: Any = custom_op("USING ~>~" if sort.descending else "USING ~<~")
-        column = UnaryExpression(column, modifier=using)
-    else:
-        column = column.desc() if sort.descending else column.asc()
-    by_id = id_.desc() if sort.descending else id_.asc()
-    return [by_id] if sort.column == "id" else [column.nulls_last(), by_id]
-
-
-def _selected(where: list[Condition], part: _Part, limit: int, *, few: bool) -> Select[Any]:
-    """Return the statement of a part of a page.
-
-    Where few rows match they are all fetched, by the index that finds them, and then sorted:
-    the planner would rather walk the order and hope to meet them soon, which it judges by
-    their number alone. OFFSET 0 keeps it from looking through.
-    """
-    found = select(*COLUMNS).where(*where, *part.where)
-    if not few:
-        return found.order_by(*_order(part.sort, Structure)).limit(limit)
-    all_ = found.offset(0).subquery()
-    return select(all_).order_by(*_order(part.sort, all_.c)).limit(limit)
+    await session.execute(
+        text(
+            "SELECT set_config('plan_cache_mode', 'force_custom_plan', true),"
+            " set_config('max_parallel_workers_per_gather', '0', true)"
+        )
+    )

@@ -1,0 +1,110 @@
+"""The order of a search, and the statements that read a part of it along an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
+
+from api.models import Structure
+from api.schemas.search import Sort, StructureRow
+from api.services.criteria import Condition
+from api.services.cursor import Cursor
+
+PATTERN_SORTED = {"reduced_formula", "anonymous_formula", "chemical_system", "protostructure"}
+"""Columns whose index is in the order of bytes, whatever the locale (text_pattern_ops)."""
+COLUMNS = tuple(getattr(Structure, name) for name in StructureRow.model_fields)
+"""What a page shows: nothing that is stored apart from its row, such as positions."""
+
+
+class Part(NamedTuple):
+    """A part of the order that one range of an index holds: conditions, and its order."""
+
+    where: list[Condition]
+    sort: Sort
+
+
+def parts(sort: Sort, cursor: Cursor) -> Iterator[Part]:
+    """Yield what follows the cursor: its equals, what is beyond them, what has no value."""
+    column = getattr(Structure, sort.column)
+    by_id = Sort("id", sort.descending)
+    behind = [] if cursor.id is None else [_beyond(Structure.id, cursor.id, sort.descending)]
+    if sort.column == "id":
+        yield Part(behind, by_id)
+        return
+    if cursor.value is not None:
+        yield Part([column == cursor.value, *behind], by_id)
+        yield Part([_beyond(column, cursor.value, sort.descending)], sort)
+        behind = []
+    elif cursor.id is None:
+        yield Part([column.is_not(None)], sort)
+    if _may_miss(sort):
+        yield Part([column.is_(None), *behind], by_id)
+
+
+def walked(where: Sequence[Condition], part: Part, limit: int) -> Select[Any]:
+    """Return the statement of a page's part, read along the order's index."""
+    return (
+        select(*COLUMNS)
+        .where(*where, *part.where)
+        .order_by(*_by(part.sort, Structure))
+        .limit(limit)
+    )
+
+
+def gathered(
+    where: Sequence[Condition], sort: Sort, cursor: Cursor | None, limit: int, most: int
+) -> Select[Any]:
+    """Return the statement of a page of few rows: all are fetched, counted, and sorted.
+
+    They come by the index that finds them. The planner would rather walk the order and hope
+    to meet them soon, which it judges by their number alone; the inner limit, of ``most``
+    rows, keeps it from seeing the order. The last column is their number.
+    """
+    column = getattr(Structure, sort.column)
+    behind = [] if cursor is None else [or_(*(and_(*part.where) for part in parts(sort, cursor)))]
+    keys = [Structure.id] if sort.column == "id" else [Structure.id, column]
+    all_ = select(*keys).where(*where, *behind).limit(most).subquery()
+    first = (
+        select(all_.c.id, func.count().over().label("number"))
+        .order_by(*in_order(sort, all_.c))
+        .limit(limit)
+        .subquery()
+    )
+    return (
+        select(*COLUMNS, first.c.number)
+        .join(first, first.c.id == Structure.id)
+        .order_by(*in_order(sort, Structure))
+    )
+
+
+def in_order(sort: Sort, of: Any) -> list[Any]:
+    """Return the order of all rows of ``of``, those without a value last."""
+    missing = [getattr(of, sort.column).is_(None)] if _may_miss(sort) else []
+    return [*missing, *_by(sort, of)]
+
+
+def _may_miss(sort: Sort) -> bool:
+    return bool(Structure.__table__.c[sort.column].nullable)
+
+
+def _by(sort: Sort, of: Any) -> list[Any]:
+    """Return the order of rows with a value: that of the index, forwards or backwards."""
+    column, id_ = getattr(of, sort.column), of.id
+    if sort.column in PATTERN_SORTED:
+        using: Any = custom_op("USING ~>~" if sort.descending else "USING ~<~")
+        column = UnaryExpression(column, modifier=using)
+    else:
+        column = column.desc() if sort.descending else column.asc()
+    by_id = id_.desc() if sort.descending else id_.asc()
+    return [by_id] if sort.column == "id" else [column, by_id]
+
+
+def _beyond(column: Any, value: Any, descending: bool) -> Condition:
+    sign = "<" if descending else ">"
+    if column.key in PATTERN_SORTED:
+        sign = f"~{sign}~"
+    return column.op(sign, is_comparison=True)(value)  # type: ignore[no-any-return]
