@@ -41,3 +41,14 @@ def array_of(values: Any, what: str, shape: tuple[int | None, ...]) -> Array:
     if not np.isfinite(array).all():
         raise ParseError(f"The {what} contain a number that is not finite.")
     return array.astype(np.float64)
+
+
+def number_of(value: Any, what: str) -> float:
+    """Return a number as a float. Raises ParseError, which names ``what``."""
+    try:
+        number = float(value) if type(value) in (int, float) else np.nan
+    except OverflowError:
+        number = np.inf
+    if not np.isfinite(number):
+        raise ParseError(f"The {what} is no finite number.")
+    return number

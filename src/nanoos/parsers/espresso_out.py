@@ -32,6 +32,7 @@ from nanoos.parsers.espresso_cards import (
 )
 from nanoos.parsers.espresso_cell import BOHR_A
 from nanoos.parsers.parser import Parsed, Rejected
+from nanoos.parsers.plain import plain
 from nanoos.parsers.source import Source
 from nanoos.structures import Structure
 from nanoos.structures.structure import Array
@@ -100,9 +101,9 @@ class _Step:
     def parsed(self) -> Parsed | Rejected:
         results: dict[str, Any] = {}
         if self.energy_ev is not None:
-            results["energy_ev"] = self.energy_ev
+            results["energy_ev"] = plain(self.energy_ev)
         if self.forces_ev_per_a is not None:
-            results["forces_ev_per_a"] = self.forces_ev_per_a.tolist()
+            results["forces_ev_per_a"] = plain(self.forces_ev_per_a)
         extra: dict[str, Any] = {"step": self.number}
         if results:
             extra["calculation"] = {"calculator": "pw.x"} | results

@@ -15,7 +15,7 @@ MAX_MEMORY_BYTES = 700 * 1024**2
 """What a document may need when it is read: CPython's objects are larger than their text."""
 
 _TOO_DEEP = f"The JSON is nested more than {MAX_DEPTH} levels deep."
-_BYTES_PER = {"{": 240, "[": 80, ",": 40, '"': 35}  # of an object that begins or ends with it
+_BYTES_PER = {"{": 240, "[": 100, ",": 40, ":": 60, '"': 35}  # of an object it begins or ends
 
 
 def loads(text: str) -> Any:

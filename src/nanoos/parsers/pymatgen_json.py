@@ -8,12 +8,12 @@ without ``xyz`` or ``label``, are read too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from nanoos.errors import ParseError, StructureError
-from nanoos.parsers.arrays import array_of
+from nanoos.parsers.arrays import array_of, number_of
 from nanoos.parsers.json_text import documents, dumps
 from nanoos.parsers.occupancy import species_of
 from nanoos.parsers.parser import Parsed, Rejected
@@ -23,6 +23,7 @@ from nanoos.structures import Species, Structure
 from nanoos.structures.structure import Array
 
 _MODULE = re.compile(rb'"@module"\s*:\s*"pymatgen')
+_MAX_LOOKED_INTO = 500_000  # of what is no structure
 _KEPT = ("entry_id", "parameters", "data", "correction")  # of what holds a structure
 
 
@@ -39,7 +40,7 @@ class PymatgenJson:
         """Yield every structure that the document, or each line, holds; ``extra`` the rest."""
         number = 0
         for line, value in documents(source):
-            for place, holder in _holders(value, ""):
+            for place, holder in _holders(value, "", iter(range(_MAX_LOOKED_INTO))):
                 number += 1
                 try:
                     parsed = _parsed(holder)
@@ -52,7 +53,9 @@ class PymatgenJson:
             raise ParseError("The JSON holds no structure of pymatgen.")
 
 
-def _holders(value: Any, place: str, *, inner: bool = False) -> Iterator[tuple[str, Any]]:
+def _holders(
+    value: Any, place: str, left: Iterator[int], *, inner: bool = False
+) -> Iterator[tuple[str, Any]]:
     """Yield what holds a structure, with its place in the document.
 
     An object of another class of pymatgen, unless it is part of one, is yielded too: that it
@@ -61,10 +64,12 @@ def _holders(value: Any, place: str, *, inner: bool = False) -> Iterator[tuple[s
     if isinstance(value, ParseError) or _structure_in(value) is not None:
         yield place, value
         return
+    if next(left, None) is None:
+        raise ParseError("The JSON holds too many objects and lists that are no structures.")
     is_of_a_class = isinstance(value, dict) and "@class" in value
     found = False
     for key, item in _items(value):
-        for one in _holders(item, place + key, inner=inner or is_of_a_class):
+        for one in _holders(item, place + key, left, inner=inner or is_of_a_class):
             found = True
             yield one
     if is_of_a_class and not found and not inner:
@@ -72,10 +77,15 @@ def _holders(value: Any, place: str, *, inner: bool = False) -> Iterator[tuple[s
 
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the objects and lists of one, each with its place in it."""
+    items: Iterable[tuple[str | int, Any]] = ()
     if isinstance(value, dict):
-        yield from ((f".{plain(key)}", item) for key, item in value.items())
+        items = value.items()
     elif isinstance(value, list):
-        yield from ((f"[{number}]", item) for number, item in enumerate(value))
+        items = enumerate(value)
+    for key, item in items:
+        if isinstance(item, dict | list):
+            yield f".{plain(key)}" if isinstance(key, str) else f"[{key}]", item
 
 
 def _structure_in(value: Any) -> dict[str, Any] | None:
@@ -100,8 +110,8 @@ def _parsed(holder: Any) -> Parsed:
     extra = _extra(found, sites)
     if holder is not found:
         extra |= {key: plain(holder[key]) for key in _KEPT if holder.get(key)}
-        if isinstance(holder.get("energy"), int | float):
-            extra["calculation"] = {"energy_ev": plain(float(holder["energy"]))}
+        if holder.get("energy") is not None:
+            extra["calculation"] = {"energy_ev": number_of(holder["energy"], "energy")}
     name = extra.get("entry_id")
     return Parsed(structure, name if isinstance(name, str) else "", extra)
 
@@ -135,12 +145,13 @@ def _lattice(lattice: Any) -> tuple[Array, tuple[bool, bool, bool]]:
 
 def _species(site: dict[str, Any]) -> Species:
     """Return the species of a site: elements, with or without an oxidation state, and shares."""
+    kinds = site.get("species")
     shares: dict[str, float] = {}
-    for one in site.get("species") or ():
+    for one in kinds if isinstance(kinds, list) else ():
         element = one.get("element") if isinstance(one, dict) else None
-        share = one.get("occu") if isinstance(one, dict) else None
-        if not isinstance(element, str) or not isinstance(share, int | float):
+        if not isinstance(element, str) or "occu" not in one:
             raise ParseError("A species of a site lacks its element or its occupancy (occu).")
+        share = number_of(one["occu"], f"occupancy of {element}")
         shares[element] = shares.get(element, 0.0) + share
     return species_of(shares)
 

@@ -329,6 +329,14 @@ def test_damaged_pages_end_the_reading_with_what_was_before(tmp_path):
         list(rows)
 
 
+def test_damage_that_is_no_text_is_told(tmp_path):
+    """SQLite quotes it in its message, which Python then cannot read as UTF-8."""
+    path = write(tmp_path / "x.db", [bulk("Cu")])
+    path.write_bytes(path.read_bytes().replace(b"positions BLOB", b"positions @\xd9\xd9\xd9"))
+    with pytest.raises(ParseError, match="cannot be read further"):
+        read(path)
+
+
 def test_reading_changes_nothing_and_leaves_nothing(tmp_path):
     path = write(tmp_path / "x.db", [bulk("Cu")])
     before = path.read_bytes()

@@ -292,3 +292,14 @@ def test_geometry_that_makes_no_sense_leaves_the_others_in():
     parsed, errors = found(text.replace(old, words, 1))
     assert [one.extra["step"] for one in parsed] == [0, 2]
     assert "Step 1: Si (site 1) and Si (site 2) overlap" in errors[0]
+
+
+def test_energy_beyond_any_float_is_unknown():
+    text = (OUTPUTS / "scf.out").read_text().replace("-14.46751446 Ry", "1e308 Ry")
+    assert one(text).extra["calculation"]["energy_ev"] is None
+
+
+def test_blank_line_in_a_geometry_is_told():
+    text = (OUTPUTS / "relax.out").read_text().replace("(alat)\nSi", "(alat)\n\nSi", 1)
+    with pytest.raises(ParseError, match="Expected an element and its position"):
+        found(text)

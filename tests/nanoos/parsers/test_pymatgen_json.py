@@ -126,6 +126,8 @@ def lattice(**changes):
         (site(species=[{"element": "Xx", "occu": 1}]), "Xx is no known element"),
         (site(species=[{"element": "Si", "occu": 1.3}]), "not within 0..1"),
         (site(species=[{"element": "Si", "occu": -0.3}]), "not within 0..1"),
+        (site(species=[{"element": "Si", "occu": 10**400}]), "occupancy of Si is no finite"),
+        (site(species=7), "holds no element"),
         (
             site(species=[{"element": "Si", "occu": 0.8}, {"element": "C", "occu": 0.8}]),
             "occupancies add up to 1.6",
@@ -156,6 +158,8 @@ def test_number_beyond_any_float_is_refused():
         ('{"@module": "pymatgen.core.structure", "x": ' + "[" * 5000 + "]" * 5000 + "}", "nested"),
         ('{"@module": "pymatgen.core.structure", "x": ' + "1" * 5000 + "}", "cannot be read"),
         ('{"@module": "pymatgen.core.structure", "x": {}}', "holds no structure"),
+        ('{"@module": "pymatgen.core.structure"}\n7\n"x"\n', "holds no structure"),
+        ('{"@module": "pymatgen", "x": [' + "[]," * 600_000 + "0]}", "no structures"),
     ],
 )
 def test_hostile_json_is_refused(text, message):
