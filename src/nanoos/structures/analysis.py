@@ -23,6 +23,7 @@ class Analysis:
     density are None unless the structure repeats in all three directions, and so are the
     space groups (strict: within 0.01 Å, loose: within 0.1 Å), the conventional cell (a, b, c
     in Å, alpha, beta, gamma in degrees) and the protostructure, both at the loose tolerance.
+    Structures of more than 2,000 sites are stored without symmetry.
     """
 
     elements: tuple[str, ...]

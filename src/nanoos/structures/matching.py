@@ -21,10 +21,12 @@ from math import exp, sqrt
 
 import numpy as np
 
+from nanoos.errors import StructureError
 from nanoos.structures import formula, turning
 from nanoos.structures.mapping import lattice_mappings
 from nanoos.structures.overlay import Frame, Group, Mask, assigned, groups_of_sites, shifts
 from nanoos.structures.primitive import Indices, PrimitiveCell, primitive_cell
+from nanoos.structures.search import MOST_SITES
 from nanoos.structures.structure import MIN_DISTANCE_A, Array, Structure
 
 _EQUAL_A = 1e-7  # a displacement that no other overlay is searched to beat
@@ -73,7 +75,13 @@ def distance(
     """Return how the two differ, or None when they do not match within the tolerances.
 
     Crystals are compared as crystals, slabs, wires and molecules only with their own kind.
+    Raises StructureError for more than 2,000 sites: every one would be held against every other.
     """
+    for structure in (one, other):
+        if structure.n_sites > MOST_SITES:
+            raise StructureError(
+                f"{structure.n_sites} sites are too many to compare: at most {MOST_SITES} are."
+            )
     return _compared(primitive_cell(one), primitive_cell(other), tolerances)
 
 
@@ -83,11 +91,12 @@ def near_duplicates(
     """Yield the pairs that match, of those alike in reduced formula and periodic directions.
 
     Only pairs whose volumes per site (or areas, lengths) are within reach of the strain are
-    compared, found by sorting.
+    compared, found by sorting. Structures of more than 2,000 sites are left out.
     """
     buckets: dict[tuple[str, int], list[int]] = defaultdict(list)
     for i, structure in enumerate(structures):
-        buckets[formula.reduced(structure.composition), structure.n_periodic].append(i)
+        if structure.n_sites <= MOST_SITES:
+            buckets[formula.reduced(structure.composition), structure.n_periodic].append(i)
     for (_, n_periodic), members in buckets.items():
         widest = exp(n_periodic * tolerances.strain) * (1 + 1e-9)
         rooms = sorted((_room_per_site(structures[i]), i) for i in members)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoos.structures.protostructure import Kind, kinds_of_site
+from nanoos.structures.search import Search
 from nanoos.structures.structure import Array, Structure
 
 TRANSLATION_A = 0.01  # how well a translation within the cell must map every site onto another
@@ -142,9 +143,8 @@ def _dataset(
     cell: Array, fractional: Array, numbers: Indices, symprec_a: float
 ) -> moyopy.MoyoDataset | None:
     """Return what moyo finds; None where it finds nothing, which is no error here."""
-    sites = moyopy.Cell(cell.tolist(), fractional.tolist(), numbers.tolist())
     try:
-        return moyopy.MoyoDataset(sites, symprec=symprec_a)
+        return Search(cell, fractional, numbers.tolist()).within(symprec_a)
     except ValueError:
         return None
 

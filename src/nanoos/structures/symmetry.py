@@ -12,15 +12,11 @@ import numpy as np
 from nanoos.errors import SymmetryError
 from nanoos.structures.geometry import lengths_and_angles
 from nanoos.structures.protostructure import kinds_of_site, label
+from nanoos.structures.search import Search
 from nanoos.structures.structure import Structure
 
 # It warns of operators that a supercell does not share; only the space-group type is used here.
 logging.getLogger("moyo").setLevel(logging.ERROR)
-
-MAX_SITES_SEARCHED = 2_000
-"""moyo takes seconds for more, growing with the square: some 10 s for 4,000 like atoms."""
-MAX_VECTOR_SEARCHED_A = 10_000.0
-"""With a longer lattice vector beside short ones moyo does not come to an end."""
 
 CellParameters = tuple[float, float, float, float, float, float]
 
@@ -58,21 +54,19 @@ class SymmetrySearch:
     """Searches for the symmetry of one structure, at any number of tolerances.
 
     Sites are of one kind when they hold the same elements with the same occupancies. What has
-    over 2,000 sites, or a lattice vector over 10,000 Å, is not searched and has no symmetry.
+    over 2,000 sites is not searched and has no symmetry.
     """
 
     def __init__(self, structure: Structure) -> None:
         kinds, kind_at_sites = kinds_of_site(structure)
         self._kinds = kinds
         self._kind_at_sites = kind_at_sites
-        self._cell = None
-        if structure.n_periodic == 3 and structure.lattice_a is not None and _is_fit(structure):
-            self._cell = moyopy.Cell(
-                structure.lattice_a.tolist(), structure.fractional.tolist(), kind_at_sites
-            )
+        self._search = None
+        if structure.n_periodic == 3 and structure.lattice_a is not None:
+            self._search = Search(structure.lattice_a, structure.fractional, kind_at_sites)
 
     def within(self, symprec_a: float) -> Symmetry | None:
-        """Return the symmetry within ``symprec_a`` Å; None unless all three directions repeat."""
+        """Return the symmetry within ``symprec_a`` Å; None where there is no space group."""
         found = self._dataset(symprec_a)
         if found is None:
             return None
@@ -88,25 +82,21 @@ class SymmetrySearch:
         return None if found is None else _space_group(found, symprec_a)
 
     def _dataset(self, symprec_a: float) -> moyopy.MoyoDataset | None:
-        if self._cell is None:
+        if self._search is None:
             return None
         try:
-            return moyopy.MoyoDataset(self._cell, symprec=symprec_a)
+            return self._search.within(symprec_a)
         except ValueError as error:
             raise SymmetryError(
                 f"The space group could not be determined within {symprec_a} Å: {error}."
             ) from error
 
 
-def _is_fit(structure: Structure) -> bool:
-    lengths_a = np.linalg.norm(np.array(structure.lattice_a), axis=1)
-    return structure.n_sites <= MAX_SITES_SEARCHED and lengths_a.max() <= MAX_VECTOR_SEARCHED_A
-
-
 def space_group(structure: Structure, symprec_a: float) -> SpaceGroup | None:
     """Return the space group within ``symprec_a`` Å; None unless periodic in three directions.
 
-    moyo lowers the tolerance by itself where the operations found within it form no group.
+    moyo lowers the tolerance by itself where the operations found within it form no group; for
+    cells so long that it would not end, it is lowered tenfold. None for more than 2,000 sites.
     Raises SymmetryError when the search fails.
     """
     return SymmetrySearch(structure).space_group(symprec_a)

@@ -103,3 +103,21 @@ def test_no_space_group_volume_or_cell_without_three_directions(atoms):
     assert result.density_g_per_cm3 is None
     assert result.conventional_cell is None
     assert result.protostructure is None
+
+
+@pytest.mark.parametrize("length_a", [200.0, 1e4])
+def test_a_long_cell_does_not_keep_the_search_busy(length_a):
+    """moyo 0.21 does not end with it at 0.1 Å: too many vectors are as long as the longest."""
+    structure = Structure.of(
+        np.diag([2.5, 2.5, length_a]), [[0, 1.25, 0], [1.25, 1.25, 0]], ["Cu", "Cu"]
+    )
+    result = analyse(structure)
+    assert result.space_group_strict.number == result.space_group_loose.number == 47
+    assert result.protostructure == "A_oP1_47_a:Cu"
+
+
+def test_thousands_of_sites_are_analysed_without_symmetry():
+    atoms = bulk("Cu", cubic=True) * (8, 8, 8)
+    result = analyse(Structure.from_ase(atoms))
+    assert (result.n_sites, result.space_group_loose, result.protostructure) == (2048, None, None)
+    assert result.density_g_per_cm3 == pytest.approx(8.9, abs=0.1)

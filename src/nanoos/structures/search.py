@@ -1,0 +1,59 @@
+"""moyo's search for symmetry, kept from those that would not end.
+
+A lattice vector much longer than the others, c, has many of nearly its length: c + d is longer
+by d²/2c only. All within the tolerance are tried, in combination; at some 40 of them moyo 0.21
+takes minutes and gigabytes. With supercells its time grows with the square of the sites.
+"""
+
+from __future__ import annotations
+
+from math import pi
+
+import moyopy
+import numpy as np
+
+from nanoos.structures.structure import Array
+
+MOST_SITES = 2000  # 2 s
+_MOST_VECTORS = 12
+_FINEST_A = 1e-7
+
+
+class Search:
+    """The symmetry of one cell, at any number of tolerances."""
+
+    def __init__(self, lattice_a: Array, fractional: Array, kind_at_sites: list[int]) -> None:
+        self._lattice_a = lattice_a
+        self._n_sites = len(kind_at_sites)
+        self._cell = moyopy.Cell(lattice_a.tolist(), fractional.tolist(), kind_at_sites)
+        self._found: dict[float, moyopy.MoyoDataset | None] = {}
+
+    def within(self, symprec_a: float) -> moyopy.MoyoDataset | None:
+        """Return what moyo finds within ``symprec_a`` Å, or less where that would not end.
+
+        None for more than 2,000 sites, and where no tolerance will do. Raises ValueError when
+        moyo fails.
+        """
+        if symprec_a not in self._found:
+            self._found[symprec_a] = self._within(symprec_a)
+        return self._found[symprec_a]
+
+    def _within(self, symprec_a: float) -> moyopy.MoyoDataset | None:
+        if self._n_sites > MOST_SITES or symprec_a < _FINEST_A:
+            return None
+        # At worst each site is a primitive cell; a finer search tells.
+        if _vectors_alike(self._lattice_a, self._n_sites, symprec_a) > _MOST_VECTORS:
+            finer = self.within(symprec_a / 10)
+            if finer is None:
+                return None
+            primitive = np.array(moyopy.niggli_reduce(finer.prim_std_cell.basis)[0])
+            if _vectors_alike(primitive, 1, symprec_a) > _MOST_VECTORS:
+                return finer
+        return moyopy.MoyoDataset(self._cell, symprec=symprec_a)
+
+
+def _vectors_alike(lattice_a: Array, n_cells: int, symprec_a: float) -> float:
+    """Return how many lattice vectors may be as long as the longest, to within ``symprec_a``."""
+    longest = np.linalg.norm(lattice_a, axis=1).max()
+    volume = abs(np.linalg.det(lattice_a)) / n_cells
+    return float(2 * pi * symprec_a * longest**2 / volume)
