@@ -26,9 +26,9 @@ LOSES = {"Drop a column", "Drop a table", "A new embedding model"}
 
 HOLDS = {
     "Add a column with a default": "SELECT bool_and(NOT email_verified) FROM users",
-    "Add a NOT NULL column to a filled table": "SELECT bool_and(number_of_elements = "
-    "cardinality(elements)) FROM structures JOIN materials m ON m.id = material_id",
-    "Rename a column": "SELECT count(source_file) > 1000 FROM structures",
+    "Add a NOT NULL column to a filled table": "SELECT bool_and(number_of_species = "
+    "jsonb_array_length(species)) FROM structures",
+    "Rename a column": "SELECT count(file_format) > 1000 FROM structures",
     "Change a type": "SELECT count(source_bytes) > 1000 FROM structures",
     "Add or remove an allowed value": "WITH new AS (INSERT INTO users (email, username, role) "
     "VALUES ('r@example.org', 'r', 'reviewer') RETURNING role) SELECT count(*) = 1 FROM new",
@@ -91,10 +91,12 @@ def test_renamed_column_is_equal_under_both_names(reader: Reader) -> None:
     """While old and new code run at the same time, whichever of them writes."""
     reader.follow(RECIPES["Rename a column"].partition("**Release**")[0])
     reader.type("alembic upgrade head")
-    reader.sql("UPDATE structures SET source_name = 'by old code' WHERE name = 'Halite'")
-    reader.sql("UPDATE structures SET source_file = 'by new code' WHERE name = 'Gold'")
-    reader.sql("UPDATE structures SET source_file = NULL WHERE name = 'Silver'")
-    written = "SELECT DISTINCT source_name, source_file FROM structures WHERE name IN {} ORDER BY 1"
+    reader.sql("UPDATE structures SET source_format = 'by old code' WHERE name = 'Halite'")
+    reader.sql("UPDATE structures SET file_format = 'by new code' WHERE name = 'Gold'")
+    reader.sql("UPDATE structures SET file_format = NULL WHERE name = 'Silver'")
+    written = (
+        "SELECT DISTINCT source_format, file_format FROM structures WHERE name IN {} ORDER BY 1"
+    )
     assert reader.sql(written.format("('Halite', 'Gold', 'Silver')")) == [
         ("by new code", "by new code"),
         ("by old code", "by old code"),

@@ -56,8 +56,8 @@ def version_lost(reader: Reader) -> Iterator[str]:
 def two_heads(reader: Reader) -> Iterator[str]:
     reader.type(
         'alembic revision -m "note who measured"',
-        'alembic revision -m "note when measured" --head 001_initial_schema --splice'
-        " --rev-id 002_note_when_measured",
+        'alembic revision -m "note when measured" --splice'
+        " --head 006_validate_what_structures_are_searched_by --rev-id 007_note_when_measured",
     )
     yield "alembic upgrade head"
 
