@@ -120,7 +120,7 @@ def upgrade() -> None:
             op.create_index(name, table, columns, postgresql_concurrently=True, **how)
         for column in SUPERSEDED:
             op.drop_index(f"ix_structures_{column}", if_exists=True, postgresql_concurrently=True)
-        op.execute(sa.text("ANALYZE structures"))
+        op.execute(sa.text("ANALYZE structures, citations, simulation_results"))
 
 
 def downgrade() -> None:
