@@ -7,7 +7,9 @@ from uuid import UUID
 
 import typer
 
+from api.cli.curation import delete, publish, tag
 from api.cli.database import in_transaction
+from api.cli.duplicates import duplicates, sources
 from api.cli.export import export
 from api.cli.importing import import_
 from api.cli.output import Json, print_json, show_document, show_table
@@ -20,6 +22,11 @@ app.command("import")(import_)
 app.command()(reanalyse)
 app.command()(search)
 app.command()(export)
+app.command()(tag)
+app.command()(publish)
+app.command()(delete)
+app.command()(duplicates)
+app.command()(sources)
 
 
 @app.command("list")

@@ -13,7 +13,7 @@ from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import Structure, User
-from api.services import copying
+from api.services import copying, materials
 from api.services.structure_rows import DERIVED, DERIVED_COLUMNS, Again, Derived
 from api.services.structures import to_atoms
 from nanoos.structures import ANALYSIS_VERSION
@@ -64,7 +64,7 @@ async def store_(session: AsyncSession, found: Sequence[Derived]) -> None:
     await session.execute(text(_INSERT_MATERIALS))
     await session.execute(text(_UPDATE))
     if left:
-        await session.execute(text(_DELETE_EMPTIED), {"ids": left})
+        await materials.drop_emptied(session, left)
 
 
 _KEPT = {"fingerprint", "fingerprint_version"}
@@ -103,9 +103,3 @@ SET material_id = m.id, updated_at = now(),
 FROM derived d, materials m
 WHERE s.id = d.id AND m.scope_key = s.scope_key AND {_SAME_MATERIAL}
 """  # noqa: S608 - only our own column names and condition are put in
-
-_DELETE_EMPTIED = """
-DELETE FROM materials
-WHERE id = ANY(CAST(:ids AS uuid[]))
-AND NOT EXISTS (SELECT FROM structures WHERE material_id = materials.id)
-"""

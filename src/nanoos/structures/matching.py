@@ -29,6 +29,9 @@ from nanoos.structures.primitive import Indices, PrimitiveCell, primitive_cell
 from nanoos.structures.search import MOST_SITES
 from nanoos.structures.structure import MIN_DISTANCE_A, Array, Structure
 
+MATCHING_VERSION = 1
+"""Of what is found to match, and how far apart; it changes with the tolerances, too."""
+
 _EQUAL_A = 1e-7  # a displacement that no other overlay is searched to beat
 _MOST_CELLS = 8  # of the smaller structure in one of the larger
 
