@@ -12,14 +12,12 @@ from nanoos.errors import ParseError
 from nanoos.parsers.cif_elements import SiteElements
 from nanoos.parsers.cif_items import Items
 from nanoos.parsers.cif_symmetry import Operators, orbits
-from nanoos.parsers.occupancy import species_of
+from nanoos.parsers.occupancy import ALTERNATIVE_GROUPS, disorder_of, species_of
 from nanoos.structures import Species, Structure
-from nanoos.structures.geometry import cell_heights, closest_pair
+from nanoos.structures.geometry import cell_heights
 from nanoos.structures.structure import (
     MAX_SITES,
-    MIN_DISTANCE_A,
     OCCUPANCY_TOLERANCE,
-    VACANCY,
     Array,
 )
 
@@ -104,19 +102,9 @@ def expanded(sites: list[Site], operators: Operators, lattice: Array) -> list[Si
 
 def disorder(block: Items, structure: Structure) -> list[str]:
     """Return the ways in which a structure is disordered, none for an ordered one."""
-    symbols = [species.chemical_symbols for species in structure.species]
     groups = (value for tag in _GROUPS for value in block.column(tag))
-    kinds = {
-        "partial occupancy": any(VACANCY in several for several in symbols),
-        "mixed occupancy": any(len(set(several) - {VACANCY}) > 1 for several in symbols),
-        "split positions": not structure.is_ordered
-        and closest_pair(
-            structure.lattice_a, structure.positions_a, structure.periodic, MIN_DISTANCE_A
-        )
-        is not None,
-        "alternative groups": any(not is_null(value) for value in groups),
-    }
-    return [kind for kind, is_there in kinds.items() if is_there]
+    is_grouped = any(not is_null(value) for value in groups)
+    return disorder_of(structure) + [ALTERNATIVE_GROUPS] * is_grouped
 
 
 def _shared(found: list[Site], lattice: Array) -> list[Site]:

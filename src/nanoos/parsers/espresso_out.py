@@ -35,7 +35,7 @@ from nanoos.parsers.parser import Parsed, Rejected
 from nanoos.parsers.plain import plain
 from nanoos.parsers.source import Source
 from nanoos.structures import Structure
-from nanoos.structures.structure import Array
+from nanoos.structures.structure import MAX_SITES, Array
 
 RYDBERG_EV = float(physical_constants["Rydberg constant times hc in eV"][0])  # CODATA, by scipy
 
@@ -47,7 +47,6 @@ _FORCE = re.compile(r"\s*atom\s+\S+\s+type\s+\S+\s+force\s*=\s*(\S+)\s+(\S+)\s+(
 _COUNT = re.compile(r"\s*number of atoms/cell\s*=\s*(\d+)")
 _ALAT = re.compile(r"\s*celldm\(1\)=\s*(\S+)")
 _ENERGY = re.compile(r"!\s*total energy\s*=\s*(\S+)\s*Ry")
-_MAX_ATOMS = 1_000_000
 _LINES_TO_FORCES = 3  # a blank one, sometimes a heading, then the first
 
 
@@ -204,7 +203,7 @@ class _Output:
 
     def _after(self, line: int, count: int) -> list[Line]:
         """Return the next lines. Raises ParseError when there are fewer, or no atoms so far."""
-        if not 0 < count <= _MAX_ATOMS:
+        if not 0 < count <= MAX_SITES:
             raise ParseError("The output of pw.x does not say how many atoms it has.", line=line)
         rows = list(islice(self.lines, count))
         if len(rows) < count:

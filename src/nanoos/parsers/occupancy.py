@@ -1,11 +1,15 @@
-"""Species from what occupies a site and how often."""
+"""Species from what occupies a site and how often, and the disorder that follows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nanoos.structures import Species
-from nanoos.structures.structure import OCCUPANCY_TOLERANCE, VACANCY
+from nanoos.structures import Species, Structure
+from nanoos.structures.geometry import closest_pair
+from nanoos.structures.structure import MIN_DISTANCE_A, OCCUPANCY_TOLERANCE, VACANCY
+
+ALTERNATIVE_GROUPS = "alternative groups"
+"""The disorder of sites of which a file says that they are there together, or others are."""
 
 _ROUNDING = 1e-6  # of occupancies that files write with few digits, or as sums of floats
 _HYDROGEN = {"D": "H", "T": "H"}
@@ -31,3 +35,18 @@ def species_of(shares: Mapping[str, float]) -> Species:
     if 1.0 - total > OCCUPANCY_TOLERANCE:
         occupied[VACANCY] = 1.0 - total
     return Species(name or VACANCY, tuple(occupied), tuple(occupied.values()))
+
+
+def disorder_of(structure: Structure) -> list[str]:
+    """Return the ways in which a structure is disordered, none for an ordered one."""
+    symbols = [species.chemical_symbols for species in structure.species]
+    kinds = {
+        "partial occupancy": any(VACANCY in several for several in symbols),
+        "mixed occupancy": any(len(set(several) - {VACANCY}) > 1 for several in symbols),
+        "split positions": not structure.is_ordered
+        and closest_pair(
+            structure.lattice_a, structure.positions_a, structure.periodic, MIN_DISTANCE_A
+        )
+        is not None,
+    }
+    return [kind for kind, is_there in kinds.items() if is_there]

@@ -15,6 +15,7 @@ from typing import Any
 
 from nanoos.errors import ParseError, StructureError
 from nanoos.parsers.json_text import documents, dumps
+from nanoos.parsers.occupancy import ALTERNATIVE_GROUPS, disorder_of
 from nanoos.parsers.optimade_entry import structure_of
 from nanoos.parsers.parser import Parsed, Rejected
 from nanoos.parsers.plain import clean, plain
@@ -155,6 +156,9 @@ def _read(entry: Any, about: _About, line: int | None) -> Parsed | Rejected:
             raise ParseError("It has no attributes.")
         structure = structure_of(attributes)
         extra = _extra(entry, attributes, about)
+        groups = [ALTERNATIVE_GROUPS] if attributes.get("assemblies") else []
+        if disorder := disorder_of(structure) + groups:
+            extra["disorder"] = disorder
         return Parsed(structure, _name(entry, about), extra, dumps(entry))
     except (ParseError, StructureError) as error:
         return Rejected(ParseError(f"Entry {plain(entry.get('id'))}: {error}", line=line))

@@ -15,7 +15,7 @@ from typing import Any
 from nanoos.errors import ParseError, StructureError
 from nanoos.parsers.arrays import array_of, number_of
 from nanoos.parsers.json_text import documents, dumps
-from nanoos.parsers.occupancy import species_of
+from nanoos.parsers.occupancy import disorder_of, species_of
 from nanoos.parsers.parser import Parsed, Rejected
 from nanoos.parsers.plain import plain
 from nanoos.parsers.source import Source
@@ -108,6 +108,8 @@ def _parsed(holder: Any) -> Parsed:
     species = [_species(site) for site in sites]
     structure = _structure(found, sites, species)
     extra = _extra(found, sites)
+    if disorder := disorder_of(structure):
+        extra["disorder"] = disorder
     if holder is not found:
         extra |= {key: plain(holder[key]) for key in _KEPT if holder.get(key)}
         if holder.get("energy") is not None:

@@ -216,6 +216,20 @@ def test_groups_that_exclude_each_other_become_partly_occupied_sites():
     )
 
 
+def test_split_positions_may_come_as_close_as_they_exclude_each_other():
+    parsed = one(
+        cartesian_site_positions=[[0, 0, 0], [0, 0, 0.3]],
+        species_at_sites=["Si", "Si"],
+        assemblies=[{"sites_in_groups": [[0], [1]], "group_probabilities": [0.3, 0.7]}],
+    )
+    assert parsed.structure.n_sites == 2
+    assert parsed.extra["disorder"] == [
+        "partial occupancy",
+        "split positions",
+        "alternative groups",
+    ]
+
+
 def test_vacant_sites_are_no_sites():
     species = [
         {"name": "Si", "chemical_symbols": ["Si"], "concentration": [1.0]},

@@ -55,6 +55,7 @@ def test_occupancies_are_kept():
     (parsed,) = read(FILES / "dolomite_0000905.json")
     shared = [species for species in parsed.structure.species if not species.is_ordered]
     assert {tuple(s.occupancy) for s in shared} == {("Ca", "Mg")}
+    assert parsed.extra["disorder"] == ["mixed occupancy"]
     assert sorted(s.occupancy["Ca"] for s in shared) == pytest.approx([0.076, 0.926])
 
 
