@@ -46,15 +46,8 @@ def test_failed_search_is_an_error():
         space_group(close, 1.0)
 
 
-@pytest.mark.parametrize(
-    "structure",
-    [
-        Structure.from_ase(bulk("Cu", cubic=True) * (8, 8, 8)),  # 2,048 sites
-        Structure.of(np.diag([2e5, 3.0, 4.0]), [[0, 0, 0], [20.0, 1, 1]], ["Cu", "Au"]),
-    ],
-    ids=["many sites", "long cell"],
-)
-def test_what_would_be_searched_for_ever_has_no_symmetry(structure):
+def test_thousands_of_sites_are_analysed_without_symmetry():
+    structure = Structure.from_ase(bulk("Cu", cubic=True) * (8, 8, 8))  # 2,048
     found = analyse(structure)
     assert found.space_group_strict is found.space_group_loose is None
     assert found.conventional_cell is found.protostructure is None
@@ -114,10 +107,3 @@ def test_a_long_cell_does_not_keep_the_search_busy(length_a):
     result = analyse(structure)
     assert result.space_group_strict.number == result.space_group_loose.number == 47
     assert result.protostructure == "A_oP1_47_a:Cu"
-
-
-def test_thousands_of_sites_are_analysed_without_symmetry():
-    atoms = bulk("Cu", cubic=True) * (8, 8, 8)
-    result = analyse(Structure.from_ase(atoms))
-    assert (result.n_sites, result.space_group_loose, result.protostructure) == (2048, None, None)
-    assert result.density_g_per_cm3 == pytest.approx(8.9, abs=0.1)
