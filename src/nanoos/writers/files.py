@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -29,21 +30,24 @@ def exporting(
     """
     staging = _Staging()
     try:
-        with _failures_told(output), ExitStack() as open_:
-            note = _sources(output, writer, folder, staging, open_) if sources else None
-            if folder:
-                add = _into_folder(output, writer, staging)
-            else:
-                add = open_.enter_context(writer.open(staging.place(output)))
+        with ExitStack() as open_:
+            with _failures_told(output):
+                note = _sources(output, writer, folder, staging, open_) if sources else None
+                if folder:
+                    add = _into_folder(output, writer, staging)
+                else:
+                    add = open_.enter_context(writer.open(staging.place(output)))
 
             def add_with_sources(record: Record) -> None:
-                add(record)
-                if note is not None:
-                    note(record)
+                with _failures_told(output):
+                    add(record)
+                    if note is not None:
+                        note(record)
 
             yield add_with_sources
-            open_.close()
-            staging.finish()
+            with _failures_told(output):
+                open_.close()
+                staging.finish()
     finally:
         staging.discard()
 
@@ -127,5 +131,6 @@ def _stem(name: str, writer: Writer) -> str:
 def _failures_told(output: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise NotWritten(f"{output} could not be written: {error.strerror or error}.") from error
+    except (OSError, sqlite3.Error) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise NotWritten(f"{output} could not be written: {cause}.") from error

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import resource
 
 import pytest
 from ase.build import bulk, molecule
@@ -100,6 +101,27 @@ def test_bibliography_of_somebody_else_is_not_replaced(tmp_path):
 def test_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(NotWritten, match=r"nowhere.*No such file"):
         export(tmp_path / "nowhere" / "metals.cif", COPPER)
+
+
+@pytest.fixture
+def small_disk():
+    """No file may grow beyond 2 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("format_", known_formats())
+def test_full_disk_leaves_all_as_it_was(tmp_path, small_disk, format_):
+    (tmp_path / "metals").write_text("what stood there")
+    rattled = bulk("Cu").repeat(5)
+    rattled.rattle(0.01, seed=0)
+    large = Record(Structure.from_ase(rattled))
+    with pytest.raises(NotWritten, match=r"metals could not be written: .*"):
+        export(tmp_path / "metals", large, format_=format_, sources=False)
+    assert names(tmp_path) == ["metals"]
+    assert (tmp_path / "metals").read_text() == "what stood there"
 
 
 @pytest.mark.parametrize(
