@@ -16,7 +16,7 @@ from nanoos.writers.writer import Add
 if TYPE_CHECKING:
     import pyarrow
 
-_ROWS, _SITES = 5_000, 200_000
+_ROWS, _SITES = 2_000, 100_000
 """Rows, and sites, that one group of rows holds at most: what memory holds at a time."""
 
 
