@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup check format test test-slow test-all migration release faults-migrators faults-kills faults-import optimade-validator clean
+.PHONY: help demo setup check format test test-slow test-all migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
