@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nanoos.errors import ParseError
+from nanoos.parsers.arrays import check_n_sites
 from nanoos.parsers.parser import Parsed
 from nanoos.parsers.source import Source
 from nanoos.structures import Structure
@@ -69,6 +70,7 @@ def _structure(lattice: list[list[float]], atoms: list[tuple[bool, list[float], 
         raise ParseError("The geometry has no atom.")
     if not lattice and any(fractional for fractional, _, _ in atoms):
         raise ParseError("A position in fractions (atom_frac) needs lattice vectors.")
+    check_n_sites(len(atoms))
     cell = np.array(lattice) if lattice else None
     positions = np.array([where for _, where, _ in atoms])
     if cell is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nanoos.errors import ParseError
-from nanoos.structures.structure import Array
+from nanoos.structures.structure import MAX_SITES, Array
 
 DTYPES = frozenset(
     ["bool", "float32", "float64"]
@@ -52,3 +52,9 @@ def number_of(value: Any, what: str) -> float:
     if not np.isfinite(number):
         raise ParseError(f"The {what} is no finite number.")
     return number
+
+
+def check_n_sites(count: int) -> None:
+    """Raise ParseError for more sites than are read."""
+    if count > MAX_SITES:
+        raise ParseError(f"It has {count} sites; at most {MAX_SITES} are read.")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nanoos.errors import ParseError, StructureError
-from nanoos.parsers.arrays import array_of
+from nanoos.parsers.arrays import array_of, check_n_sites
 from nanoos.parsers.parser import Parsed
 from nanoos.parsers.plain import plain
 from nanoos.structures import Structure
@@ -56,6 +56,7 @@ def _structure(row: Mapping[str, Any]) -> Structure:
     from ase.data import chemical_symbols
 
     numbers = array_of(row.get("numbers"), "atomic numbers", (None,))
+    check_n_sites(len(numbers))
     positions = array_of(row.get("positions"), "positions", (len(numbers), 3))
     cell = row.get("cell")
     lattice = np.zeros((3, 3)) if cell is None else array_of(cell, "cell vectors", (3, 3))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nanoos.errors import ParseError
+from nanoos.parsers.arrays import check_n_sites
 from nanoos.parsers.espresso_cards import (
     Line,
     atom_rows,
@@ -70,6 +71,7 @@ class EspressoInput:
         count = given.number("nat")
         if count is None or count != int(count) or count < 1:
             raise ParseError("The input does not say how many atoms there are (nat).")
+        check_n_sites(int(count))
         elements, rows = atom_rows(card.lines, int(count), card.line)
         unit = unit_of(card.header, "alat")
         positions = positions_a(rows, unit, cell_a, alat_a, card.line)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nanoos.errors import ParseError, StructureError
-from nanoos.parsers.arrays import array_of
+from nanoos.parsers.arrays import array_of, check_n_sites
 from nanoos.parsers.occupancy import species_of
 from nanoos.structures import Structure
 from nanoos.structures.structure import OCCUPANCY_TOLERANCE, VACANCY, Array
@@ -35,6 +35,7 @@ def structure_of(attributes: Mapping[str, Any]) -> Structure:
     _check_features(attributes)
     lattice, periodic = _cell(attributes)
     positions = _positions(attributes, lattice)
+    check_n_sites(len(positions))
     occupied = _occupied(attributes, len(positions))
     positions, occupied = _merged(positions, occupied)
     species = [species_of(shares) for shares in occupied]

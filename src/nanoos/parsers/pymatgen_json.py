@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from nanoos.errors import ParseError, StructureError
-from nanoos.parsers.arrays import array_of, number_of
+from nanoos.parsers.arrays import array_of, check_n_sites, number_of
 from nanoos.parsers.json_text import documents, dumps
 from nanoos.parsers.occupancy import disorder_of, species_of
 from nanoos.parsers.parser import Parsed, Rejected
@@ -105,6 +105,7 @@ def _parsed(holder: Any) -> Parsed:
     sites = found["sites"]
     if not all(isinstance(site, dict) for site in sites):
         raise ParseError("A site is no object.")
+    check_n_sites(len(sites))
     species = [_species(site) for site in sites]
     structure = _structure(found, sites, species)
     extra = _extra(found, sites)

@@ -210,6 +210,7 @@ GOOD = {"pbc": [True] * 3, "numbers": np.array([29]), "positions": np.zeros((1, 
         ({"cell": np.eye(3) * 4, "positions": np.full((1, 3), np.inf)}, "not finite"),
         ({"cell": np.eye(3) * 4, "positions": np.zeros((1, 3), complex)}, "shape or type"),
         ({"cell": np.eye(3) * 4, "numbers": np.array([119])}, "no element"),
+        ({"numbers": np.full(100_001, 29)}, "has 100001 sites; at most 100000 are read"),
         ({"pbc": [True] * 3}, "A direction repeats but has no lattice vector"),
     ],
 )
