@@ -46,24 +46,22 @@ def filled(invoke: Invoke, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("name", "written"),
-    [
-        ("a.cif", 4),
-        ("a.xyz.zst", 4),
-        ("a.db", 4),
-        ("a.jsonl.gz", 5),
-        ("a.parquet", 5),
-        ("a.optimade.jsonl", 5),
-    ],
-)
 def test_format_is_that_of_the_name_and_what_has_no_place_is_named(
-    invoke: Invoke, filled: Path, name: str, written: int
+    invoke: Invoke, filled: Path
 ) -> None:
-    report = invoke("structures", "export", "--all", "-o", filled / name, "--json").json
-    assert report["written"] == written
-    assert len(report["skipped"]) == 5 - written
-    assert {path.name for path in filled.iterdir()} == {name, "a.bib", "a.licences.csv"}
+    for name, written in {
+        "a.cif": 4,
+        "a.xyz.zst": 4,
+        "a.db": 4,
+        "a.jsonl.gz": 5,
+        "a.parquet": 5,
+        "a.optimade.jsonl": 5,
+    }.items():
+        report = invoke("structures", "export", "--all", "-o", filled / name, "--json").json
+        assert report["written"] == written
+        assert len(report["skipped"]) == 5 - written
+        assert {path.name for path in filled.iterdir()} == {name, "a.bib", "a.licences.csv"}
+        (filled / name).unlink()
 
 
 def test_filters_choose_what_is_written(invoke: Invoke, filled: Path) -> None:
