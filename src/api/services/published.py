@@ -13,10 +13,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, UnaryExpression, func, select, text, true
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.sql.visitors import iterate
 
 from api.db import connection
 from api.errors import QueryTooSlow
-from api.models import Citation, Structure
+from api.models import Citation, Material, Structure
 from api.services import scope
 
 COUNTED_EXACTLY = 10_000
@@ -54,10 +55,15 @@ async def reading(engine: AsyncEngine, *, timeout_s: float) -> AsyncIterator[Asy
             ) from error
 
 
-def _rows(source: Source, columns: Sequence[Any]) -> Select[Any]:
-    found = select(*columns).select_from(source)
-    # PostgreSQL leaves the join out where nothing asks for the material.
-    return found.outerjoin(Structure.material) if source is Structure else found
+def _rows(source: Source, columns: Sequence[Any], *conditions: Any) -> Select[Any]:
+    """Return a SELECT that joins the material where it is asked for.
+
+    PostgreSQL leaves out a join that nothing asks for, but then reads no index alone.
+    """
+    rows = select(*columns).select_from(source).where(*conditions)
+    parts = (part for one in (*columns, *conditions) for part in iterate(one))
+    is_asked_for = any(getattr(part, "table", None) is Material.__table__ for part in parts)
+    return rows.outerjoin(Structure.material) if is_asked_for else rows
 
 
 class Order(Protocol):
@@ -103,7 +109,7 @@ async def find(
     do, the entries are walked in their order: the planner would do that too readily, in the
     hope to meet soon what may not be there.
     """
-    matching = _rows(source, order.columns).where(condition).limit(COUNTED_EXACTLY + 1).cte()
+    matching = _rows(source, order.columns, condition).limit(COUNTED_EXACTLY + 1).cte()
     number = select(func.count().label("number")).select_from(matching).subquery()
     keys = list(matching.c)
     page = (select(*keys).where(order.behind(keys)).order_by(*order.sql(keys)).limit(limit)).offset(
@@ -135,7 +141,7 @@ async def walk(
     """Return the keys of a page of what meets the condition, which is expected to be met often."""
     columns = order.columns
     bare = [column.element for column in columns]
-    rows = _rows(source, columns).where(condition, order.behind(bare)).order_by(*order.sql(bare))
+    rows = _rows(source, columns, condition, order.behind(bare)).order_by(*order.sql(bare))
     found = await session.execute(rows.limit(limit).offset(offset))
     return [tuple(row) for row in found]
 
@@ -147,7 +153,7 @@ async def read(
 
     One of the columns has the label ``id``; what is not there, or not public, is left out.
     """
-    found = await session.execute(_rows(source, columns).where(source.id.in_(ids)))
+    found = await session.execute(_rows(source, columns, source.id.in_(ids)))
     by_id = {row.id: row._asdict() for row in found}
     return [by_id[id_] for id_ in ids if id_ in by_id]
 
