@@ -13,15 +13,13 @@ elements found are not those that the collection states.
 from __future__ import annotations
 
 import argparse
-import base64
-import json
 import re
 import sqlite3
 import sys
 from pathlib import Path
 
+import amcsd
 import gemmi
-import numpy as np
 
 from nanoos.parsers import read
 from nanoos.structures import analyse
@@ -62,34 +60,12 @@ SELECTION = {
     },
 }
 
-QUERY = """
-SELECT cif.*, minerals.name AS mineral, spacegroups.hm_notation, spacegroups.symmetry_xyz,
-       publications.journalname, publications.volume, publications.year,
-       publications.page_first, publications.page_last,
-       (SELECT json_group_array(authors.name) FROM publication_authors
-        JOIN authors ON authors.id = publication_authors.author_id
-        WHERE publication_authors.publication_id = cif.publication_id) AS authors
-FROM cif
-JOIN minerals ON minerals.id = cif.mineral_id
-JOIN spacegroups ON spacegroups.id = cif.spacegroup_id
-JOIN publications ON publications.id = cif.publication_id
-WHERE cif.id = ?
-"""
-HEADER = """\
-# American Mineralogist Crystal Structure Database, code {code}; the operators, asymmetric unit
-# and citation are that entry's. Cite the publication below and the database: R. T. Downs and
-# M. Hall-Wallace, American Mineralogist 88, 247-250 (2003).
-"""
-MISSING = "<missing>"
-COORDINATE_SCALE = 4e6  # coordinates and occupancies are packed as int32 in units of 1/4e6
-
 
 def main() -> None:
     """Write all files, check each, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("collection", type=Path, help="amcsd_cif1.db of the package larixite")
-    database = sqlite3.connect(f"file:{parser.parse_args().collection}?mode=ro", uri=True)
-    database.row_factory = sqlite3.Row
+    database = amcsd.collection(parser.parse_args().collection)
     CRYSTALS.mkdir(exist_ok=True)
     for old in CRYSTALS.glob("*_" + "[0-9]" * 7 + ".*"):
         old.unlink()
@@ -97,7 +73,7 @@ def main() -> None:
     for format_, families in SELECTION.items():
         for family, codes in families.items():
             for code in codes:
-                entry = database.execute(QUERY, (code,)).fetchone()
+                entry = amcsd.entry(database, code)
                 path = write_crystal(entry, format_)
                 report, problems = check(path, entry)
                 if problems:
@@ -110,11 +86,11 @@ def main() -> None:
 def write_crystal(entry: sqlite3.Row, format_: str) -> Path:
     """Write one entry: a CIF as in the collection, other formats expanded by our CIF parser."""
     name = entry["mineral"]
-    if name == MISSING:
+    if name == amcsd.MISSING:
         name = entry["formula"].replace(" ", "")
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     path = CRYSTALS / f"{slug}_{entry['id']:07d}.cif"
-    path.write_text(cif_text(entry, path.stem), encoding="utf-8")
+    path.write_text(amcsd.cif_text(entry, path.stem), encoding="utf-8")
     if format_ == "cif":
         return path
     (parsed,) = read(path)
@@ -124,67 +100,16 @@ def write_crystal(entry: sqlite3.Row, format_: str) -> Path:
     return path
 
 
-def cif_text(entry: sqlite3.Row, block: str) -> str:
-    """Return the entry as CIF, with its own operators and asymmetric unit."""
-    quote = gemmi.cif.quote
-    code = f"{entry['id']:07d}"
-    lines = [HEADER.format(code=code) + f"data_{block}", f"_database_code_amcsd {code}"]
-    if entry["mineral"] != MISSING:
-        lines.append(f"_chemical_name_mineral {quote(entry['mineral'])}")
-    lines += ["loop_", "_publ_author_name", *map(quote, json.loads(entry["authors"]))]
-    lines.append(f"_journal_name_full {quote(entry['journalname'])}")
-    for tag in ("volume", "year", "page_first", "page_last"):
-        lines.append(f"_journal_{tag} {quote(str(entry[tag]))}")
-    lines += ["_publ_section_title", ";", *title_lines(entry["pub_title"]), ";"]
-    lines.append(f"_chemical_formula_sum {quote(entry['formula'])}")
-    for key in ("a", "b", "c"):
-        lines.append(f"_cell_length_{key} {number(entry[key])}")
-    for key in ("alpha", "beta", "gamma"):
-        lines.append(f"_cell_angle_{key} {number(entry[key])}")
-    lines.append(f"_symmetry_space_group_name_H-M {quote(symbol(entry))}")
-    operators = json.loads(entry["symmetry_xyz"])
-    lines += ["loop_", "_space_group_symop_operation_xyz", *map(quote, operators)]
-    columns = {"label": json.loads(entry["atoms_sites"])}
-    columns |= {f"fract_{k}": unpacked(entry[f"atoms_{k}"]) for k in "xyz"}
-    if entry["atoms_occupancy"] != "0":
-        columns["occupancy"] = unpacked(entry["atoms_occupancy"])
-    lines += ["loop_", *(f"_atom_site_{tag}" for tag in columns)]
-    lines += [" ".join(row) for row in zip(*columns.values(), strict=True)]
-    return "\n".join(lines) + "\n"
-
-
-def symbol(entry: sqlite3.Row) -> str:
-    """Return the space-group symbol without the collection's mark for another origin."""
-    stated: str = entry["hm_notation"]
-    return stated.split(" %", maxsplit=1)[0]
-
-
-def title_lines(title: str) -> list[str]:
-    """Return the title's lines; the later ones hold sample and conditions."""
-    return [line.strip() for line in title.strip().splitlines()]
-
-
-def number(text: str) -> str:
-    """Return a cell parameter; a few have a decimal comma."""
-    return text.replace(",", ".")
-
-
-def unpacked(packed: str) -> list[str]:
-    """Return a packed column as decimal numbers."""
-    values = np.frombuffer(base64.b64decode(packed), dtype=np.int32) / COORDINATE_SCALE
-    return [f"{value:.6f}" for value in values]
-
-
 def check(path: Path, entry: sqlite3.Row) -> tuple[str, list[str]]:
     """Read the file back; return a line for the table and what differs from the collection."""
     (parsed,) = read(path)
     found = analyse(parsed.structure)
-    stated = gemmi.find_spacegroup_by_name(symbol(entry))
+    stated = gemmi.find_spacegroup_by_name(amcsd.symbol(entry))
     density = float(entry["crystal_density"])
     problems = []
     for group in (found.space_group_strict, found.space_group_loose):
         if stated is None or group is None or group.number != stated.number:
-            problems.append(f"space group {group and group.symbol}, not {symbol(entry)}")
+            problems.append(f"space group {group and group.symbol}, not {amcsd.symbol(entry)}")
     if found.density_g_per_cm3 is None or abs(found.density_g_per_cm3 / density - 1) > 0.01:
         problems.append(f"density {found.density_g_per_cm3}, not {density}")
     if set(found.elements) != set(re.findall(r"[A-Z][a-z]?", entry["formula"])):

@@ -1,0 +1,312 @@
+"""Claim: CIFs are read as independent readers read them.
+
+Every entry of the American Mineralogist Crystal Structure Database, written as CIF once, is read
+by NANO-OS and by pymatgen, with its own limit for two images to be one site and with one that suits
+coordinates of three or four digits, and by ASE. An entry is equal when one of them agrees; what
+differs from each is in a table, with the difference to the first that can read it.
+
+Compared are composition (to 0.01 atoms), cell (lengths and angles) and all interatomic distances
+(of every two sites the shortest over all images, sorted, by pair of site contents), to 1e-3 Å and
+1e-3 degrees. Where the occupancies of a site add up to a little over 1, they are scaled to 1 as
+pymatgen does. The stated space group is searched for in every ordered entry, within 0.01 Å. Tables
+of all exceptions are written as tab-separated files beside the CIFs.
+
+What it does not show: the three readers share the published conventions, so an error in these
+would go unseen; and the entries are minerals, so there are few molecules among them.
+
+pymatgen is no dependency of the project; install it in an environment of its own:
+
+    python3 -m venv /tmp/readers && /tmp/readers/bin/pip install -e . pymatgen
+    pip install --no-deps --target /tmp/larixite larixite==2026.1.0
+
+Run:
+
+    python bench/corpus.py write /tmp/larixite/larixite/amcsd_cif1.db FOLDER
+    /tmp/readers/bin/python bench/corpus.py compare FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoos.errors import NanoError
+from nanoos.parsers import read
+from nanoos.structures import space_group
+from nanoos.structures.analysis import SYMPREC_STRICT_A
+
+TOLERANCE = 1e-3  # Å and degrees
+ATOMS = 0.01
+Array = NDArray[np.float64]
+
+
+class Crystal(NamedTuple):
+    """What readers are compared by: the cell, the sites, and what occupies each."""
+
+    lattice_a: Array
+    fractional: Array
+    contents: list[str]
+    composition: dict[str, float]
+
+
+class Result(NamedTuple):
+    """One line of the tables."""
+
+    name: str
+    refused: str
+    reader: str
+    difference: str
+    stated: str
+    found: str
+
+
+# The readers
+
+
+def by_nanoos(path: Path) -> Crystal:
+    """Read with this project."""
+    structure = read(path)[0].structure
+    assert structure.lattice_a is not None
+    contents, composition = [], Counter[str]()
+    for species in structure.site_species:
+        filled = max(1.0, sum(species.occupancy.values()))
+        shares = {element: share / filled for element, share in species.occupancy.items()}
+        contents.append(content(shares))
+        composition.update(shares)
+    return Crystal(structure.lattice_a, structure.fractional, contents, dict(composition))
+
+
+def by_pymatgen(path: Path, site_tolerance: float = 1e-4) -> Crystal:
+    """Read with pymatgen, its check of occupancies set to ours; the tolerance is its default."""
+    from pymatgen.core import DummySpecies
+    from pymatgen.io.cif import CifParser
+
+    parser = CifParser(path, occupancy_tolerance=1.02, site_tolerance=site_tolerance)
+    structure = parser.parse_structures(primitive=False, on_error="raise")[0]
+    contents, composition = [], Counter[str]()
+    for site in structure:
+        shares: dict[str, float] = {}
+        for species, share in site.species.items():
+            if isinstance(species, DummySpecies):
+                raise ValueError(f"{species} is no element")
+            element = "H" if species.symbol == "D" else species.symbol
+            shares[element] = shares.get(element, 0) + share
+        contents.append(content(shares))
+        composition.update(shares)
+    return Crystal(
+        np.array(structure.lattice.matrix), structure.frac_coords, contents, dict(composition)
+    )
+
+
+def by_ase(path: Path) -> Crystal:
+    """Read with ASE."""
+    import ase.io
+
+    atoms = ase.io.read(path, format="cif")
+    occupancy = atoms.info.get("occupancy")
+    kinds = atoms.arrays.get("spacegroup_kinds")
+    contents, composition = [], Counter[str]()
+    for k, symbol in enumerate(atoms.symbols):
+        shares = {symbol: 1.0} if occupancy is None else occupancy[str(kinds[k])]
+        contents.append(content(shares))
+        composition.update(shares)
+    return Crystal(atoms.cell.array, atoms.get_scaled_positions(), contents, dict(composition))
+
+
+READERS: dict[str, Callable[[Path], Crystal]] = {
+    "pymatgen": by_pymatgen,
+    "pymatgen, 0.01": partial(by_pymatgen, site_tolerance=0.01),
+    "ASE": by_ase,
+}
+
+
+def content(shares: dict[str, float]) -> str:
+    """Return what occupies a site as text, shares to a hundredth."""
+    return " ".join(f"{e}{min(x, 1):.2f}" for e, x in sorted(shares.items()) if x > 0)
+
+
+# The comparison
+
+
+def difference(ours: Crystal, theirs: Crystal) -> str:
+    """Return in what two readings differ; empty when they agree."""
+    elements = {*ours.composition, *theirs.composition}
+    for e in sorted(elements):
+        counts = ours.composition.get(e, 0), theirs.composition.get(e, 0)
+        if abs(counts[0] - counts[1]) > ATOMS:
+            return f"composition: {counts[0]:.3f} {e}, not {counts[1]:.3f}"
+    cells = [cell(crystal.lattice_a) for crystal in (ours, theirs)]
+    if np.abs(cells[0] - cells[1]).max() > TOLERANCE:
+        return f"cell: {cells[0].round(4).tolist()}, not {cells[1].round(4).tolist()}"
+    if sorted(ours.contents) != sorted(theirs.contents):
+        extra = Counter(ours.contents) - Counter(theirs.contents)
+        missing = Counter(theirs.contents) - Counter(ours.contents)
+        return f"sites: {dict(extra)}, not {dict(missing)}"
+    ours_a, theirs_a = distances(ours), distances(theirs)
+    worst = max(np.abs(ours_a[pair] - theirs_a[pair]).max(initial=0) for pair in ours_a)
+    return f"distances: up to {worst:.4f} Å" if worst > TOLERANCE else ""
+
+
+def cell(lattice_a: Array) -> Array:
+    """Return a, b, c in Å, alpha, beta, gamma in degrees."""
+    lengths = np.linalg.norm(lattice_a, axis=1)
+    cosines = (lattice_a @ lattice_a.T) / np.outer(lengths, lengths)
+    angles = np.degrees(np.arccos(np.clip(cosines[[1, 0, 0], [2, 2, 1]], -1, 1)))
+    return np.concatenate([lengths, angles])
+
+
+def distances(crystal: Crystal) -> dict[tuple[str, str], Array]:
+    """Return, for every two kinds of content, the sorted distances in Å between their sites.
+
+    Of all images the nearest counts; in a Minkowski-reduced cell it is among the 27 next to the
+    one inside.
+    """
+    from ase.geometry import minkowski_reduce
+
+    reduced, _ = minkowski_reduce(crystal.lattice_a)
+    places = crystal.fractional @ crystal.lattice_a @ np.linalg.inv(reduced)
+    steps = np.array(list(product((-1, 0, 1), repeat=3))) @ reduced
+    rows, columns = np.triu_indices(len(places), k=1)
+    nearest = np.full(len(rows), np.inf)
+    for first in range(0, len(rows), 100_000):
+        part = slice(first, first + 100_000)
+        offsets = places[rows[part]] - places[columns[part]]
+        vectors = (offsets - np.round(offsets)) @ reduced
+        for step in steps:
+            lengths = ((vectors + step) ** 2).sum(axis=1)
+            np.minimum(nearest[part], lengths, out=nearest[part])
+    kinds, numbers = np.unique(crystal.contents, return_inverse=True)
+    low, high = (
+        np.minimum(numbers[rows], numbers[columns]),
+        np.maximum(numbers[rows], numbers[columns]),
+    )
+    pairs = low * len(kinds) + high
+    return {
+        (str(kinds[pair // len(kinds)]), str(kinds[pair % len(kinds)])): np.sort(
+            np.sqrt(nearest[pairs == pair])
+        )
+        for pair in np.unique(pairs).tolist()
+    }
+
+
+def compared(path: Path) -> Result:
+    """Read a file with all readers and compare."""
+    warnings.simplefilter("ignore")
+    result = Result(path.stem, "", "none", "", "", "")
+    try:
+        ours = by_nanoos(path)
+    except NanoError as error:
+        result = result._replace(refused=" ".join(str(error).split()))
+        ours = None
+    for name, reader in READERS.items():
+        try:
+            theirs = reader(path)
+        except Exception:  # noqa: BLE001 - whatever stops a foreign reader
+            continue
+        if ours is None:
+            result = result._replace(reader=name)
+            break
+        differs = difference(ours, theirs)
+        if result.reader == "none" or not differs:
+            result = result._replace(reader=name, difference=differs)
+        if not differs:
+            break
+    return result if ours is None else symmetry(path, result)
+
+
+def symmetry(path: Path, result: Result) -> Result:
+    """Add the space group stated and the one found, where the entry is ordered."""
+    import gemmi
+
+    (parsed,) = read(path)
+    stated = gemmi.find_spacegroup_by_name(str(parsed.extra.get("stated_space_group", "")))
+    if stated is None or not parsed.structure.is_ordered:
+        return result
+    try:
+        found = space_group(parsed.structure, SYMPREC_STRICT_A)
+        number = str(found.number) if found else "none"
+    except NanoError:
+        number = "search failed"
+    return result._replace(stated=str(stated.number), found=number)
+
+
+# The runs
+
+
+def write(collection: Path, folder: Path) -> None:
+    """Write every entry as CIF."""
+    sys.path.append(str(Path(__file__).parents[1] / "examples"))
+    import amcsd
+
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for entry in amcsd.entries(amcsd.collection(collection)):
+        name = f"amcsd_{entry['id']:07d}"
+        (folder / f"{name}.cif").write_text(amcsd.cif_text(entry, name), encoding="utf-8")
+        count += 1
+    print(f"{count} CIFs in {folder}")
+
+
+def compare(folder: Path, every: int) -> None:
+    """Compare all files, print the figures, write the tables."""
+    files = sorted(folder.glob("*.cif"))[::every]
+    with ProcessPoolExecutor() as pool:
+        results = list(pool.map(compared, files, chunksize=20))
+    read_by_both = [r for r in results if not r.refused and r.reader != "none"]
+    agreeing = [r for r in read_by_both if not r.difference]
+    searched = [r for r in results if r.stated]
+    same = [r for r in searched if r.stated == r.found]
+    print(f"{len(files)} files; {sum(not r.refused for r in results)} read")
+    print(f"read by another too: {len(read_by_both)}; equal: {share(agreeing, read_by_both)}")
+    for reader in READERS:
+        print(f"  to what {reader} reads: {sum(r.reader == reader for r in agreeing)}")
+    print(f"ordered, space group stated: {len(searched)}; found again: {share(same, searched)}")
+    tables: dict[str, Iterator[list[Any]]] = {
+        "refused.tsv": ([r.name, r.reader, r.refused] for r in results if r.refused),
+        "differing.tsv": ([r.name, r.reader, r.difference] for r in results if r.difference),
+        "space_groups.tsv": ([r.name, r.stated, r.found] for r in searched if r.stated != r.found),
+    }
+    for name, rows in tables.items():
+        text = "".join("\t".join(map(str, row)) + "\n" for row in rows)
+        (folder / name).write_text(text, encoding="utf-8")
+    kinds = Counter(re.sub(r"[-\d.]+", "#", r.difference)[:60] for r in results if r.difference)
+    for kind, count in kinds.most_common(12):
+        print(f"{count:6} {kind}")
+
+
+def share(part: list[Any], whole: list[Any]) -> str:
+    """Return a count and its share."""
+    return f"{len(part)} ({100 * len(part) / max(1, len(whole)):.2f} %)"
+
+
+def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, dest="command")
+    writing = commands.add_parser("write", help="the CIFs from the collection")
+    writing.add_argument("collection", type=Path)
+    writing.add_argument("folder", type=Path)
+    comparing = commands.add_parser("compare", help="the readers on the CIFs")
+    comparing.add_argument("folder", type=Path)
+    comparing.add_argument("--every", type=int, default=1, help="only each Nth file")
+    options = parser.parse_args()
+    if options.command == "write":
+        write(options.collection, options.folder)
+    else:
+        compare(options.folder, options.every)
+
+
+if __name__ == "__main__":
+    main()
