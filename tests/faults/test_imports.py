@@ -17,7 +17,7 @@ from imports import Reader, damaged, seeds
 from nanoos import plugins
 
 FULL = os.environ.get("FAULTS") == "full"
-CASES = 10_000 if FULL else 240
+CASES = 10_000 if FULL else 160
 PARTS = 20 if FULL else 2
 
 
