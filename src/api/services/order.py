@@ -83,8 +83,9 @@ def gathered(
 
 def in_order(sort: Sort, of: Any) -> list[Any]:
     """Return the order of all rows of ``of``, those without a value last."""
-    missing = [getattr(of, sort.column).is_(None)] if _may_miss(sort) else []
-    return [*missing, *_by(sort, of)]
+    first, *equals = _by(sort, of)
+    may_be_first = sort.descending and _may_miss(sort)
+    return [first.nulls_last() if may_be_first else first, *equals]
 
 
 def _may_miss(sort: Sort) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -12,7 +13,9 @@ from sqlalchemy.orm import contains_eager
 
 from api.errors import NotFound
 from api.models import Material, Structure
+from api.schemas.search import Sort
 from api.schemas.structure import StructureDetail, StructureSummary
+from api.services.order import in_order
 from nanoos.structures import Species
 from nanoos.structures import Structure as Atoms
 
@@ -53,10 +56,25 @@ def _query() -> Select[Structure]:
 
 async def list_(session: AsyncSession, limit: int | None = None) -> list[StructureSummary]:
     """Return the structures in view by formula, at most ``limit``."""
-    rows = await session.scalars(
-        _query().order_by(Material.reduced_formula, Structure.id).limit(limit)
+    rows = await session.execute(
+        select(*_LISTED, Material.reduced_formula)
+        .join(Structure.material)
+        .order_by(*in_order(Sort("reduced_formula"), Structure))
+        .limit(limit)
     )
-    return [StructureSummary.model_validate(_summary(row)) for row in rows]
+    return [StructureSummary.model_validate(row._mapping) for row in rows]
+
+
+_OTHERWISE_CALLED: dict[str, Any] = {
+    "space_group_symbol": Structure.space_group_symbol_at_0_1.label("space_group_symbol"),
+    "space_group_number": Structure.space_group_number_at_0_1.label("space_group_number"),
+}
+_LISTED: list[Any] = [
+    _OTHERWISE_CALLED[name] if name in _OTHERWISE_CALLED else getattr(Structure, name)
+    for name in StructureSummary.model_fields
+    if name != "reduced_formula"
+]
+"""What a line of the list shows, and nothing that is stored apart from its row."""
 
 
 async def count(session: AsyncSession) -> int:

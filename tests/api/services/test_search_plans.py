@@ -106,7 +106,7 @@ FEW: dict[str, dict[str, Any]] = {
     "elements": {"elements": "Sn,Ti"},
     "elements_any": {"elements_any": "Sn,Ti"},
     "elements_only": {"elements_only": "Sn,Ti,Xe,Bi"},
-    "elements_only, of many": {"elements_only": "Sn,Ti,Xe,Bi,As,Ag,Tc,Eu,Na,Pm,Rn,Tm"},
+    "elements_only, of many": {"elements_only": "Sn,Ti,Xe,Bi,As,Ag,Tc,Eu,Na,Pm,Rn,Tm,Np,Db"},
     "elements_none": {"elements_none": "Th", "elements": "Sn"},
     "chemical_system": {"chemical_system": "Ti-Sn"},
     "chemical_system, one unknown": {"chemical_system": "*-Sn-Ti"},
@@ -169,10 +169,10 @@ def test_few_are_found_by_an_index(planner: Planner, name: str) -> None:
 @pytest.mark.parametrize("descending", [False, True], ids=["up", "down"])
 @pytest.mark.parametrize("column", SORTABLE)
 def test_an_order_is_walked_along_an_index(planner: Planner, column: str, descending: bool) -> None:
-    """The first page, and one far behind it: no more is fetched than a few equals, to be sorted."""
+    """The first page, and one behind it: no more is fetched than a few equals, to be sorted."""
     sort = Sort(column, descending)
-    for query in (Query(), Query(elements="Th")):
-        first = planner.run(lambda s, q=query: search.find(s, q, sort=sort, limit=10_000))
+    for query in (Query(), Query(elements="Th"))[: 1 + descending]:
+        first = planner.run(lambda s, q=query: search.find(s, q, sort=sort, limit=300))
         pages = [
             plan
             for after in (None, first.after)
