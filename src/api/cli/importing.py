@@ -50,6 +50,10 @@ def import_(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that read; without it, one a core.")
     ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="Read all as this, such as cif; else the content tells."),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="File for all failures, one JSON document a line.")
     ] = None,
@@ -62,17 +66,24 @@ def import_(
     """
     from api.cli.reanalysing import hint
     from api.schemas.structure import ImportReport
+    from api.services import licences
 
     terms = {
         "visibility": "public" if public else "private",
-        "licence": licence,
+        "licence": None if licence is None else licences.licence(licence),
         "source": source,
         "tags": tuple(sorted(set(tag or ()))),
     }
     done = ImportReport()
     try:
         import_files(
-            paths, recursive=recursive, terms=terms, workers=workers, failures=report, report=done
+            paths,
+            recursive=recursive,
+            terms=terms,
+            workers=workers,
+            format_=format_,
+            failures=report,
+            report=done,
         )
     except KeyboardInterrupt:
         err.print(
@@ -95,17 +106,22 @@ def import_files(
     recursive: bool = False,
     terms: Mapping[str, Any] | None = None,
     workers: int | None = None,
+    format_: str | None = None,
     failures: Path | None = None,
     report: ImportReport | None = None,
 ) -> ImportReport:
     """Read, analyse and store what the paths name, with a progress bar; return what came of it.
 
     ``terms`` are those of `api.services.structure_import.Terms`; ``failures`` names a file for
-    all failures. ``report`` is filled on the way. Raises WrongUsage.
+    all failures. ``report`` is filled on the way. Raises WrongUsage, and PluginNotFound where
+    ``format_`` names none.
     """
     from api.schemas.structure import ImportReport
+    from nanoos import plugins
 
     _check_paths(paths)
+    if format_ is not None:
+        plugins.get("nanoos.parsers", format_)
     report = report or ImportReport()
 
     async def work(sessions: Sessions) -> ImportReport:
@@ -117,7 +133,13 @@ def import_files(
             whose = Terms(owner.id, **terms or {})
         with _bar() as show, _writing(failures) as write:
             intake = Intake(
-                sessions, whose, workers or cores(), report, failed=write, progress=show
+                sessions,
+                whose,
+                workers or cores(),
+                report,
+                format_=format_,
+                failed=write,
+                progress=show,
             )
             return await intake.run(find(paths, recursive=recursive))
 

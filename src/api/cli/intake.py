@@ -22,7 +22,7 @@ from api.errors import Conflict, DatabaseFull
 from api.schemas.structure import FailedFile, ImportReport
 from api.services import known_files
 from api.services.structure_import import Found, Terms, store_
-from api.services.structure_rows import READ, Refusal
+from api.services.structure_rows import READ, Reading, Refusal
 from nanoos.errors import NanoError
 from nanoos.parsers import Source, Unfound
 from nanoos.processes import Answer, Limits, Pool
@@ -68,6 +68,7 @@ class Intake:
         workers: int,
         report: ImportReport | None = None,
         *,
+        format_: str | None = None,
         failed: Callable[[FailedFile], None] = lambda _: None,
         progress: Callable[[Progress], None] = lambda _: None,
         limits: Limits | None = None,
@@ -79,6 +80,7 @@ class Intake:
         self._tell_failed = failed
         self._tell = progress
         self._limits = limits
+        self._format = format_
         self._needs_licence = terms.visibility == "public" and terms.licence is None
         self._progress = Progress()
 
@@ -87,14 +89,14 @@ class Intake:
         async with self._sessions() as session:
             are_known = await known_files.there_are_any(session, self._terms.scope_key)
         finder = _Finder(sources, hashed=are_known)
-        async with Pool[Source](READ, self._workers, self._limits) as pool:
+        async with Pool[Reading](READ, self._workers, self._limits) as pool:
             try:
                 await pool.run(self._feed(pool, finder), self._collect(pool))
             finally:
                 finder.close()
         return self.report
 
-    async def _feed(self, pool: Pool[Source], finder: _Finder) -> None:
+    async def _feed(self, pool: Pool[Reading], finder: _Finder) -> None:
         """Give the pool what is not known yet."""
         while found := await finder.next():
             known = await self._recognise(found)
@@ -103,7 +105,7 @@ class Intake:
                 if error is not None or isinstance(source, Unfound):
                     self._fail(source.name, str(error), getattr(error, "line", None))
                 elif (n_structures := known.get(one.sha256 or "")) is None:
-                    await pool.put(source, _size(source))
+                    await pool.put(Reading(source, self._format), _size(source))
                 else:
                     self.report.existing += n_structures
                     self._done(source, n_structures)
@@ -120,10 +122,10 @@ class Intake:
         async with self._sessions.begin() as session:
             return await known_files.recognise(session, files, self._terms.scope_key)
 
-    async def _collect(self, pool: Pool[Source]) -> None:
+    async def _collect(self, pool: Pool[Reading]) -> None:
         """Store in batches what the pool reads."""
         batch = _Batch()
-        answer: Answer[Source] | None
+        answer: Answer[Reading] | None
         is_end = False
         while not is_end:
             try:
@@ -139,8 +141,8 @@ class Intake:
                 await self._store(batch.found)
                 batch = _Batch()
 
-    def _take(self, answer: Answer[Source], batch: _Batch) -> None:
-        source = answer.item
+    def _take(self, answer: Answer[Reading], batch: _Batch) -> None:
+        source = answer.item.source
         name = known_as(source)
         for result in answer.results:
             if isinstance(result, Refusal):

@@ -18,7 +18,7 @@ from nanoos.errors import NanoError, StructureError
 from nanoos.parsers import Parsed, Rejected, Source, read_source
 from nanoos.structures import ANALYSIS_VERSION, Analysis, Species, Structure, analyse, formula
 
-READ = "api.services.structure_rows:read_rows"
+READ = "api.services.structure_rows:read"
 DERIVE_AGAIN = "api.services.structure_rows:derive_again"
 """The work that a pool of processes does."""
 
@@ -85,15 +85,27 @@ def derive_again(stored: Again) -> Iterator[Derived]:
     yield Derived(stored.id.bytes, copy_format.fields(DERIVED_COLUMNS.items(), values))
 
 
-def read_rows(source: Source) -> Iterator[Row | Refusal]:
-    """Yield a row for each structure of a source.
+class Reading(NamedTuple):
+    """A source that is to be read, and its format where the content is not to tell."""
+
+    source: Source
+    format: str | None = None
+
+
+def read(reading: Reading) -> Iterator[Row | Refusal]:
+    """Do the work `READ`; see `read_rows`."""
+    return read_rows(reading.source, reading.format)
+
+
+def read_rows(source: Source, format_: str | None = None) -> Iterator[Row | Refusal]:
+    """Yield a row for each structure of a source, as the content tells or as a format.
 
     Raises ParseError when the source, or what is left of it, cannot be read.
     """
     held: Row | Refusal | None = None  # until it is known whether it is the last
     n_read = 0
     try:
-        for one in read_source(source):
+        for one in read_source(source, format_):
             if held is not None:
                 yield held
             n_read += 1

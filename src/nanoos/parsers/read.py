@@ -28,12 +28,13 @@ def read(path: Path) -> list[Parsed]:
     return [one for one in found if isinstance(one, Parsed)]
 
 
-def read_source(source: Source) -> Iterator[Parsed | Rejected]:
+def read_source(source: Source, format_: str | None = None) -> Iterator[Parsed | Rejected]:
     """Yield every structure of a source, named and numbered, as its parser finds it.
 
-    Raises ParseError when the source, or what is left of it, cannot be read.
+    ``format_`` names the parser; without it, the content tells. Raises ParseError when the
+    source, or what is left of it, cannot be read, and PluginNotFound for no such format.
     """
-    parser = _parser_for(source)
+    parser = plugins.get("nanoos.parsers", format_)() if format_ else _parser_for(source)
     stem = Path(source.filename).stem
     held: Parsed | Rejected | None = None  # the last one, until it is known whether it is the only
     failure = None

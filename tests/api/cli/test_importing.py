@@ -281,3 +281,51 @@ def test_ctrl_c_keeps_what_is_stored_and_says_how_to_go_on(
     assert "30 imported, and they stay" in command.output()
     assert "Traceback" not in command.output()
     assert cli("structures", "import", tmp_path / "files", "--json").json["existing"] == 30
+
+
+def test_a_format_that_is_named_is_obeyed(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "cu.dat").write_text(copper(1))
+    what = ("structures", "import", tmp_path / "cu.dat", "--json", "--format")
+    assert invoke(*what, "cif", exits=1).json["imported"] == 0
+    assert invoke(*what, "extxyz").json["imported"] == 1
+    assert "extxyz" in invoke(*what, "docx", exits=2).stderr
+
+
+@pytest.mark.parametrize("licence", ["my own", "CC-BY-5.0"])
+def test_a_licence_that_is_none_is_refused(invoke: Invoke, tmp_path: Path, licence: str) -> None:
+    (tmp_path / "cu.dat").write_text(copper(1))
+    said = invoke("structures", "import", tmp_path / "cu.dat", "--licence", licence, exits=2)
+    assert "LicenseRef-" in said.stderr
+
+
+def test_what_an_older_version_derived_is_derived_again(
+    invoke: Invoke, ask: Ask, database: str
+) -> None:
+    """Rows as an old release leaves them, one in a material that is not its own any more."""
+    files = [EXAMPLES / f"{name}.cif" for name in ("halite_0011356", "copper_0011145")]
+    invoke("structures", "import", *files)
+    wanted = "SELECT s.*, m.hill_formula FROM structures s JOIN materials m ON m.id = material_id"
+    before = {row["id"]: row for row in ask(wanted)}
+    with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE structures SET analysis_version = 1, elements = NULL, elements_ratios = NULL,"
+            " number_of_elements = NULL, protostructure = NULL, cell_a_a = NULL;"
+            " UPDATE materials SET space_group_number = 1 WHERE hill_formula = 'Cu'"
+        )
+        connection.commit()
+    assert "2 structures" in invoke("structures", "import", *files).stderr
+    assert invoke("structures", "reanalyse", "--json").json == {"analysed": 2, "failed": []}
+    changing = {"updated_at", "material_id"}
+    for row in ask(wanted):
+        was = before[row["id"]]
+        assert {k: v for k, v in row.items() if k not in changing} == {
+            k: v for k, v in was.items() if k not in changing
+        }
+        assert row["updated_at"] > was["updated_at"]
+    groups = {
+        row["hill_formula"]: row["space_group_number"] for row in ask("SELECT * FROM materials")
+    }
+    assert groups == {"Cu": 225, "ClNa": 225}
+    assert invoke("structures", "reanalyse", "--json").json == {"analysed": 0, "failed": []}
+    assert "reanalyse" not in invoke("structures", "import", *files).stderr
+    assert invoke("structures", "reanalyse", "--all", "--json").json["analysed"] == 2
