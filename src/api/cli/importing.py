@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ SHOWN = 50
 """Failures that are shown to a person."""
 NO_FILES = ("-", "optimade:")
 """How arguments begin that name no file."""
+
+PACKED = 4
+"""About how many times as long structure files are when they are unpacked."""
 
 
 def import_(
@@ -131,7 +135,7 @@ def import_files(
 
         async with transaction(sessions) as (_, owner):
             whose = Terms(owner.id, **terms or {})
-        with _bar() as show, _writing(failures) as write:
+        with _bar(paths, recursive) as show, _writing(failures) as write:
             intake = Intake(
                 sessions,
                 whose,
@@ -163,18 +167,17 @@ def cores() -> int:
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
+def _bar(paths: Sequence[str | Path], recursive: bool) -> Iterator[Callable[[Progress], None]]:
     """Show how far it is, with rate and time left, and give the function that is told."""
     columns = (
-        "{task.description}",
         "{task.fields[structures]} structures",
         "{task.fields[rate]:.0f}/s",
         "{task.fields[failed]} failed",
     )
     with rich.progress.Progress(
-        rich.progress.TextColumn(columns[0]),
+        rich.progress.TextColumn("{task.description}"),
         rich.progress.BarColumn(),
-        *map(rich.progress.TextColumn, columns[1:]),
+        *map(rich.progress.TextColumn, columns),
         rich.progress.TimeRemainingColumn(),
         console=err,
         transient=True,
@@ -185,9 +188,46 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
 
         def show(now: Progress) -> None:
             rate = now.structures / (time.monotonic() - began + 1e-9)
-            bar.update(task, structures=now.structures, rate=rate, failed=now.failed)
+            bar.update(
+                task,
+                completed=now.bytes,
+                structures=now.structures,
+                rate=rate,
+                failed=now.failed,
+            )
 
+        def measure() -> None:
+            bar.update(task, total=expected_bytes(paths, recursive=recursive))
+
+        if err.is_terminal:
+            threading.Thread(target=measure, daemon=True).start()
         yield show
+
+
+def expected_bytes(paths: Sequence[str | Path], *, recursive: bool) -> int | None:
+    """Return about how many bytes there are to read, members of archives uncompressed.
+
+    None where that cannot be known before: of a pipe, or another provider.
+    """
+    total = 0
+    for path in paths:
+        if str(path).startswith(NO_FILES):
+            return None
+        for folder, inner, names in os.walk(path):
+            total += sum(_expected(Path(folder, name)) for name in names if name[0] != ".")
+            inner[:] = [name for name in inner if recursive and name[0] != "."]
+        if Path(path).is_file():
+            total += _expected(Path(path))
+    return total
+
+
+def _expected(path: Path) -> int:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return 0
+    is_packed = path.suffix in {".zip", ".tgz"} or ".tar." in path.name
+    return size * PACKED if is_packed else size
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import contextlib
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -83,6 +84,7 @@ class Intake:
         self._format = format_
         self._needs_licence = terms.visibility == "public" and terms.licence is None
         self._progress = Progress()
+        self._begun: Counter[str] = Counter()  # bytes read of sources that go on
 
     async def run(self, sources: Iterable[Source | Unfound]) -> ImportReport:
         """Bring all sources in. Raises DatabaseFull, ProcessesError, and what the database does."""
@@ -151,15 +153,20 @@ class Intake:
                 self._fail(source.name, NO_LICENCE, place=result.place)
             else:
                 batch.add(Found(result, name))
+        read = sum(getattr(result, "length", 0) for result in answer.results)
+        self._begun[source.name] += read
+        self._progress.bytes += read
         if answer.failure is not None:
             self._fail(source.name, answer.failure.message, answer.failure.line)
         if answer.is_end:
             self._done(source)
+        else:
+            self._tell(self._progress)
 
     def _done(self, source: Source, structures: int = 0) -> None:
-        source.discard()
         self._progress.structures += structures
-        self._progress.bytes += _size(source)
+        self._progress.bytes += _size(source) - self._begun.pop(source.name, 0)
+        source.discard()
         self._tell(self._progress)
 
     def _fail(

@@ -21,6 +21,7 @@ from samples import compound, metal
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from api.cli import intake
+from api.cli.importing import PACKED, expected_bytes
 from api.models.structure import CELL
 from api.services.structure_import import Terms
 from api.services.users import local_owner
@@ -329,3 +330,15 @@ def test_what_an_older_version_derived_is_derived_again(
     assert invoke("structures", "reanalyse", "--json").json == {"analysed": 0, "failed": []}
     assert "reanalyse" not in invoke("structures", "import", *files).stderr
     assert invoke("structures", "reanalyse", "--all", "--json").json["analysed"] == 2
+
+
+def test_what_there_is_to_read_is_estimated(tmp_path: Path) -> None:
+    folder = many(tmp_path / "some", 3)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    (folder / ".hidden").write_text("not for us")
+    many(folder / "deep", 2)
+    assert expected_bytes([folder], recursive=False) == size
+    assert expected_bytes([folder], recursive=True) == size + 2 * size // 3
+    packed = tar(tmp_path / "runs.tar.gz", {"1": copper(1)})
+    assert expected_bytes([packed], recursive=False) == PACKED * packed.stat().st_size
+    assert expected_bytes([folder, "-"], recursive=False) is None
