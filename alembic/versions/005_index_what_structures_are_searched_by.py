@@ -65,6 +65,15 @@ QUANTITIES = (
     "bulk_modulus_gpa",
     "bulk_modulus_derivative",
 )
+PUBLICLY_ASKED = (
+    "reduced_formula",
+    "anonymous_formula",
+    "number_of_elements",
+    "number_of_sites",
+    "number_of_periodic_dimensions",
+    "is_ordered",
+    "space_group_number_at_0_1",
+)
 # By the name that the columns lead to: table, columns, and how.
 INDEXES: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
     **{f"ix_structures_{column}_id": ("structures", [column, "id"], {}) for column in SORTED},
@@ -94,7 +103,10 @@ INDEXES: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
     "ix_structures_public": (
         "structures",
         ["id"],
-        {"postgresql_where": sa.text("visibility = 'public'")},
+        {
+            "postgresql_include": PUBLICLY_ASKED,
+            "postgresql_where": sa.text("visibility = 'public'"),
+        },
     ),
     "ix_structures_tags": ("structures", ["tags"], {"postgresql_using": "gin"}),
     "ix_structures_words": (
