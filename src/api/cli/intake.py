@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -191,7 +192,10 @@ class Intake:
             except DBAPIError as error:
                 state = str(getattr(error.orig, "sqlstate", None) or "")
                 if state[:2] == FULL:
-                    raise DatabaseFull(f"{DatabaseFull.__doc__} {error.orig}") from error
+                    raise DatabaseFull(
+                        f"{DatabaseFull.__doc__} It says: {_cause(error)}. What is stored stays; make room"
+                        " and give the command again."
+                    ) from error
                 if state[:2] in REFUSED and state not in RETRIED:
                     await self._store_apart(found, error)
                     return
@@ -211,8 +215,8 @@ class Intake:
             await self._store(found[half:])
             return
         ((row, name),) = found
-        cause = str(error.orig).partition("\n")[0]
-        self._fail(name or "", f"The database refuses it: {cause}.", place=row.place)
+        said = f"The database refuses it: {_cause(error)}."
+        self._fail(name or "", said, place=row.place)
 
 
 @dataclass(slots=True)
@@ -319,6 +323,11 @@ class _Finder:
         except NanoError as error:
             source.discard()
             return _Candidate(source, error=error)
+
+
+def _cause(error: DBAPIError) -> str:
+    """Return what the database says, without the driver's additions."""
+    return re.sub(r"^<class '[^']*'>: ", "", str(error.orig).partition("\n")[0])
 
 
 def _size(source: Source) -> int:

@@ -342,3 +342,41 @@ def test_what_there_is_to_read_is_estimated(tmp_path: Path) -> None:
     packed = tar(tmp_path / "runs.tar.gz", {"1": copper(1)})
     assert expected_bytes([packed], recursive=False) == PACKED * packed.stat().st_size
     assert expected_bytes([folder, "-"], recursive=False) is None
+
+
+def failing(database: str, code: str, times: int) -> None:
+    """Let the database refuse to insert structures, so often, with an error of this code."""
+    with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            CREATE SEQUENCE attempts;
+            CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF nextval('attempts') <= {times} THEN
+                    RAISE EXCEPTION 'could not extend file' USING ERRCODE = '{code}';
+                END IF;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER fail BEFORE INSERT ON structures EXECUTE FUNCTION fail();
+            """
+        )
+        connection.commit()
+
+
+@pytest.mark.parametrize("code", ["40P01", "40001", "23503"])
+def test_a_batch_that_stood_in_another_ones_way_is_stored_again(
+    invoke: Invoke, database: str, tmp_path: Path, code: str
+) -> None:
+    failing(database, code, times=2)
+    done = invoke("structures", "import", many(tmp_path / "files", 3), "--json").json
+    assert done == {"imported": 3, "existing": 0, "failed": []}
+
+
+def test_a_full_disk_is_said_and_the_import_goes_on_when_there_is_room(
+    invoke: Invoke, database: str, tmp_path: Path
+) -> None:
+    failing(database, "53100", times=1)
+    folder = many(tmp_path / "files", 3)
+    answer = invoke("structures", "import", folder, exits=3)
+    assert "could not extend file" in answer.stderr
+    assert "disk is full" in answer.stderr
+    assert invoke("structures", "import", folder, "--json").json["imported"] == 3
