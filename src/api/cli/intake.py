@@ -193,8 +193,8 @@ class Intake:
                 state = str(getattr(error.orig, "sqlstate", None) or "")
                 if state[:2] == FULL:
                     raise DatabaseFull(
-                        f"{DatabaseFull.__doc__} It says: {_cause(error)}. What is stored stays; make room"
-                        " and give the command again."
+                        f"{DatabaseFull.__doc__} It says: {_cause(error)}."
+                        " What is stored stays; make room and give the command again."
                     ) from error
                 if state[:2] in REFUSED and state not in RETRIED:
                     await self._store_apart(found, error)
