@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path, help="folder of CIFs")
     parser.add_argument("--peer", help="Python of an environment with pymatgen")
     parser.add_argument("--only", choices=FIGURES, action="append")
-    parser.add_argument("--quick", action="store_true", help="about a hundredth of everything")
+    parser.add_argument("--quick", action="store_true", help="a tenth or a hundredth of everything")
     chosen = parser.parse_args()
     if HERE in os.environ:
         command.upgrade(Config(ROOT / "alembic.ini"), "head")
@@ -100,7 +100,7 @@ def measure(figure: str, folder: Path, peer: str | None, scale: int) -> None:
 def corpus(folder: Path, peer: str | None, scale: int) -> None:
     """Import the folder by the command, and a sample of it the peer's way."""
     files = sorted(folder.glob("*.cif"))
-    sample = random.Random(0).sample(files, max(len(files) // scale, 50))
+    sample = random.Random(0).sample(files, len(files) // min(scale, 10))
     with tempfile.TemporaryDirectory() as part:
         if scale > 1:
             for file in sample:
