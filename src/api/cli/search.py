@@ -47,6 +47,7 @@ def search(
     Lists are written with commas, ranges as 3.1:3.4, :4 or 5:. Without options,
     everything is listed.
     """
+    from api.cli.reanalysing import hint
     from api.services import search as searches
 
     order = read_sort(sort)
@@ -65,6 +66,7 @@ def search(
         print_json(_document(page, names if columns else None))
     else:
         _show(page, names)
+        hint()
 
 
 def read_sort(text: str) -> Sort:

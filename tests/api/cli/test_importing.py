@@ -315,6 +315,7 @@ def test_what_an_older_version_derived_is_derived_again(
         )
         connection.commit()
     assert "2 structures" in invoke("structures", "import", *files).stderr
+    assert "reanalyse" in invoke("structures", "search", "--n-sites", "1:").stderr
     assert invoke("structures", "reanalyse", "--json").json == {"analysed": 2, "failed": []}
     changing = {"updated_at", "material_id"}
     for row in ask(wanted):
