@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
 from api.models import Structure
-from api.schemas.search import Sort, StructureRow
+from api.schemas.search import Query, Sort, StructureRow
 from api.services.criteria import Condition
 from api.services.cursor import Cursor
 
@@ -56,18 +56,23 @@ def walked(where: Sequence[Condition], part: Part, limit: int) -> Select[Any]:
 
 
 def gathered(
-    where: Sequence[Condition], sort: Sort, cursor: Cursor | None, limit: int, most: int
+    where: Sequence[Condition],
+    sort: Sort,
+    cursor: Cursor | None,
+    limit: int,
+    most: int | None = None,
 ) -> Select[Any]:
     """Return the statement of a page of few rows: all are fetched, counted, and sorted.
 
     They come by the index that finds them. The planner would rather walk the order and hope
     to meet them soon, which it judges by their number alone; the inner limit, of ``most``
-    rows, keeps it from seeing the order. The last column is their number.
+    rows or none, keeps it from seeing the order. The last column is their number.
     """
     column = getattr(Structure, sort.column)
     behind = [] if cursor is None else [or_(*(and_(*part.where) for part in parts(sort, cursor)))]
     keys = [Structure.id] if sort.column == "id" else [Structure.id, column]
-    all_ = select(*keys).where(*where, *behind).limit(most).subquery()
+    every = select(*keys).where(*where, *behind)
+    all_ = (every.offset(0) if most is None else every.limit(most)).subquery()
     first = (
         select(all_.c.id, func.count().over().label("number"))
         .order_by(*in_order(sort, all_.c))
@@ -79,6 +84,35 @@ def gathered(
         .join(first, first.c.id == Structure.id)
         .order_by(*in_order(sort, Structure))
     )
+
+
+def go_together(query: Query, sort: Sort) -> bool:
+    """Say whether what is found lies together in the order, perhaps all at its far end.
+
+    So it is with formulas of few elements, and with ids, which are in the order of time.
+    """
+    given = set(query.given()) - {sort.column}
+    return any(given & fields and sort.column in columns for fields, columns in _TOGETHER)
+
+
+_TOGETHER = (
+    (
+        {
+            "elements",
+            "elements_any",
+            "elements_only",
+            "elements_none",
+            "chemical_system",
+            "chemical_subsystems_of",
+            "reduced_formula",
+            "anonymous_formula",
+            "protostructure",
+            "number_of_elements",
+        },
+        PATTERN_SORTED | {"number_of_elements"},
+    ),
+    ({"created_at", "updated_at", "id_prefix"}, {"id", "created_at", "updated_at"}),
+)
 
 
 def in_order(sort: Sort, of: Any) -> list[Any]:

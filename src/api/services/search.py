@@ -19,12 +19,14 @@ from api.models import Structure
 from api.schemas.search import BY_ID, Page, Query, Sort, StructureRow
 from api.services.criteria import Condition, Known, condition, look_up
 from api.services.cursor import Cursor
-from api.services.order import gathered, in_order, parts, walked
+from api.services.order import gathered, go_together, in_order, parts, walked
 
 __all__ = ["COUNTED", "Count", "condition", "count", "find", "stream"]
 
 COUNTED = 10_000
 """Structures that are counted one by one; how many more there are is estimated."""
+SORTED = 100_000
+"""Structures that are all fetched and sorted, where they may lie at the far end of the order."""
 SAMPLE = 4_000
 """Rows that an estimate looks at."""
 GLANCE = 1_000
@@ -67,7 +69,10 @@ async def find(
     if cursor is None:
         found = Count(number, True) if are_few else await _estimate(session, query, known)
         cursor = Cursor.start(query, sort, found.number, is_exact=found.is_exact)
-    if not are_few:
+    if not are_few and cursor.count <= SORTED and go_together(query, sort):
+        behind = cursor if after else None
+        rows = (await session.execute(gathered(where, sort, behind, limit + 1))).all()
+    elif not are_few:
         rows = await _walk(session, where, cursor, limit + 1)
     return Page(
         rows=[StructureRow.model_validate(row._mapping) for row in rows[:limit]],
