@@ -68,6 +68,7 @@ class Result(NamedTuple):
     refused: str
     reader: str
     difference: str
+    formula: str
     stated: str
     found: str
 
@@ -155,7 +156,7 @@ def difference(ours: Crystal, theirs: Crystal) -> str:
         missing = Counter(theirs.contents) - Counter(ours.contents)
         return f"sites: {dict(extra)}, not {dict(missing)}"
     ours_a, theirs_a = distances(ours), distances(theirs)
-    worst = max(np.abs(ours_a[pair] - theirs_a[pair]).max(initial=0) for pair in ours_a)
+    worst = max((np.abs(ours_a[k] - theirs_a[k]).max() for k in ours_a), default=0.0)
     return f"distances: up to {worst:.4f} Å" if worst > TOLERANCE else ""
 
 
@@ -201,10 +202,48 @@ def distances(crystal: Crystal) -> dict[tuple[str, str], Array]:
     }
 
 
+def agreeing_with(path: Path, ours: Crystal, theirs: Crystal) -> str:
+    """Return whose composition has the proportions of the formula that the file states.
+
+    Hydrogen aside, which many a published model lacks.
+    """
+    (parsed,) = read(path)
+    amounts = stated_amounts(str(parsed.extra.get("stated_formula", "")))
+    agree = [proportional(crystal.composition, amounts) for crystal in (ours, theirs)]
+    return {(True, True): "both", (True, False): "ours", (False, True): "the other's"}.get(
+        (agree[0], agree[1]), "neither"
+    )
+
+
+def stated_amounts(formula: str) -> dict[str, float]:
+    """Return element → number of a formula such as ``(Mg.81 Cr.19) O2.9 (O H)2``."""
+    stack: list[Counter[str]] = [Counter()]
+    for opening, closing, times, element, number in re.findall(
+        r"([(\[])|([)\]])([\d.]*)|([A-Z][a-z]?)([\d.]*)", formula
+    ):
+        if opening:
+            stack.append(Counter())
+        elif closing and len(stack) > 1:
+            inner = stack.pop()
+            for inner_element, count in inner.items():
+                stack[-1][inner_element] += count * float(times or 1)
+        elif element:
+            stack[-1]["H" if element == "D" else element] += float(number or 1)
+    return dict(sum(stack, Counter()))
+
+
+def proportional(composition: dict[str, float], amounts: dict[str, float]) -> bool:
+    """Tell whether a cell holds the elements of a formula in its proportions, to 3 %."""
+    if {*composition} - {"H"} != {*amounts} - {"H"}:
+        return False
+    ratios = [composition[e] / amounts[e] for e in amounts if e != "H" and amounts[e] > 0]
+    return max(ratios, default=1) <= 1.03 * min(ratios, default=1)
+
+
 def compared(path: Path) -> Result:
     """Read a file with all readers and compare."""
     warnings.simplefilter("ignore")
-    result = Result(path.stem, "", "none", "", "", "")
+    result = Result(path.stem, "", "none", "", "", "", "")
     try:
         ours = by_nanoos(path)
     except NanoError as error:
@@ -220,7 +259,9 @@ def compared(path: Path) -> Result:
             break
         differs = difference(ours, theirs)
         if result.reader == "none" or not differs:
-            result = result._replace(reader=name, difference=differs)
+            result = result._replace(
+                reader=name, difference=differs, formula=agreeing_with(path, ours, theirs)
+            )
         if not differs:
             break
     return result if ours is None else symmetry(path, result)
@@ -240,6 +281,19 @@ def symmetry(path: Path, result: Result) -> Result:
     except NanoError:
         number = "search failed"
     return result._replace(stated=str(stated.number), found=number)
+
+
+def higher(stated: str, found: str) -> str:
+    """Tell whether the space group found has more operators, or fewer, than the one stated."""
+    import gemmi
+
+    if not found.isdecimal():
+        return found
+    orders = [
+        len(gemmi.find_spacegroup_by_number(int(number)).operations().sym_ops)
+        for number in (stated, found)
+    ]
+    return "higher" if orders[1] > orders[0] else "lower" if orders[1] < orders[0] else "other"
 
 
 # The runs
@@ -275,12 +329,20 @@ def compare(folder: Path, every: int) -> None:
     print(f"ordered, space group stated: {len(searched)}; found again: {share(same, searched)}")
     tables: dict[str, Iterator[list[Any]]] = {
         "refused.tsv": ([r.name, r.reader, r.refused] for r in results if r.refused),
-        "differing.tsv": ([r.name, r.reader, r.difference] for r in results if r.difference),
-        "space_groups.tsv": ([r.name, r.stated, r.found] for r in searched if r.stated != r.found),
+        "differing.tsv": (
+            [r.name, r.reader, r.difference, r.formula] for r in results if r.difference
+        ),
+        "space_groups.tsv": (
+            [r.name, r.stated, r.found, higher(r.stated, r.found)]
+            for r in searched
+            if r.stated != r.found
+        ),
     }
     for name, rows in tables.items():
         text = "".join("\t".join(map(str, row)) + "\n" for row in rows)
         (folder / name).write_text(text, encoding="utf-8")
+    for whose, count in Counter(r.formula for r in results if r.difference).most_common():
+        print(f"  of those that differ, the stated formula has the proportions of {whose}: {count}")
     kinds = Counter(re.sub(r"[-\d.]+", "#", r.difference)[:60] for r in results if r.difference)
     for kind, count in kinds.most_common(12):
         print(f"{count:6} {kind}")

@@ -46,9 +46,10 @@ class SiteElements:
         return candidates[0]
 
     def _is_water(self, name: str) -> bool:
-        if not _WATER.match(name) or "W" in self._stated:
+        if not _WATER.match(name) or (self._stated and "O" not in self._stated):
             return False
-        return "O" in self._stated if self._stated else name.lower().startswith("wat")
+        is_spelt_out = name.lower().startswith("wat")
+        return is_spelt_out or bool(self._stated and "W" not in self._stated)
 
     def check_complete(self, elements: set[str]) -> None:
         """Raise ParseError when an element of the stated formula has no site; H may lack one."""

@@ -303,6 +303,7 @@ def test_unoccupied_and_dummy_sites_are_left_out():
         ("W1", "Ca H2 O2", "O"),
         ("W1", None, "W"),
         ("W1", "W O3", "W"),
+        ("Wat", "W2 O7 H2", "O"),
         ("TI1", "Ti O2", "Ti"),
         ("Cd1", "C6 H6", "C"),
         ("NH4", "(N H4) Cl", "N"),
