@@ -33,7 +33,7 @@ from api.schemas.search import Query
 
 Condition = ColumnElement[bool]
 
-FEW_CITATIONS = 1000
+FEW_CITATIONS = 5000
 """Publications that are named one by one."""
 MOST_LISTED = 12
 """Elements whose 2^n - 1 subsystems are looked up one by one; of more, all that have one are."""
@@ -64,6 +64,10 @@ class Known(NamedTuple):
 
     owner: UUID | None
     cited: dict[str, list[UUID]]
+
+    def serves(self, query: Query) -> bool:
+        """Say whether an index serves the query: none does if it has frequent words alone."""
+        return bool(self.cited) or set(query.given()) != {"words"}
 
 
 async def look_up(session: AsyncSession, query: Query) -> Known:

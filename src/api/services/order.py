@@ -10,12 +10,22 @@ from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
 from api.models import Structure
+from api.models.structure import CELL
 from api.schemas.search import Query, Sort, StructureRow
 from api.services.criteria import Condition
 from api.services.cursor import Cursor
 
 PATTERN_SORTED = {"reduced_formula", "anonymous_formula", "chemical_system", "protostructure"}
 """Columns whose index is in the order of bytes, whatever the locale (text_pattern_ops)."""
+OF_CRYSTALS = {
+    *CELL,
+    "volume_a3",
+    "density_g_per_cm3",
+    "protostructure",
+    "space_group_number_at_0_01",
+    "space_group_number_at_0_1",
+}
+"""Columns without a value for what does not repeat in three directions."""
 COLUMNS = tuple(getattr(Structure, name) for name in StructureRow.model_fields)
 """What a page shows: nothing that is stored apart from its row, such as positions."""
 
@@ -89,7 +99,8 @@ def gathered(
 def go_together(query: Query, sort: Sort) -> bool:
     """Say whether what is found lies together in the order, perhaps all at its far end.
 
-    So it is with formulas of few elements, and with ids, which are in the order of time.
+    So it is with formulas of few elements, with ids, which are in the order of time, and with
+    what only crystals have.
     """
     given = set(query.given()) - {sort.column}
     return any(given & fields and sort.column in columns for fields, columns in _TOGETHER)
@@ -112,6 +123,7 @@ _TOGETHER = (
         PATTERN_SORTED | {"number_of_elements"},
     ),
     ({"created_at", "updated_at", "id_prefix"}, {"id", "created_at", "updated_at"}),
+    ({"number_of_periodic_dimensions"}, OF_CRYSTALS),
 )
 
 

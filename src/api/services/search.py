@@ -134,12 +134,14 @@ async def _surely_many(session: AsyncSession, query: Query, known: Known) -> boo
 
     A glance at some rows saves fetching thousands for a page of fifty.
     """
+    if not known.serves(query):
+        return True
     hits, share = await _sample(session, query, known, GLANCE)
     return hits >= SURE and hits / share > 2 * COUNTED
 
 
 async def _estimate(session: AsyncSession, query: Query, known: Known) -> Count:
-    """Return about how many structures in view meet the query, which are more than `COUNTED`.
+    """Return about how many structures in view meet the query, more than were counted.
 
     Not as the planner estimates it, whose statistics know of everybody's rows: the matches in
     view are counted on a sample.
@@ -148,7 +150,7 @@ async def _estimate(session: AsyncSession, query: Query, known: Known) -> Count:
     number = hits / share
     digits = 2 if hits >= 100 else 1  # within a tenth, or not
     rounded = int(round(number, digits - 1 - int(log10(number)))) if hits else 0
-    return Count(max(rounded, COUNTED), is_exact=False)
+    return Count(max(rounded, COUNTED if known.serves(query) else 1), is_exact=False)
 
 
 async def stream(
