@@ -17,8 +17,8 @@ from api.cli.database import transaction, with_database
 from api.cli.output import Json, err, print_json
 
 if TYPE_CHECKING:
-    from api.cli.intake import Progress
     from api.db import Sessions
+    from api.intake import Progress
     from api.schemas.structure import FailedFile, ImportReport
 
 SHOWN = 50
@@ -129,7 +129,7 @@ def import_files(
     report = report or ImportReport()
 
     async def work(sessions: Sessions) -> ImportReport:
-        from api.cli.intake import Intake
+        from api.intake import Intake
         from api.services.structure_import import Terms
         from nanoos.parsers import find
 

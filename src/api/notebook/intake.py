@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
@@ -43,22 +44,31 @@ def import_(
     terms: Callable[[User], Terms],
 ) -> Imported:
     """Store a file, folder or archive, or atoms; see `api.notebook.Session.import_`."""
-    done = Imported([], 0, [])
+    failed: list[FailedFile] = []
+    ids: list[UUID] = []
+    new = 0
+
+    async def store(
+        batch: list[Found], session: AsyncSession, owner: User
+    ) -> list[structure_import.Imported]:
+        whose = terms(owner)
+        accepted = []
+        for one in batch:
+            if reason := whose.refuse(one.row):
+                failed.append(FailedFile(file=one.name or name or "", error=reason))
+            else:
+                accepted.append(one)
+        return await structure_import.store_(session, accepted, whose)
+
     if isinstance(what, str | PathLike):
-        found = _read(what, done.failed)
+        found = _read(what, failed)
     else:
         found = iter([_of_atoms(one, name) for one in _listed(what)])
     while batch := list(islice(found, BATCH)):
-
-        async def store(
-            session: AsyncSession, owner: User, batch: list[Found] = batch
-        ) -> list[structure_import.Imported]:
-            return await structure_import.store_(session, batch, terms(owner))
-
-        stored = background.run(store)
-        done.ids.extend(one.id for one in stored)
-        done = done._replace(new=done.new + sum(one.is_new for one in stored))
-    return done
+        stored = background.run(partial(store, batch))
+        ids.extend(one.id for one in stored)
+        new += sum(one.is_new for one in stored)
+    return Imported(ids, new, failed)
 
 
 def _read(path: str | PathLike[str], failed: list[FailedFile]) -> Iterator[Found]:

@@ -50,6 +50,12 @@ class Terms:
     source: str | None = None
     tags: tuple[str, ...] = ()
 
+    def refuse(self, row: Row) -> str | None:
+        """Return why a row may not come in on these terms, None if it may."""
+        if self.visibility == "public" and self.licence is None and not row.is_licensed:
+            return "It states no licence, which a public structure needs: give one (--licence)."
+        return None
+
     @property
     def scope_key(self) -> str:
         """The scope in which the structures are unique; see `api.models.base.Owned`."""

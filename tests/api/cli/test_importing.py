@@ -20,7 +20,7 @@ from psycopg2.extras import RealDictCursor
 from samples import compound, metal
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from api.cli import intake
+from api import intake
 from api.cli.importing import PACKED, expected_bytes
 from api.models.structure import CELL
 from api.services.structure_import import Terms

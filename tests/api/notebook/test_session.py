@@ -99,6 +99,13 @@ def test_import_says_what_is_new_and_what_failed(db: Session, tmp_path: Path) ->
         db.import_(Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 0.1]]))
 
 
+def test_what_is_public_needs_a_licence(db: Session) -> None:
+    refused = db.import_(bulk("Ni"), public=True)
+    assert (refused.new, len(refused.failed)) == (0, 1)
+    assert "licence" in refused.failed[0].error
+    assert db.import_(bulk("Ni"), public=True, licence="CC0-1.0").new == 1
+
+
 def test_export_comes_back_as_the_same(filled: Session, tmp_path: Path) -> None:
     report = filled.search(is_ordered=True).export(tmp_path / "all.xyz")
     assert report.written == 4

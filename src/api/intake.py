@@ -48,8 +48,6 @@ REFUSED = {"22", "23", "54"}
 FULL = "53"
 """Class of insufficient resources: disk, memory."""
 
-NO_LICENCE = "It states no licence, which a public structure needs. Give it with --licence."
-
 
 @dataclass(slots=True)
 class Progress:
@@ -83,7 +81,6 @@ class Intake:
         self._tell = progress
         self._limits = limits
         self._format = format_
-        self._needs_licence = terms.visibility == "public" and terms.licence is None
         self._progress = Progress()
         self._begun: Counter[str] = Counter()  # bytes read of sources that go on
 
@@ -150,8 +147,8 @@ class Intake:
         for result in answer.results:
             if isinstance(result, Refusal):
                 self._fail(source.name, *result)
-            elif self._needs_licence and not result.is_licensed:
-                self._fail(source.name, NO_LICENCE, place=result.place)
+            elif reason := self._terms.refuse(result):
+                self._fail(source.name, reason, place=result.place)
             else:
                 batch.add(Found(result, name))
         read = sum(getattr(result, "length", 0) for result in answer.results)
