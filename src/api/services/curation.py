@@ -104,7 +104,7 @@ RETURNING structures.id
 """
 
 _CANDIDATES = """
-SELECT mine.id, mine.licence IS NOT NULL AS is_licensed, public.id AS public_id
+SELECT mine.id, nullif(btrim(mine.licence), '') IS NOT NULL AS is_licensed, public.id AS public_id
 FROM structures AS mine
 LEFT JOIN structures AS public
   ON public.scope_key = 'public' AND public.fingerprint = mine.fingerprint
@@ -130,7 +130,8 @@ ON CONFLICT (scope_key, hill_formula, space_group_number) DO NOTHING
 
 _PUBLISH = """
 UPDATE structures
-SET visibility = 'public', licence = coalesce(structures.licence, CAST(:licence AS text)),
+SET visibility = 'public',
+    licence = coalesce(nullif(btrim(structures.licence), ''), CAST(:licence AS text)),
     material_id = public.id, updated_at = now()
 FROM materials AS private, materials AS public
 WHERE structures.id = ANY(CAST(:ids AS uuid[])) AND private.id = structures.material_id

@@ -152,7 +152,7 @@ def row(candidate: Candidate) -> Row:
         fields,
         format=candidate.source_format,
         sha256=candidate.source_sha256,
-        is_licensed=bool((candidate.extra or {}).get("licence")),
+        is_licensed=_said(candidate.extra or {}, "licence") is not None,
         length=len(candidate.source_text or ""),
     )
 
@@ -161,10 +161,10 @@ def _values(candidate: Candidate) -> dict[str, Any]:
     structure, analysis = candidate.structure, candidate.analysis
     extra = candidate.extra or {}
     return _derived(structure, analysis) | {
-        "material_name": extra.get("mineral"),
-        "source": extra.get("database"),
-        "external_id": extra.get("database_code"),
-        "licence": extra.get("licence"),
+        "material_name": _said(extra, "mineral"),
+        "source": _said(extra, "database"),
+        "external_id": _said(extra, "database_code"),
+        "licence": _said(extra, "licence"),
         "name": candidate.name,
         "lattice_a": structure.lattice_a,
         "positions_a": structure.positions_a,
@@ -179,6 +179,14 @@ def _values(candidate: Candidate) -> dict[str, Any]:
         "source_sha256": candidate.source_sha256,
         "extra": canonical_json(extra),
     }
+
+
+def _said(extra: dict[str, Any], key: str) -> str | None:
+    """Return what a source said as text, None where that is nothing, or no single value."""
+    value = extra.get(key)
+    if value is None or isinstance(value, dict | list):
+        return None
+    return str(value).strip() or None  # readers make numbers of codes such as 9000046
 
 
 def _derived(structure: Structure, analysis: Analysis) -> dict[str, Any]:
