@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
 
 from sqlalchemy.exc import DBAPIError
 
@@ -23,6 +22,7 @@ from api.db import Sessions
 from api.errors import Conflict, DatabaseFull
 from api.schemas.structure import FailedFile, ImportReport
 from api.services import known_files
+from api.services.known_files import known_as
 from api.services.structure_import import Found, Terms, store_
 from api.services.structure_rows import READ, Reading, Refusal
 from nanoos.errors import NanoError
@@ -335,17 +335,3 @@ def _size(source: Source) -> int:
         return source.path.stat().st_size if source.path else 0
     except OSError:
         return 0  # reading it will say why
-
-
-def known_as(source: Source) -> str:
-    """Return the name that is stored: the file's, with its folder's or archive's before it.
-
-    Where the folders lie on this machine is nobody's business.
-    """
-    parts = PurePosixPath(source.name).parts
-    if source.path is not None and not source.temporary:
-        return str(PurePosixPath(*parts[-2:]))
-    for n in range(1, len(parts)):
-        if Path(*parts[:n]).is_file():  # the archive
-            return str(PurePosixPath(*parts[n - 1 :]))
-    return source.name

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.notebook.background import Background
 from api.schemas.structure import FailedFile
 from api.services import structure_import
+from api.services.known_files import known_as
 from api.services.structure_import import Found, Terms
 from api.services.structure_rows import Candidate, Refusal, read_rows, row
 from nanoos.errors import NanoError
@@ -87,13 +88,14 @@ def _read(path: str | PathLike[str], failed: list[FailedFile]) -> Iterator[Found
 
 
 def _of_source(source: Source, failed: list[FailedFile]) -> Iterator[Found]:
+    name = known_as(source)
     for one in read_rows(source):
         if isinstance(one, Refusal):
             failed.append(
                 FailedFile(file=source.name, error=one.message, line=one.line, place=one.place)
             )
         else:
-            yield Found(one, source.name)
+            yield Found(one, name)
 
 
 def _of_atoms(what: Atoms | Structure, name: str | None) -> Found:

@@ -15,7 +15,7 @@ from api.notebook.entry import Entry
 from api.notebook.filters import Filters, query_of, sort_of
 from api.notebook.found import Found
 from api.notebook.intake import Imported, import_
-from api.services import records
+from api.services import licences, records
 from api.services.structure_import import Terms
 from nanoos.structures import Structure
 
@@ -75,7 +75,8 @@ class Session:
         """Bring structures in: a file, folder or archive, or Atoms, one or several.
 
         What is there already is not stored twice. Files that cannot be read are reported, and
-        the others go in; Atoms that are no valid structure raise StructureError.
+        the others go in; Atoms that are no valid structure raise StructureError, and a licence
+        that is none WrongUsage.
 
         >>> from ase.build import bulk
         >>> (id_,) = db.import_(bulk("Ni"), name="nickel").ids
@@ -83,6 +84,7 @@ class Session:
         'Fm-3m'
         """
         visibility = "public" if public else "private"
+        licence = None if licence is None else licences.licence(licence)
 
         def terms(owner: User) -> Terms:
             return Terms(owner.id, visibility, licence)

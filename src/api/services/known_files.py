@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from nanoos.parsers import Source
+
+
+def known_as(source: Source) -> str:
+    """Return the name that is stored: the file's, with its folder's or archive's before it.
+
+    Where the folders lie on this machine is nobody's business.
+    """
+    parts = PurePosixPath(source.name).parts
+    if source.path is not None and not source.temporary:
+        return str(PurePosixPath(*parts[-2:]))
+    for n in range(1, len(parts)):
+        if Path(*parts[:n]).is_file():  # the archive
+            return str(PurePosixPath(*parts[n - 1 :]))
+    return source.name
 
 
 async def there_are_any(session: AsyncSession, scope_key: str) -> bool:

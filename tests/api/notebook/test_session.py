@@ -13,9 +13,12 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from samples import gas, metal, solid_solution
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 import api
 from api.errors import NotFound, WrongUsage
+from api.models import StructureSource, User
 from api.notebook import Filters, Session, entry, found, session
 from api.schemas.search import Query
 from nanoos.errors import StructureError
@@ -103,7 +106,21 @@ def test_what_is_public_needs_a_licence(db: Session) -> None:
     refused = db.import_(bulk("Ni"), public=True)
     assert (refused.new, len(refused.failed)) == (0, 1)
     assert "licence" in refused.failed[0].error
-    assert db.import_(bulk("Ni"), public=True, licence="CC0-1.0").new == 1
+    with pytest.raises(WrongUsage, match="LicenseRef-"):
+        db.import_(bulk("Ni"), public=True, licence="my own")
+    (id_,) = db.import_(bulk("Ni"), public=True, licence="cc0-1.0").ids
+    assert db.structure(id_)["licence"] == "CC0-1.0"
+
+
+def test_where_files_lie_is_not_stored(db: Session, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "quartz.cif").write_bytes(QUARTZ.read_bytes())
+    db.import_(tmp_path / "mine")
+
+    async def names(session: AsyncSession, _: User) -> list[str]:
+        return list(await session.scalars(select(StructureSource.name)))
+
+    assert db._background.run(names) == ["mine/quartz.cif"]
 
 
 def test_export_comes_back_as_the_same(filled: Session, tmp_path: Path) -> None:
