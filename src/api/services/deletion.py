@@ -26,15 +26,13 @@ async def plan(session: AsyncSession, query: Query, owner: User, *, lock: bool =
     of somebody else are among them, and NotFound.
     """
     chosen = await owned.ids_of(session, query, owner, lock=lock)
-    derived = await _rows(session, _DERIVED, ids=chosen)
+    derived = await _derived(session, chosen, lock=lock)
     tree = [*chosen, *(row["id"] for row in derived)]
-    jobs = await _rows(session, _JOBS, ids=tree)
+    jobs, running = await _jobs(session, tree, lock=lock)
     results = await _rows(session, _RESULTS, ids=[row["id"] for row in jobs])
-    if n_others := sum(row["owner_id"] != owner.id for row in [*derived, *jobs]):
-        raise NotAllowed(
-            f"{n_others} structures and jobs of others rest on them; nothing was deleted."
-        )
-    if running := [row["id"] for row in jobs if row["status"] == "running"]:
+    if any(row["owner_id"] != owner.id for row in [*derived, *jobs]):
+        raise NotAllowed("Structures or jobs of others rest on them; nothing was deleted.")
+    if running:
         raise Conflict(
             f"A worker is at job {owned.listed(running)}: cancel it, or wait for its end. "
             "Nothing was deleted."
@@ -63,8 +61,36 @@ async def delete_(session: AsyncSession, query: Query, owner: User, expected: De
     await session.execute(text(_DELETE_JOBS), {"ids": now.of_kind("job")})
     await session.execute(text(_DELETE_STRUCTURES), {"ids": ids})
     n_materials = await materials.drop_emptied(session, left.materials or [])
-    citations = await session.scalars(text(_DELETE_CITATIONS), {"ids": left.citations or []})
-    return now.model_copy(update={"materials": n_materials, "citations": len(citations.all())})
+    n_citations = await materials.drop_uncited(session, left.citations or [])
+    return now.model_copy(update={"materials": n_materials, "citations": n_citations})
+
+
+async def _derived(session: AsyncSession, chosen: list[UUID], *, lock: bool) -> list[Any]:
+    """Return what was made from the chosen; with ``lock`` nothing more is made from it."""
+    if not lock:
+        return await _rows(session, _DERIVED, ids=chosen)
+    found = await _rows(session, _DERIVED + _LOCK_STRUCTURES, ids=chosen)
+    while len(more := await _rows(session, _DERIVED + _LOCK_STRUCTURES, ids=chosen)) != len(found):
+        found = more  # something was made from one of them before it was locked
+    return found
+
+
+async def _jobs(
+    session: AsyncSession, tree: list[UUID], *, lock: bool
+) -> tuple[list[Any], list[UUID]]:
+    """Return the jobs of structures, and the ids of those that a worker is at.
+
+    With ``lock`` no worker claims one of the others. A job that is locked is not waited for: who
+    ends a job locks it first and then the structure, so both would wait.
+    """
+    jobs = await _rows(session, _JOBS, ids=tree)
+    running = [row["id"] for row in jobs if row["status"] == "running"]
+    if lock:
+        locked = await _rows(session, _JOBS + _LOCK_JOBS, ids=tree)
+        free = {row["id"] for row in locked if row["status"] != "running"}
+        running = [row["id"] for row in jobs if row["id"] not in free]
+        jobs = jobs if running else locked
+    return jobs, running
 
 
 async def _rows(session: AsyncSession, statement: str, *, ids: list[UUID]) -> list[Any]:
@@ -95,6 +121,9 @@ OR job.id IN (SELECT simulation_job_id FROM simulation_results
 ORDER BY job.id
 """
 
+_LOCK_STRUCTURES = "FOR UPDATE OF structures"
+_LOCK_JOBS = "FOR UPDATE OF job SKIP LOCKED"
+
 _RESULTS = """
 SELECT result.id, workflow.name AS description
 FROM simulation_results AS result
@@ -113,10 +142,3 @@ FROM structures WHERE id = ANY(CAST(:ids AS uuid[]))
 _DELETE_RESULTS = "DELETE FROM simulation_results WHERE id = ANY(CAST(:ids AS uuid[]))"
 _DELETE_JOBS = "DELETE FROM simulation_jobs WHERE id = ANY(CAST(:ids AS uuid[]))"
 _DELETE_STRUCTURES = "DELETE FROM structures WHERE id = ANY(CAST(:ids AS uuid[]))"
-
-_DELETE_CITATIONS = """
-DELETE FROM citations
-WHERE id = ANY(CAST(:ids AS uuid[]))
-AND NOT EXISTS (SELECT FROM structures WHERE citation_id = citations.id)
-RETURNING id
-"""
