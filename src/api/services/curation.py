@@ -118,15 +118,19 @@ SELECT DISTINCT material_id FROM structures WHERE id = ANY(CAST(:ids AS uuid[]))
 
 _PUBLIC_MATERIALS = """
 INSERT INTO materials (name, reduced_formula, anonymous_formula, hill_formula, chemical_system,
-                       elements, space_group_number, tags, source, external_id, extra, owner_id,
-                       visibility)
-SELECT DISTINCT name, reduced_formula, anonymous_formula, hill_formula, chemical_system,
-       elements, space_group_number, tags, source, external_id, extra, owner_id, 'public'
-FROM materials
-WHERE id IN (SELECT material_id FROM structures WHERE id = ANY(CAST(:ids AS uuid[])))
-ORDER BY hill_formula, space_group_number
-ON CONFLICT (scope_key, hill_formula, space_group_number) DO NOTHING
+                       elements, space_group_number, source, external_id, owner_id, visibility)
+SELECT DISTINCT ON (m.hill_formula, m.space_group_number)
+       CASE WHEN jsonb_typeof(s.extra -> 'mineral') = 'string' THEN s.extra ->> 'mineral' END,
+       m.reduced_formula, m.anonymous_formula, m.hill_formula, m.chemical_system,
+       m.elements, m.space_group_number, s.source, s.external_id, s.owner_id, 'public'
+FROM structures s JOIN materials m ON m.id = s.material_id
+WHERE s.id = ANY(CAST(:ids AS uuid[]))
+ORDER BY m.hill_formula, m.space_group_number, s.id
+ON CONFLICT (scope_key, hill_formula, space_group_number)
+DO UPDATE SET updated_at = materials.updated_at
 """
+# What is said of a private material may come from a structure that stays private. The update
+# changes nothing: it keeps a public material from being dropped before it is referred to.
 
 _PUBLISH = """
 UPDATE structures
