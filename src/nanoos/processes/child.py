@@ -68,6 +68,7 @@ def _serve(do: Work, item: Any, number: int, outbox: _Outbox) -> None:
     results: list[Any] = []
     size = 0
     failure = None
+    is_begun = False
     try:
         for result in do(item):
             results.append(result)
@@ -75,7 +76,7 @@ def _serve(do: Work, item: Any, number: int, outbox: _Outbox) -> None:
             if size > MESSAGE_BYTES or outbox.is_due():
                 outbox.add(Part(number, results, None, is_end=False), size)
                 outbox.flush()
-                results, size = [], 0
+                results, size, is_begun = [], 0, True
     except NanoError as error:
         failure = Failure(str(error), getattr(error, "line", None))
     except MemoryError:
@@ -83,6 +84,8 @@ def _serve(do: Work, item: Any, number: int, outbox: _Outbox) -> None:
     except Exception as error:  # noqa: BLE001 - plug-ins may raise anything
         failure = Failure(f"{type(error).__name__}: {error}")
     outbox.add(Part(number, results, failure, is_end=True), size)
+    if is_begun:
+        outbox.flush()  # or a crash of the next item would have it done again
 
 
 class _Outbox:

@@ -90,6 +90,12 @@ async def test_what_came_before_a_crash_is_kept() -> None:
     assert before[-1].failure is not None
 
 
+async def test_what_was_sent_in_part_is_not_done_again_when_the_next_one_crashes() -> None:
+    found = await answers([("large good", 3), ("crash", 0), ("good", 1)], size=1)
+    before = [number for one in found if one.item[0] == "large good" for number, _ in one.results]
+    assert before == [0, 1, 2]
+
+
 async def test_results_come_while_their_item_is_still_read() -> None:
     found = await answers([("large good", 30)], size=1)
     assert len(found) > 10
