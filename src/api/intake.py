@@ -13,10 +13,12 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db import Sessions
 from api.errors import Conflict, DatabaseFull
@@ -28,6 +30,8 @@ from api.services.structure_rows import READ, Reading, Refusal
 from nanoos.errors import NanoError
 from nanoos.parsers import Source, Unfound
 from nanoos.processes import Answer, Limits, Pool
+
+T = TypeVar("T")
 
 BATCH = 1000
 """Structures stored in one transaction,"""
@@ -59,7 +63,10 @@ class Progress:
 
 
 class Intake:
-    """Brings structures in on given terms; ``report`` says at any time what came of it so far."""
+    """Brings structures in on given terms; ``report`` says at any time what came of it so far.
+
+    ``format_`` names the format of all sources; with ``again`` known ones are read, too.
+    """
 
     def __init__(
         self,
@@ -69,6 +76,7 @@ class Intake:
         report: ImportReport | None = None,
         *,
         format_: str | None = None,
+        again: bool = False,
         failed: Callable[[FailedFile], None] = lambda _: None,
         progress: Callable[[Progress], None] = lambda _: None,
         limits: Limits | None = None,
@@ -81,6 +89,7 @@ class Intake:
         self._tell = progress
         self._limits = limits
         self._format = format_
+        self._is_again = again
         self._progress = Progress()
         self._begun: Counter[str] = Counter()  # bytes read of sources that go on
 
@@ -88,7 +97,7 @@ class Intake:
         """Bring all sources in. Raises DatabaseFull, ProcessesError, and what the database does."""
         async with self._sessions() as session:
             are_known = await known_files.there_are_any(session, self._terms.scope_key)
-        finder = _Finder(sources, hashed=are_known)
+        finder = _Finder(sources, hashed=are_known and not self._is_again)
         async with Pool[Reading](READ, self._workers, self._limits) as pool:
             try:
                 await pool.run(self._feed(pool, finder), self._collect(pool))
@@ -119,8 +128,26 @@ class Intake:
         ]
         if not files:
             return {}
+
+        async def recognise(session: AsyncSession) -> dict[str, int]:
+            return await known_files.recognise(session, files, self._terms.scope_key, self._format)
+
+        return await self._transact(recognise)
+
+    async def _transact(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Do something in one transaction, and again when others stood in its way."""
+        for attempt in range(1, TRIES):
+            try:
+                async with self._sessions.begin() as session:
+                    return await work(session)
+            except Conflict:
+                pass
+            except DBAPIError as error:
+                if _state(error) not in RETRIED:
+                    raise
+            await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - no secret
         async with self._sessions.begin() as session:
-            return await known_files.recognise(session, files, self._terms.scope_key)
+            return await work(session)
 
     async def _collect(self, pool: Pool[Reading]) -> None:
         """Store in batches what the pool reads."""
@@ -178,27 +205,19 @@ class Intake:
 
     async def _store(self, found: list[Found]) -> None:
         """Store a batch; rows that the database refuses are reported, and the others go in."""
-        for attempt in range(1, TRIES + 1):
-            try:
-                async with self._sessions.begin() as session:
-                    stored = await store_(session, found, self._terms)
-                break
-            except Conflict:
-                if attempt == TRIES:
-                    raise
-            except DBAPIError as error:
-                state = str(getattr(error.orig, "sqlstate", None) or "")
-                if state[:2] == FULL:
-                    raise DatabaseFull(
-                        f"{DatabaseFull.__doc__} It says: {_cause(error)}."
-                        " What is stored stays; make room and give the command again."
-                    ) from error
-                if state[:2] in REFUSED and state not in RETRIED:
-                    await self._store_apart(found, error)
-                    return
-                if state not in RETRIED or attempt == TRIES:
-                    raise
-            await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - no secret
+        try:
+            stored = await self._transact(lambda session: store_(session, found, self._terms))
+        except DBAPIError as error:
+            state = _state(error)
+            if state[:2] == FULL:
+                raise DatabaseFull(
+                    f"{DatabaseFull.__doc__} It says: {_cause(error)}."
+                    " What is stored stays; make room and give the command again."
+                ) from error
+            if state[:2] in REFUSED and state not in RETRIED:
+                await self._store_apart(found, error)
+                return
+            raise
         new = sum(one.is_new for one in stored)
         self.report.imported += new
         self.report.existing += len(stored) - new
@@ -320,6 +339,10 @@ class _Finder:
         except NanoError as error:
             source.discard()
             return _Candidate(source, error=error)
+
+
+def _state(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 def _cause(error: DBAPIError) -> str:

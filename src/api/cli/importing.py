@@ -58,6 +58,9 @@ def import_(
         str | None,
         typer.Option("--format", help="Read all as this, such as cif; else the content tells."),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also read files that are known already.")
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(help="File for all failures, one JSON document a line.")
     ] = None,
@@ -86,6 +89,7 @@ def import_(
             terms=terms,
             workers=workers,
             format_=format_,
+            again=again,
             failures=report,
             report=done,
         )
@@ -111,14 +115,15 @@ def import_files(
     terms: Mapping[str, Any] | None = None,
     workers: int | None = None,
     format_: str | None = None,
+    again: bool = False,
     failures: Path | None = None,
     report: ImportReport | None = None,
 ) -> ImportReport:
     """Read, analyse and store what the paths name, with a progress bar; return what came of it.
 
     ``terms`` are those of `api.services.structure_import.Terms`; ``failures`` names a file for
-    all failures. ``report`` is filled on the way. Raises WrongUsage, and PluginNotFound where
-    ``format_`` names none.
+    all failures. With ``again`` known files are read, too. ``report`` is filled on the way.
+    Raises WrongUsage, and PluginNotFound where ``format_`` names none.
     """
     from api.schemas.structure import ImportReport
     from nanoos import plugins
@@ -142,6 +147,7 @@ def import_files(
                 workers or cores(),
                 report,
                 format_=format_,
+                again=again,
                 failed=write,
                 progress=show,
             )

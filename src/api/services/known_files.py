@@ -31,26 +31,24 @@ async def there_are_any(session: AsyncSession, scope_key: str) -> bool:
 
 
 async def recognise(
-    session: AsyncSession, files: Sequence[tuple[str, str]], scope_key: str
+    session: AsyncSession,
+    files: Sequence[tuple[str, str]],
+    scope_key: str,
+    format_: str | None = None,
 ) -> dict[str, int]:
     """Return the number of structures of each file (sha256, name) that the scope holds completely.
 
     That the file also has this name is noted. A file with a structure that could not be
-    stored is not held completely.
+    stored is not held completely, nor one that was read as another format than ``format_``.
     """
-    found = await session.execute(
-        text(_COMPLETE), {"sha256s": [sha for sha, _ in files], "scope_key": scope_key}
-    )
+    said = {"scope_key": scope_key, "format": format_}
+    found = await session.execute(text(_COMPLETE), said | {"sha256s": [sha for sha, _ in files]})
     known = {row.sha256: row.n_structures for row in found}
     named = sorted({(sha, name) for sha, name in files if sha in known})
     if named:
         await session.execute(
             text(_NAME),
-            {
-                "sha256s": [sha for sha, _ in named],
-                "names": [name for _, name in named],
-                "scope_key": scope_key,
-            },
+            said | {"sha256s": [sha for sha, _ in named], "names": [name for _, name in named]},
         )
     return known
 
@@ -60,22 +58,25 @@ SELECT true FROM structure_sources JOIN structures ON structures.id = structure_
 WHERE scope_key = :scope_key LIMIT 1
 """
 
-_COMPLETE = """
+_AS_FORMAT = "(CAST(:format AS text) IS NULL OR {}.format = CAST(:format AS text))"
+
+_COMPLETE = f"""
 SELECT sha256, count(DISTINCT place) AS n_structures
 FROM structure_sources JOIN structures ON structures.id = structure_id
 WHERE sha256 = ANY(CAST(:sha256s AS text[])) AND scope_key = :scope_key
+AND {_AS_FORMAT.format("structure_sources")}
 GROUP BY sha256
 HAVING count(DISTINCT place) = max(place) FILTER (WHERE is_last)
-"""
+"""  # noqa: S608 - only our own condition is put in
 
-_NAME = """
+_NAME = f"""
 INSERT INTO structure_sources (structure_id, sha256, place, name, format, is_last)
 SELECT known.structure_id, known.sha256, known.place, named.name, min(known.format),
        bool_or(known.is_last)
 FROM unnest(CAST(:sha256s AS text[]), CAST(:names AS text[])) AS named (sha256, name)
-JOIN structure_sources known ON known.sha256 = named.sha256
+JOIN structure_sources known ON known.sha256 = named.sha256 AND {_AS_FORMAT.format("known")}
 JOIN structures ON structures.id = known.structure_id AND scope_key = :scope_key
 GROUP BY known.structure_id, known.sha256, known.place, named.name
 ORDER BY 1, 2, 3, 4
 ON CONFLICT (structure_id, sha256, place, name) DO NOTHING
-"""
+"""  # noqa: S608 - only our own condition is put in

@@ -203,6 +203,8 @@ INSERT INTO structure_sources (structure_id, sha256, place, name, format, is_las
 SELECT * FROM unnest(CAST(:structure_ids AS uuid[]), CAST(:sha256s AS text[]),
                      CAST(:places AS int[]), CAST(:names AS text[]),
                      CAST(:formats AS text[]), CAST(:are_last AS boolean[]))
-ON CONFLICT (structure_id, sha256, place, name) DO UPDATE SET is_last = true
-WHERE excluded.is_last AND NOT structure_sources.is_last
+ON CONFLICT (structure_id, sha256, place, name) DO UPDATE
+SET is_last = structure_sources.is_last OR excluded.is_last, format = excluded.format
+WHERE (excluded.is_last AND NOT structure_sources.is_last)
+OR structure_sources.format IS DISTINCT FROM excluded.format
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from samples import metal
 from nanoos.writers import write
 
 if TYPE_CHECKING:
-    from conftest import Invoke
+    from conftest import Invoke, Start
 
 
 def copper(path: Path, said: str = "") -> Path:
@@ -32,6 +33,18 @@ def change(database: str, statement: str) -> None:
     with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
         cursor.execute(statement)
         connection.commit()
+
+
+def wait_for_a_lock(database: str) -> None:
+    """Return when somebody waits for one."""
+    waiting = "SELECT FROM pg_locks WHERE NOT granted"
+    with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
+        for _ in range(600):
+            cursor.execute(waiting)
+            if cursor.fetchone() is not None:
+                return
+            time.sleep(0.05)
+    raise AssertionError("Nobody waits for a lock.")
 
 
 @pytest.mark.parametrize(
@@ -62,3 +75,43 @@ def test_a_licence_of_blanks_is_none(invoke: Invoke, database: str, tmp_path: Pa
     assert "states no licence" in invoke("structures", "publish", "--all", exits=2).stderr
     invoke("structures", "publish", "--all", "--licence", "CC0-1.0")
     assert ask(invoke, "SELECT licence FROM structures") == [{"licence": "CC0-1.0"}]
+
+
+@pytest.fixture
+def vasp(invoke: Invoke, tmp_path: Path) -> Path:
+    """A file that is known, stored as one structure of the format that the content told."""
+    file = tmp_path / "cu.vasp"
+    file.write_text(write([metal("Cu")], "poscar"))
+    assert invoke("structures", "import", file, "--json").json["imported"] == 1
+    return file
+
+
+def test_a_known_file_is_read_as_another_format(invoke: Invoke, vasp: Path) -> None:
+    what = ("structures", "import", vasp, "--json")
+    assert invoke(*what, "--format", "poscar").json["existing"] == 1
+    assert invoke(*what, "--format", "cif", exits=1).json["existing"] == 0
+    assert invoke(*what).json["existing"] == 1
+
+
+def test_a_known_file_is_read_again(invoke: Invoke, database: str, vasp: Path) -> None:
+    """As where its format was told wrong, and nothing else of it was stored."""
+    change(database, "UPDATE structure_sources SET format = 'cif'")
+    what = ("structures", "import", vasp, "--json")
+    formats = "SELECT DISTINCT format FROM structure_sources"
+    invoke(*what)
+    assert ask(invoke, formats) == [{"format": "cif"}]
+    assert invoke(*what, "--again").json == {"imported": 0, "existing": 1, "failed": []}
+    assert ask(invoke, formats) == [{"format": "poscar"}]
+
+
+def test_a_known_file_whose_structure_is_deleted_meanwhile_is_read(
+    start: Start, database: str, vasp: Path
+) -> None:
+    other = vasp.rename(vasp.with_name("other.vasp"))
+    with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM structures")
+        with start("structures", "import", other, "--json") as command:
+            wait_for_a_lock(database)
+            connection.commit()
+            assert command.end() == 0
+    assert '"imported": 1' in command.output()
