@@ -26,9 +26,18 @@ HEAD_BYTES = 512
 MAX_DIRECTORY_BYTES = 16 * 1024**2
 """Of a zip file's list of members, which is read whole; some 150,000 members."""
 
-_MAX_HEADER_BYTES = 4 * 1024**2  # of one read that tarfile asks for
+_MAX_READ_BYTES = 4 * 1024**2  # that tarfile asks for at once
+_MAX_HEADER_BYTES = 16 * 1024  # of a header beside a member's own; a path has 4,096 at most
+_PAX_RECORD = re.compile(rb"([1-9]\d{0,4}) [^=\n]{1,1000}=")
+_DIGITS = re.compile(rb"\d{1000}")
 _END_BYTES = 22 + 65_535 + 20  # end record, its longest comment, and the locator before it
 _UNPACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error),
+    *(ArithmeticError, EOFError, LookupError, OSError, ValueError),
+    RuntimeError,  # also what it derives: RecursionError, NotImplementedError
+)
+"""What the standard library raises where an archive does not say what it should."""
 
 
 class Budget:
@@ -71,7 +80,7 @@ def members(
         yield from (_of_zip if kind == "zip" else _of_tar)(source, budget)
     except ParseError as error:
         yield Unfound(source.name, error)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+    except _DAMAGE as error:
         yield Unfound(source.name, ParseError(f"The {kind} archive is damaged: {error}."))
 
 
@@ -116,7 +125,8 @@ def _of_zip(source: Source, budget: Budget) -> Iterator[Source | Unfound]:
         _check_directory(stream)
         with zipfile.ZipFile(stream) as archive:
             for member in archive.infolist():
-                if not member.is_dir() and not _is_hidden(member.filename):
+                is_folder = member.filename.endswith("/")  # is_dir() fails where there is no name
+                if not is_folder and not _is_hidden(member.filename):
                     yield _zip_member(archive, member, source.name, budget)
 
 
@@ -137,7 +147,7 @@ def _zip_member(
     try:
         with archive.open(member) as stream:
             return _source(cast(BinaryIO, stream), name, budget)
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, zlib.error) as error:
+    except _DAMAGE as error:
         return Unfound(name, ParseError(f"The member of the zip archive is damaged: {error}."))
 
 
@@ -173,7 +183,7 @@ def _check_directory(stream: BinaryIO) -> None:
 def _of_tar(source: Source, budget: Budget) -> Iterator[Source | Unfound]:
     with source.open() as content:
         stream = _Forward(content)
-        with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r:") as archive:
+        with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r:", tarinfo=_Member) as archive:
             count = 0
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined] # it would keep them all
@@ -200,6 +210,35 @@ def _tar_member(
     return _source(cast(BinaryIO, stream), name, budget)
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose further headers are looked at before tarfile reads them.
+
+    tarfile's time grows with the square of their length, and what they say of all members that
+    follow is kept.
+    """
+
+    def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        kept_bytes = sum(len(key) + len(value) for key, value in archive.pax_headers.items())
+        size = self._block(self.size)  # type: ignore[attr-defined]
+        _check_header(size + kept_bytes)
+        content = cast(_Forward, archive.fileobj).peek(size)[: self.size]
+        position = 0
+        while record := _PAX_RECORD.match(content, position):
+            position += int(record[1])
+        if content[position:].strip(b"\0") or _DIGITS.search(content):
+            raise tarfile.ReadError("a pax header does not hold what it should")
+        return super()._proc_pax(archive)  # type: ignore[misc,no-any-return]
+
+    def _proc_gnulong(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        _check_header(self._block(self.size))  # type: ignore[attr-defined]
+        return super()._proc_gnulong(archive)  # type: ignore[misc,no-any-return]
+
+
+def _check_header(size: int) -> None:
+    if size > _MAX_HEADER_BYTES:
+        raise tarfile.ReadError(f"a header states a size of {size} bytes")
+
+
 class _Forward(io.RawIOBase):
     """A stream that tarfile can step forward in, and whose last read it cannot hide.
 
@@ -210,6 +249,7 @@ class _Forward(io.RawIOBase):
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._position = 0
+        self._ahead = b""
         self.last = b""
 
     def tell(self) -> int:
@@ -219,15 +259,23 @@ class _Forward(io.RawIOBase):
         if whence != io.SEEK_SET or position < self._position:
             raise OSError("its headers point backwards")
         if self._stream.seekable():
-            self._position = self._stream.seek(position)
+            self._position, self._ahead = self._stream.seek(position), b""
         while self._position < position:
-            if not self.read(min(position - self._position, _MAX_HEADER_BYTES)):
+            if not self.read(min(position - self._position, _MAX_READ_BYTES)):
                 break
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _MAX_HEADER_BYTES:
+        if not 0 <= size <= _MAX_READ_BYTES:
             raise OSError(f"a header states a size of {size} bytes")
-        self.last = self._stream.read(size)
+        if self._ahead:
+            self.last, self._ahead = self._ahead[:size], self._ahead[size:]
+        else:
+            self.last = self._stream.read(size)
         self._position += len(self.last)
         return self.last
+
+    def peek(self, size: int) -> bytes:
+        """Return what the next read will give."""
+        self._ahead = self._ahead or self._stream.read(size)
+        return self._ahead

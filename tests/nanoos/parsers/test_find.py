@@ -274,6 +274,79 @@ def test_tar_header_that_states_an_absurd_size_takes_no_memory(tmp_path):
     assert "a header states a size of 8589934592 bytes" in missing[str(path)]
 
 
+def header(kind, content, size=None):
+    info = tarfile.TarInfo("././@Header")
+    info.type, info.size = kind, len(content) if size is None else size
+    return info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512)
+
+
+PAX_COMMENT = b"2000 comment=" + b"c" * 1986 + b"\n"
+TAR_HEADERS = {
+    "pax of ones": header(tarfile.XHDTYPE, b"1" * 4_000_000),
+    "pax of few ones": header(tarfile.XHDTYPE, b"1" * 16_000),
+    "pax with a long number": header(tarfile.XHDTYPE, b"2000 size=" + b"1" * 1989 + b"\n"),
+    "pax whose records overlap": header(tarfile.XHDTYPE, b"5 a\n" * 4000 + b"="),
+    "pax of all that follow": b"".join(
+        header(tarfile.XGLTYPE, b"2000 %07d=" % k + b"c" * 1986 + b"\n") for k in range(20)
+    ),
+    "pax after pax": header(tarfile.XHDTYPE, PAX_COMMENT) * 3000,
+    "long names": header(tarfile.GNUTYPE_LONGNAME, b"a.xyz\0") * 3000,
+    "name of a megabyte": header(tarfile.GNUTYPE_LONGNAME, b"a" * 1024**2),
+    "pax of no number": header(tarfile.XHDTYPE, b"25 GNU.sparse.map=1,2,x\n"),
+}
+
+
+@pytest.mark.parametrize("hostile", TAR_HEADERS.values(), ids=TAR_HEADERS)
+def test_tar_with_hostile_headers_gives_what_comes_before_and_a_cause(hostile, tmp_path):
+    path = tmp_path / "x.tar"
+    good = tar(path, {"a.xyz": XYZ}).read_bytes()
+    path.write_bytes(good[:1024] + hostile + good[:1024] + bytes(1024))
+    sources, amiss = found(path)
+    assert list(sources) == [f"{path}/a.xyz"]
+    assert "The tar archive is damaged: " in amiss[str(path)]
+
+
+def test_tar_headers_of_any_writer_are_read(tmp_path):
+    name = "å" * 40 + "/" + "long" * 60 + "/a.xyz"
+    for format_ in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        path = tmp_path / f"{format_}.tar"
+        headers = {"comment": "1" * 40} if format_ == tarfile.PAX_FORMAT else None
+        with tarfile.open(path, "w", format=format_, pax_headers=headers) as file:
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(XYZ), 1700000000.123456789
+            file.addfile(info, io.BytesIO(XYZ))
+        sources, amiss = found(path)
+        assert list(sources) == [f"{path}/{name}"]
+        assert not amiss
+
+
+def test_zip_file_of_a_later_version_is_refused(tmp_path):
+    path = zipped(tmp_path / "x.zip", {"a.xyz": XYZ})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99
+    path.write_bytes(content)
+    zipped(tmp_path / "y.zip", {"b.xyz": XYZ})
+    sources, amiss = found(tmp_path)
+    assert list(sources) == [f"{tmp_path / 'y.zip'}/b.xyz"]
+    assert amiss[str(path)] == "The zip archive is damaged: zip file version 9.9."
+
+
+def test_zip_member_without_a_name_or_content_leaves_the_others(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("?", XYZ)
+        file.writestr("a.xyz", XYZ)
+        file.writestr("b.xyz", XYZ)
+    content = bytearray(path.read_bytes().replace(b"?", b"\0"))  # where zipfile ends a name
+    entry = content.rindex(b"PK\x01\x02", 0, content.index(b"b.xyz", content.index(b"PK\x01\x02")))
+    struct.pack_into("<I", content, entry + 42, len(content))  # where its content begins
+    path.write_bytes(content)
+    sources, amiss = found(path)
+    assert list(sources) == [f"{path}/a.xyz"]
+    assert "leads out" in amiss[f"{path}/"]
+    assert "damaged" in amiss[f"{path}/b.xyz"]
+
+
 def test_zip_file_with_an_absurd_list_of_members_is_refused(tmp_path):
     path = zipped(tmp_path / "x.zip", {"a.xyz": XYZ})
     data = bytearray(path.read_bytes())
