@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urljoin, urlsplit
 
 from nanoos.errors import ParseError
+from nanoos.parsers.compression import uncompressed
 from nanoos.parsers.json_text import dumps, loads
 from nanoos.parsers.optimade_json import OWN_LICENCE
 from nanoos.parsers.plain import clean, plain
@@ -44,6 +45,7 @@ _WANTED_WHERE_KNOWN = (
     *("fractional_site_positions", "site_coordinate_span", "optimization_type"),
     "space_group_symbol_hermann_mauguin",
 )
+_CODES = ("gzip", "x-gzip")
 _TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
 _MAX_WAIT_S = 120.0
 _MAX_REDIRECTS = 5
@@ -100,6 +102,7 @@ def _headers() -> dict[str, str]:
     return {
         "User-Agent": f"nano-os/{ours}",
         "Accept": "application/vnd.api+json, application/json",
+        "Accept-Encoding": "identity",
     }
 
 
@@ -222,14 +225,9 @@ class _Provider:
         raise ParseError("The provider redirects without end.")
 
     def _read(self, response: httpx.Response) -> dict[str, Any]:
-        content = bytearray()
-        for part in response.iter_bytes():
-            content += part
-            if len(content) > MAX_TEXT_BYTES:
-                limit = MAX_TEXT_BYTES // 1024**2
-                raise ParseError(f"A page is larger than {limit} MB. Ask for fewer: page_limit=10.")
+        content = _content(response)
         try:
-            document = loads(decoded(bytes(content)))
+            document = loads(decoded(content))
         except ParseError as error:
             if response.is_success:
                 raise ParseError(f"The provider's answer cannot be read: {error}") from error
@@ -241,9 +239,35 @@ class _Provider:
             raise ParseError("The provider's answer is no response of OPTIMADE.")
         meta = document.get("meta")
         delay_s = meta.get("request_delay") if isinstance(meta, dict) else None
-        if isinstance(delay_s, int | float):
-            self.delay_s = min(max(0.0, float(delay_s)), _MAX_WAIT_S)
+        if isinstance(delay_s, int | float):  # an integer may be too large for a float
+            self.delay_s = min(max(0.0, delay_s), _MAX_WAIT_S)
         return document
+
+
+def _content(response: httpx.Response) -> bytes:
+    """Return what a response holds, uncompressed. Raises ParseError: too large, or another code.
+
+    httpx uncompresses without a limit, and providers compress though they are asked not to.
+    """
+    content = bytearray()
+    for part in response.iter_raw():
+        _check_size(len(content) + len(part))
+        content += part
+    code = response.headers.get("content-encoding", "").strip().lower()
+    if code in ("", "identity"):
+        return bytes(content)
+    if code not in _CODES:
+        raise ParseError(f"The provider's answer is compressed by {plain(code)[:50]}, not gzip.")
+    with uncompressed(BytesIO(content)) as stream:
+        whole = stream.read(MAX_TEXT_BYTES + 1)
+    _check_size(len(whole))
+    return whole
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_TEXT_BYTES:
+        limit = MAX_TEXT_BYTES // 1024**2
+        raise ParseError(f"A page is larger than {limit} MB. Ask for fewer: page_limit=10.")
 
 
 def _port(url: SplitResult) -> int | None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+import tracemalloc
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -151,6 +152,43 @@ def test_page_larger_than_any_is_refused_before_it_fills_the_memory():
     with provider(once("/v1/structures", answer)) as running:
         _, amiss = ask(f"optimade:{running.url}")
     assert amiss == ["A page is larger than 100 MB. Ask for fewer: page_limit=10."]
+
+
+def test_page_is_uncompressed_in_small_steps():
+    bomb = gzip.compress(gzip.compress(b" " * (64 * 1024**2), 1))
+    answer = Answer(bomb, 200, (("Content-Encoding", "gzip, gzip"),))
+    with provider(once("/v1/structures", answer)) as running:
+        tracemalloc.start()
+        _, amiss = ask(f"optimade:{running.url}")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert amiss == ["The provider's answer is compressed by gzip, gzip, not gzip."]
+    assert peak < 20 * 1024**2
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "message"),
+    [
+        ("br", b"\x0b\x02\x80{}\x03", "compressed by br, not gzip"),
+        ("gzip", gzip.compress(b'{"data": []}' * 1000)[:-9], "damaged or cut short"),
+    ],
+)
+def test_page_that_cannot_be_uncompressed_is_told(code, body, message):
+    answer = Answer(body, 200, (("Content-Encoding", code),))
+    with provider(once("/v1/structures", answer)) as running:
+        structures, amiss = ask(f"optimade:{running.url}")
+    assert not structures
+    assert message in amiss[0]
+
+
+def test_provider_that_compresses_though_asked_not_to_is_read():
+    with provider() as running:
+        recorded = running.recorded("/v1/structures?page_offset=6").body
+        answer = Answer(gzip.compress(recorded), 200, (("Content-Encoding", "gzip"),))
+        running.says = lambda path: answer if "page_offset=6" in path else None
+        structures, amiss = ask(f"optimade:{running.url}")
+    assert len(structures) == 7
+    assert not amiss
 
 
 def test_redirect_to_the_same_host_is_followed():
