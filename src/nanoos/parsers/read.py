@@ -32,8 +32,10 @@ def read_source(source: Source, format_: str | None = None) -> Iterator[Parsed |
     """Yield every structure of a source, named and numbered, as its parser finds it.
 
     ``format_`` names the parser; without it, the content tells. Raises ParseError when the
-    source, or what is left of it, cannot be read, and PluginNotFound for no such format.
+    source, or what is left of it, cannot be read or was written to meanwhile, and
+    PluginNotFound for no such format.
     """
+    before = source.state()
     parser = plugins.get("nanoos.parsers", format_)() if format_ else _parser_for(source)
     stem = Path(source.filename).stem
     held: Parsed | Rejected | None = None  # the last one, until it is known whether it is the only
@@ -48,6 +50,8 @@ def read_source(source: Source, format_: str | None = None) -> Iterator[Parsed |
         failure = error
     except StructureError as error:
         failure = ParseError(str(error))
+    if failure is None and source.state() != before:
+        failure = ParseError("The file changed while it was read. Read it again.")
     if held is not None:
         yield _named(held, stem if place == 1 else f"{stem} {held.place}")
     if failure is not None:

@@ -84,6 +84,14 @@ class Source:
         with _reading(), self.open() as stream:
             return stream.read(size)
 
+    def state(self) -> tuple[int, int] | None:
+        """Return what differs after the file was written to; None where it has none."""
+        try:
+            status = self.path.stat() if self.path else None
+        except OSError:
+            return None
+        return status and (status.st_size, status.st_mtime_ns)
+
     @cached_property
     def sha256(self) -> str:
         """SHA-256 of the content, in hexadecimal digits."""

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from ase.build import bulk
 
+from nanoos.errors import ParseError
 from nanoos.parsers import Parsed, Source, read, read_source
 from nanoos.structures import Structure, analyse
 from nanoos.writers import write
@@ -56,6 +57,19 @@ def test_frames_are_numbered_when_they_have_no_name(tmp_path):
     path = tmp_path / "relaxation.xyz"
     path.write_text("1\n\nCu 0 0 0\n" * 2)
     assert [parsed.name for parsed in read(path)] == ["relaxation 1", "relaxation 2"]
+
+
+def test_file_that_is_written_to_while_it_is_read_is_not_taken_for_whole(tmp_path):
+    path = tmp_path / "relaxation.xyz"
+    path.write_text("1\n\nCu 0 0 0\n" * 3)
+    found = []
+    with pytest.raises(ParseError, match="changed while it was read"):  # noqa: PT012 - from its end
+        for one in read_source(Source(str(path), path)):
+            found.append(one)
+            if len(found) == 1:
+                with path.open("a") as file:
+                    file.write("1\n\nCu 0 0 0\n")
+    assert len(found) >= 3
 
 
 FORMATS = Path(__file__).parents[2] / "fixtures" / "formats"
