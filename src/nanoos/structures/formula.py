@@ -68,7 +68,9 @@ def proportions(composition: Composition) -> dict[str, int]:
 
 
 def _is_whole(composition: Composition) -> bool:
-    return all(abs(n - round(n)) < _INTEGER_TOLERANCE for n in composition.values())
+    return all(
+        round(n) > 0 and abs(n - round(n)) < _INTEGER_TOLERANCE for n in composition.values()
+    )
 
 
 def _approximated(composition: Composition) -> dict[str, int]:

@@ -45,6 +45,15 @@ def test_occupancies_become_near_integers():
     assert "Er" in formula.reduced({"Si": 1.0, "Er": 1e-5})
 
 
+def test_trace_is_no_absence():
+    doped = {"Si": 8.0, "Er": 1e-7}
+    assert formula.proportions(doped) == {"Si": 10_000, "Er": 1}
+    assert formula.reduced(doped) == "ErSi10000"
+    assert formula.anonymous(doped) == "A10000B"
+    assert formula.hill(doped, molecule=True) is None
+    assert formula.proportions({"Si": 1e-7}) == {"Si": 1}
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["H", "C", "N", "O", "Na", "Si", "Fe"]), st.floats(0.01, 1), min_size=1
