@@ -167,6 +167,8 @@ def _data(value: Any) -> tuple[Any, str]:
     """
     if value is None:
         return None, ""
+    if not isinstance(value, str | bytes):
+        return None, "damaged: it is a number"
     if len(value) > _MAX_DATA_BYTES:
         return None, f"larger than {_MAX_DATA_BYTES // 1024**2} MB"
     try:
@@ -174,7 +176,7 @@ def _data(value: Any) -> tuple[Any, str]:
             return undumped(loads(value)), ""
         start = int(np.frombuffer(value[:8], "<i8")[0])
         return _with_arrays(loads(value[start:].decode()), value), ""
-    except (TypeError, ValueError, ParseError) as error:
+    except (TypeError, ValueError, OverflowError, ParseError) as error:
         return None, f"damaged: {error}"
 
 

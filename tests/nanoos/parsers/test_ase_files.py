@@ -129,6 +129,19 @@ def test_large_data_is_left_out_and_said_so(tmp_path):
     assert "data" not in parsed.extra
 
 
+@pytest.mark.parametrize("shape", ["[99999999999999999999]", "[3037000500, 3037000500]", "[1e9]"])
+def test_data_of_a_hostile_shape_is_left_out_and_the_rows_kept(shape, tmp_path):
+    path = write(tmp_path / "x.db", [bulk("Cu"), bulk("Au"), bulk("Ag")])
+    text = f'{{"a": {{"__ndarray__": [{shape}, "float64", 8]}}}}'.encode()
+    with sqlite3.connect(path) as database:
+        data = (8).to_bytes(8, "little") + text
+        database.execute("UPDATE systems SET data = ? WHERE id = 1", [data])
+        database.execute("UPDATE systems SET data = 5 WHERE id = 2")
+    found = read(path)
+    assert len(found) == 3
+    assert ["damaged" in one.extra.get("data_left_out", "") for one in found] == [True, True, False]
+
+
 def test_rows_that_were_deleted_leave_no_hole(tmp_path):
     path = write(tmp_path / "x.db", IMAGES)
     ase.db.connect(path).delete([2])
