@@ -214,7 +214,7 @@ class _Member(tarfile.TarInfo):
     """A member whose further headers are looked at before tarfile reads them.
 
     tarfile's time grows with the square of their length, and what they say of all members that
-    follow is kept.
+    follow is kept. The map of a sparse file, which is refused anyway, is passed over.
     """
 
     def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
@@ -232,6 +232,19 @@ class _Member(tarfile.TarInfo):
     def _proc_gnulong(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         _check_header(self._block(self.size))  # type: ignore[attr-defined]
         return super()._proc_gnulong(archive)  # type: ignore[misc,no-any-return]
+
+    def _proc_sparse(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        stream = cast(_Forward, archive.fileobj)
+        _, is_extended, _ = self._sparse_structs  # type: ignore[attr-defined]
+        while is_extended:
+            is_extended = bool(stream.read(tarfile.BLOCKSIZE)[504])
+        self.sparse = b""  # which says that it is one
+        self.offset_data = stream.tell()
+        archive.offset = self.offset_data + self._block(self.size)  # type: ignore[attr-defined]
+        return self
+
+    def _proc_gnusparse_10(self, member: tarfile.TarInfo, *_: object) -> None:
+        member.sparse = b""
 
 
 def _check_header(size: int) -> None:

@@ -306,6 +306,40 @@ def test_tar_with_hostile_headers_gives_what_comes_before_and_a_cause(hostile, t
     assert "The tar archive is damaged: " in amiss[str(path)]
 
 
+def old_sparse(blocks):
+    """Return a sparse member in GNU's old format, with this many blocks of its map."""
+    info = tarfile.TarInfo("sparse")
+    info.type = tarfile.GNUTYPE_SPARSE
+    head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    head[482] = blocks > 0
+    head[148:156] = b"%06o\0 " % tarfile.calc_chksums(head)[0]
+    block = b"00000000001\0" * 42 + b"\1" + bytes(7)
+    return bytes(head) + block * (blocks - 1) + block[:504] + bytes(8)
+
+
+PAX_SPARSE = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
+MAP = b"900000\n" + b"1\n" * 1_000_000
+SPARSE = {
+    "old": old_sparse(4000),
+    "pax": header(tarfile.XHDTYPE, PAX_SPARSE) + header(tarfile.REGTYPE, MAP),
+}
+
+
+@pytest.mark.parametrize("sparse", SPARSE.values(), ids=SPARSE)
+def test_map_of_a_sparse_file_takes_no_memory_and_the_next_member_is_read(sparse, tmp_path):
+    path = tmp_path / "x.tar"
+    good = tar(path, {"a.xyz": XYZ}).read_bytes()
+    path.write_bytes(sparse + good)
+    tracemalloc.start()
+    sources, amiss = found(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert list(sources) == [f"{path}/a.xyz"]
+    assert [message for message in amiss.values() if "sparse" in message or "link" in message]
+    assert len(amiss) == 1
+    assert peak < 5 * 1024**2
+
+
 def test_tar_headers_of_any_writer_are_read(tmp_path):
     name = "å" * 40 + "/" + "long" * 60 + "/a.xyz"
     for format_ in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):

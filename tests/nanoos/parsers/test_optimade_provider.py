@@ -181,6 +181,18 @@ def test_page_that_cannot_be_uncompressed_is_told(code, body, message):
     assert message in amiss[0]
 
 
+def test_delay_of_any_number_of_digits_is_a_number():
+    def later(document):
+        document["meta"]["request_delay"] = int("9" * 400)
+
+    with provider() as running:
+        last = running.changed("/v1/structures?page_offset=6", later)
+        running.says = lambda path: last if "page_offset=6" in path else None
+        structures, amiss = ask(f"optimade:{running.url}")
+    assert len(structures) == 7
+    assert not amiss
+
+
 def test_provider_that_compresses_though_asked_not_to_is_read():
     with provider() as running:
         recorded = running.recorded("/v1/structures?page_offset=6").body
