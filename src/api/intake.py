@@ -96,7 +96,7 @@ class Intake:
     async def run(self, sources: Iterable[Source | Unfound]) -> ImportReport:
         """Bring all sources in. Raises DatabaseFull, ProcessesError, and what the database does."""
         async with self._sessions() as session:
-            are_known = await known_files.there_are_any(session, self._terms.scope_key)
+            are_known = await known_files.there_are_any(session, self._terms)
         finder = _Finder(sources, hashed=are_known and not self._is_again)
         async with Pool[Reading](READ, self._workers, self._limits) as pool:
             try:
@@ -130,7 +130,7 @@ class Intake:
             return {}
 
         async def recognise(session: AsyncSession) -> dict[str, int]:
-            return await known_files.recognise(session, files, self._terms.scope_key, self._format)
+            return await known_files.recognise(session, files, self._terms, self._format)
 
         return await self._transact(recognise)
 

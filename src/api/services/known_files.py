@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.services.structure_import import Terms
 from nanoos.parsers import Source
 
 
@@ -25,23 +27,24 @@ def known_as(source: Source) -> str:
     return source.name
 
 
-async def there_are_any(session: AsyncSession, scope_key: str) -> bool:
-    """Return whether any structure of the scope was found in a file."""
-    return bool(await session.scalar(text(_ANY), {"scope_key": scope_key}))
+async def there_are_any(session: AsyncSession, terms: Terms) -> bool:
+    """Return whether any structure of the scope, or that the owner published, is of a file."""
+    return bool(await session.scalar(text(_ANY), _whose(terms)))
 
 
 async def recognise(
     session: AsyncSession,
     files: Sequence[tuple[str, str]],
-    scope_key: str,
+    terms: Terms,
     format_: str | None = None,
 ) -> dict[str, int]:
     """Return the number of structures of each file (sha256, name) that the scope holds completely.
 
-    That the file also has this name is noted. A file with a structure that could not be
-    stored is not held completely, nor one that was read as another format than ``format_``.
+    What the owner published counts in the owner's scope, too. That the file also has this name
+    is noted. A file with a structure that could not be stored is not held completely, nor one
+    that was read as another format than ``format_``.
     """
-    said = {"scope_key": scope_key, "format": format_}
+    said = _whose(terms) | {"format": format_}
     found = await session.execute(text(_COMPLETE), said | {"sha256s": [sha for sha, _ in files]})
     known = {row.sha256: row.n_structures for row in found}
     named = sorted({(sha, name) for sha, name in files if sha in known})
@@ -53,17 +56,24 @@ async def recognise(
     return known
 
 
-_ANY = """
+def _whose(terms: Terms) -> dict[str, Any]:
+    return {"scope_key": terms.scope_key, "owner_id": terms.owner_id}
+
+
+_IN_SCOPE = """(scope_key = :scope_key
+    OR (scope_key = 'public' AND owner_id = CAST(:owner_id AS uuid)))"""
+
+_ANY = f"""
 SELECT true FROM structure_sources JOIN structures ON structures.id = structure_id
-WHERE scope_key = :scope_key LIMIT 1
-"""
+WHERE {_IN_SCOPE} LIMIT 1
+"""  # noqa: S608 - only our own condition is put in
 
 _AS_FORMAT = "(CAST(:format AS text) IS NULL OR {}.format = CAST(:format AS text))"
 
 _COMPLETE = f"""
 SELECT sha256, count(DISTINCT place) AS n_structures
 FROM structure_sources JOIN structures ON structures.id = structure_id
-WHERE sha256 = ANY(CAST(:sha256s AS text[])) AND scope_key = :scope_key
+WHERE sha256 = ANY(CAST(:sha256s AS text[])) AND {_IN_SCOPE}
 AND {_AS_FORMAT.format("structure_sources")}
 GROUP BY sha256
 HAVING count(DISTINCT place) = max(place) FILTER (WHERE is_last)
@@ -75,7 +85,7 @@ SELECT known.structure_id, known.sha256, known.place, named.name, min(known.form
        bool_or(known.is_last)
 FROM unnest(CAST(:sha256s AS text[]), CAST(:names AS text[])) AS named (sha256, name)
 JOIN structure_sources known ON known.sha256 = named.sha256 AND {_AS_FORMAT.format("known")}
-JOIN structures ON structures.id = known.structure_id AND scope_key = :scope_key
+JOIN structures ON structures.id = known.structure_id AND {_IN_SCOPE}
 GROUP BY known.structure_id, known.sha256, known.place, named.name
 ORDER BY 1, 2, 3, 4
 ON CONFLICT (structure_id, sha256, place, name) DO NOTHING

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import Conflict
 from api.models import User
-from api.services import copying
+from api.services import citations, copying
 from api.services.copy_format import integer
 from api.services.structure_rows import COLUMNS, STRUCTURE_COLUMNS, Candidate, Row, row
 
@@ -72,7 +72,7 @@ async def import_(
     """Bring the candidates in and return, in their order, the row that holds each.
 
     A candidate whose fingerprint its scope holds already (or that stands twice
-    among the candidates) is not stored again.
+    among the candidates, or that its owner has made public) is not stored again.
     """
     found = [Found(row(candidate)) for candidate in candidates]
     return await store_(session, found, Terms(owner.id, visibility))
@@ -99,9 +99,9 @@ async def store_(session: AsyncSession, found: Sequence[Found], terms: Terms) ->
         "source": terms.source,
         "tags": list(terms.tags),
     }
-    for statement in (_INSERT_CITATIONS, _INSERT_MATERIALS, _INSERT_STRUCTURES):
+    for statement in (_LEAVE_OUT, _INSERT_CITATIONS, _INSERT_MATERIALS, _INSERT_STRUCTURES):
         await session.execute(text(statement), said)
-    ids = await _ids(session, list(distinct), terms.scope_key)
+    ids = await _ids(session, list(distinct), terms)
     await _store_sources(session, found, ids)
     imported = []
     for one in found:
@@ -111,9 +111,14 @@ async def store_(session: AsyncSession, found: Sequence[Found], terms: Terms) ->
     return imported
 
 
-async def _ids(session: AsyncSession, fingerprints: list[str], scope_key: str) -> dict[str, UUID]:
+async def _ids(session: AsyncSession, fingerprints: list[str], terms: Terms) -> dict[str, UUID]:
     rows = await session.execute(
-        text(_SELECT_IDS), {"scope_key": scope_key, "fingerprints": fingerprints}
+        text(_SELECT_IDS),
+        {
+            "scope_key": terms.scope_key,
+            "owner_id": terms.owner_id,
+            "fingerprints": fingerprints,
+        },
     )
     ids = {one.fingerprint: one.id for one in rows}
     if len(ids) < len(fingerprints):
@@ -141,23 +146,14 @@ async def _store_sources(
 
 _INCOMING = {"place": "int"} | COLUMNS
 
-# The digest is that of revision 004_fill_what_structures_are_searched_by.
-_DIGEST = "encode(sha256(convert_to((extra -> 'citation')::text, 'UTF8')), 'hex')"
+# What its owner has published has no private twin.
+_LEAVE_OUT = """
+DELETE FROM incoming USING structures published
+WHERE published.scope_key = 'public' AND published.fingerprint = incoming.fingerprint
+AND published.owner_id = CAST(:owner_id AS uuid)
+"""
 
-_INSERT_CITATIONS = f"""
-INSERT INTO citations (digest, authors, title, journal, volume, page_first, page_last, year, doi)
-SELECT DISTINCT ON (digest) digest,
-       ARRAY(SELECT jsonb_array_elements_text(CASE jsonb_typeof(said -> 'authors')
-             WHEN 'array' THEN said -> 'authors' ELSE '[]' END)),
-       said ->> 'title', said ->> 'journal', said ->> 'volume', said ->> 'page_first',
-       said ->> 'page_last',
-       CASE WHEN said ->> 'year' ~ '^[0-9]{{1,4}}$' THEN (said ->> 'year')::int END,
-       said ->> 'doi'
-FROM (SELECT extra -> 'citation' AS said, {_DIGEST} AS digest
-      FROM incoming WHERE jsonb_typeof(extra -> 'citation') = 'object') cited
-ORDER BY digest
-ON CONFLICT (digest) DO NOTHING
-"""  # noqa: S608 - only our own expression is put in
+_INSERT_CITATIONS = citations.insert("incoming")
 
 _INSERT_MATERIALS = """
 INSERT INTO materials (id, name, reduced_formula, anonymous_formula, hill_formula,
@@ -188,14 +184,17 @@ JOIN materials m
  AND m.space_group_number IS NOT DISTINCT FROM i.space_group_number_at_0_1
 LEFT JOIN citations c
   ON jsonb_typeof(i.extra -> 'citation') = 'object'
- AND c.digest = {_DIGEST.replace("extra", "i.extra")}
+ AND c.digest = {citations.digest("i.extra")}
 ORDER BY i.fingerprint
 ON CONFLICT (scope_key, fingerprint) DO NOTHING
 """  # noqa: S608 - only our own column names and expression are put in
 
 _SELECT_IDS = """
 SELECT fingerprint, id FROM structures
-WHERE scope_key = :scope_key AND fingerprint = ANY(CAST(:fingerprints AS text[]))
+WHERE scope_key IN (:scope_key, 'public')
+AND fingerprint = ANY(CAST(:fingerprints AS text[]))
+AND (scope_key = :scope_key OR owner_id = CAST(:owner_id AS uuid))
+ORDER BY scope_key = :scope_key
 """
 
 _INSERT_SOURCES = """

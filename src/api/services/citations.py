@@ -1,0 +1,29 @@
+"""Citations: publications that structures come from, each stored once."""
+
+from __future__ import annotations
+
+# That of revision 004_fill_what_structures_are_searched_by.
+_DIGEST = "encode(sha256(convert_to(({extra} -> 'citation')::text, 'UTF8')), 'hex')"
+
+
+def digest(extra: str) -> str:
+    """Return SQL of the digest of the publication that a column ``extra`` names."""
+    return _DIGEST.format(extra=extra)
+
+
+def insert(rows: str) -> str:
+    """Return the statement that stores the publications of ``rows``: SQL with a column extra."""
+    return f"""
+INSERT INTO citations (digest, authors, title, journal, volume, page_first, page_last, year, doi)
+SELECT DISTINCT ON (digest) digest,
+       ARRAY(SELECT jsonb_array_elements_text(CASE jsonb_typeof(said -> 'authors')
+             WHEN 'array' THEN said -> 'authors' ELSE '[]' END)),
+       said ->> 'title', said ->> 'journal', said ->> 'volume', said ->> 'page_first',
+       said ->> 'page_last',
+       CASE WHEN said ->> 'year' ~ '^[0-9]{{1,4}}$' THEN (said ->> 'year')::int END,
+       said ->> 'doi'
+FROM (SELECT extra -> 'citation' AS said, {digest("extra")} AS digest
+      FROM {rows} WHERE jsonb_typeof(extra -> 'citation') = 'object') cited
+ORDER BY digest
+ON CONFLICT (digest) DO NOTHING
+"""  # noqa: S608 - only our own tables and expressions are put in
