@@ -34,8 +34,8 @@ def reanalyse(
 ) -> None:
     """Derive formulas, symmetry, cell and labels again, of structures from older versions.
 
-    It may be interrupted: what is done stays done. The structures are yours; an
-    admin's are everyone's. Positions and fingerprints are not touched.
+    It may be interrupted: what is done stays done. The structures are yours.
+    Positions and fingerprints are not touched.
     """
     from api.schemas.structure import ReanalysisReport
 

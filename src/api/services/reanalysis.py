@@ -1,7 +1,8 @@
 """Structures analysed again: rows that an older program derived, in batches.
 
 An analysis that finds another formula unit or space group moves the structure to another
-material. The fingerprint stays what it was.
+material. The fingerprint stays what it was. Columns that an older program did not fill from what
+the source said are filled.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import Structure, User
-from api.services import copying, materials
+from api.services import citations, copying, materials
 from api.services.structure_rows import DERIVED, DERIVED_COLUMNS, Again, Derived
 from api.services.structures import to_atoms
 from nanoos.structures import ANALYSIS_VERSION
@@ -39,7 +40,7 @@ async def batch(
 ) -> list[Again]:
     """Return the next structures after an id: those analysed by an older program, or ``every``.
 
-    They are the owner's; an admin's are everyone's.
+    They are the owner's.
     """
     chosen = _chosen(owner, every=every).where(Structure.id > after)
     rows = await session.scalars(chosen.order_by(Structure.id).limit(limit))
@@ -50,9 +51,7 @@ def _chosen(owner: User, *, every: bool) -> Select[Structure]:
     chosen = select(Structure)
     if not every:
         chosen = chosen.where(Structure.analysis_version < ANALYSIS_VERSION)
-    if owner.role != "admin":
-        chosen = chosen.where(Structure.owner_id == owner.id)
-    return chosen
+    return chosen.where(Structure.owner_id == owner.id)
 
 
 async def store_(session: AsyncSession, found: Sequence[Derived]) -> None:
@@ -61,6 +60,7 @@ async def store_(session: AsyncSession, found: Sequence[Derived]) -> None:
     await copying.fill(session, "derived", DERIVED_COLUMNS, rows)
     emptied = await session.scalars(text(_MATERIALS_LEFT))
     left = list(emptied)
+    await session.execute(text(_INSERT_CITATIONS))
     await session.execute(text(_INSERT_MATERIALS))
     await session.execute(text(_UPDATE))
     if left:
@@ -81,6 +81,11 @@ JOIN materials m ON m.id = s.material_id
 WHERE NOT ({_SAME_MATERIAL})
 """  # noqa: S608 - only our own condition is put in
 
+_INSERT_CITATIONS = citations.insert(
+    "(SELECT s.extra FROM derived d JOIN structures s ON s.id = d.id"
+    " WHERE s.citation_id IS NULL) AS uncited"
+)
+
 _INSERT_MATERIALS = """
 INSERT INTO materials (id, name, reduced_formula, anonymous_formula, hill_formula,
                        chemical_system, elements, space_group_number, source, external_id,
@@ -96,9 +101,19 @@ ORDER BY s.scope_key, d.hill_formula, d.space_group_number_at_0_1, s.id
 ON CONFLICT (scope_key, hill_formula, space_group_number) DO NOTHING
 """
 
+# As revision 004_fill_what_structures_are_searched_by, but blanks are nothing.
+_SAID = "nullif(btrim(s.extra ->> '{}'), '')"
+
 _UPDATE = f"""
 UPDATE structures s
 SET material_id = m.id, updated_at = now(),
+    source = coalesce(s.source, {_SAID.format("database")}),
+    external_id = coalesce(s.external_id, {_SAID.format("database_code")}),
+    licence = coalesce(s.licence, {_SAID.format("licence")}),
+    citation_id = coalesce(s.citation_id, (
+        SELECT id FROM citations
+        WHERE jsonb_typeof(s.extra -> 'citation') = 'object'
+        AND digest = {citations.digest("s.extra")})),
     {", ".join(f"{name} = d.{name}" for name in DERIVED if name not in _KEPT)}
 FROM derived d, materials m
 WHERE s.id = d.id AND m.scope_key = s.scope_key AND {_SAME_MATERIAL}

@@ -16,6 +16,8 @@ from nanoos.writers import write
 if TYPE_CHECKING:
     from conftest import Invoke, Start
 
+HALITE = Path(__file__).parents[3] / "examples" / "crystals" / "halite_0011356.cif"
+
 
 def copper(path: Path, said: str = "") -> Path:
     """Write a file of one structure, of which its second line says something more."""
@@ -115,3 +117,36 @@ def test_a_known_file_whose_structure_is_deleted_meanwhile_is_read(
             connection.commit()
             assert command.end() == 0
     assert '"imported": 1' in command.output()
+
+
+def test_what_its_owner_published_has_no_private_twin(
+    invoke: Invoke, tmp_path: Path, vasp: Path
+) -> None:
+    invoke("structures", "publish", "--all", "--licence", "CC0-1.0")
+    (tmp_path / "cu.cif").write_text(write([metal("Cu")], "cif"))
+    for file in (vasp, copper(tmp_path / "other.extxyz"), tmp_path / "cu.cif"):
+        done = invoke("structures", "import", file, "--again", "--json").json
+        assert done == {"imported": 0, "existing": 1, "failed": []}
+    assert invoke("structures", "import", vasp, "--json").json["existing"] == 1
+    assert ask(invoke, "SELECT visibility FROM structures") == [{"visibility": "public"}]
+    assert ask(invoke, "SELECT visibility FROM materials") == [{"visibility": "public"}]
+
+
+def test_what_an_old_release_left_out_is_filled(invoke: Invoke, database: str) -> None:
+    """A release from before these columns stores structures after the revision that fills them."""
+    invoke("structures", "import", HALITE)
+    filled = """
+        SELECT source, external_id, licence, citation_id IS NOT NULL AS is_cited FROM structures
+    """
+    (before,) = ask(invoke, filled)
+    change(
+        database,
+        """
+        UPDATE structures SET analysis_version = 1, source = NULL, external_id = NULL,
+            licence = NULL, citation_id = NULL, extra = extra || '{"licence": "CC0-1.0"}';
+        DELETE FROM citations
+        """,
+    )
+    invoke("structures", "reanalyse")
+    assert before["is_cited"]
+    assert ask(invoke, filled) == [before | {"licence": "CC0-1.0"}]

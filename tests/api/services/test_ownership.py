@@ -16,7 +16,7 @@ from api.errors import Conflict, NotAllowed, NotFound
 from api.models import Material, SimulationJob, Structure, User
 from api.schemas.duplicates import Pair, Tier
 from api.schemas.search import Query
-from api.services import curation, deletion, duplicates, near_duplicates, queue, scope
+from api.services import curation, deletion, duplicates, near_duplicates, queue, reanalysis, scope
 from api.services.structure_import import Found, Terms, store_
 from api.services.structure_rows import row
 
@@ -155,3 +155,12 @@ def test_groups_are_what_pairs_hold_together(pairs: list[tuple[UUID, UUID]]) -> 
             reached |= {id_ for pair in within if reached & set(pair) for id_ in pair}
         assert reached == set(group)
     assert [len(group) for group in groups] == sorted(map(len, groups), reverse=True)
+
+
+async def test_only_ones_own_are_analysed_again(world: World) -> None:
+    """An admin reads what is public, and leaves it to its owner."""
+    world.hugo.role = "admin"
+    scope.read_as(world.session, world.hugo)
+    assert await reanalysis.count(world.session, world.hugo, every=True) == 1
+    (again,) = await reanalysis.batch(world.session, world.hugo, UUID(int=0), 9, every=True)
+    assert again.id == world.hugos
