@@ -12,7 +12,7 @@ from typing import Any
 from lark import Token, Tree
 from sqlalchemy import and_, false, not_, null, or_, true
 
-from api.errors import QueryNotSupported
+from api.errors import QueryNotSupported, QueryNotUnderstood
 from api.optimade.comparisons import (
     REVERSED,
     Condition,
@@ -103,7 +103,7 @@ class Filter:
 
     def _length_op_rhs(self, one: Property, how: Any) -> Condition:
         operator = str(how.children[1]) if len(how.children) == 3 else "="
-        number = int(how.children[-1].children[0])
+        number = _integer(how.children[-1].children[0])
         if one.kind is Kind.UNKNOWN:
             return compare(one.kind, one.sql, operator, number)
         if one.kind is not Kind.LIST:
@@ -164,4 +164,13 @@ def _constant(node: Any) -> Constant:
         return str(token) == "TRUE"
     if node.data == "string":
         return re.sub(r"\\(.)", r"\1", str(token)[1:-1], flags=re.DOTALL)
-    return int(token) if token.type == "SIGNED_INT" else float(token)
+    return _integer(token) if token.type == "SIGNED_INT" else float(token)
+
+
+def _integer(token: Any) -> int:
+    try:
+        return int(token)
+    except ValueError as error:  # Python reads no more than 4,300 digits
+        raise QueryNotUnderstood(
+            f"An integer of {len(token):,} characters is not read: {token[:20]}…"
+        ) from error

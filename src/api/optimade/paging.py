@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -33,6 +33,7 @@ _TYPES: dict[Kind, Any] = {
     Kind.IDENTIFIER: Uuid,
     Kind.TIMESTAMP: DateTime(timezone=True),
 }
+_LARGEST = 2**31  # of SQL's INTEGER
 
 
 class Key(NamedTuple):
@@ -102,7 +103,7 @@ class Order(NamedTuple):
             name, written = json.loads(base64.b64decode(padded, b"-_", validate=True))
             keyed = zip(self.keys, written, strict=True)
             place = tuple(_read(key.by.kind, value) for key, value in keyed)
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             name, place = None, ()
         if name != self.name or not place or place[-1] is None:
             raise QueryNotUnderstood("page_cursor is none that links.next gave for this sort.")
@@ -142,7 +143,10 @@ def _written(value: Any) -> Any:
 
 
 def _read(kind: Kind, value: Any) -> Any:
-    """Return a cursor's value as the database knows it; ValueError or TypeError for any other."""
+    """Return a cursor's value as the database knows it.
+
+    Raises ValueError, TypeError or OverflowError for any other.
+    """
     if value is None:
         return None
     if kind is Kind.IDENTIFIER:
@@ -151,8 +155,14 @@ def _read(kind: Kind, value: Any) -> Any:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
             raise ValueError(value)
-        return moment
+        return moment.astimezone(UTC)
     expected = {Kind.INTEGER: int, Kind.FLOAT: float, Kind.BOOLEAN: bool, Kind.STRING: str}[kind]
     if type(value) is not expected:
         raise TypeError(value)
+    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise OverflowError(value)
+    if (
+        isinstance(value, str) and "\0" in value.encode().decode()
+    ):  # UnicodeEncodeError: a surrogate
+        raise ValueError(value)
     return value

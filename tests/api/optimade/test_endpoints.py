@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -197,6 +198,9 @@ async def test_links_lead_back_to_the_same_query(http: httpx.AsyncClient) -> Non
 WRONG = {
     "filter=nsites=": 400,
     "filter=crazy=1": 400,
+    f"filter=nsites={'9' * 5000}": 400,
+    f"filter=-{'9' * 5000}<nsites": 400,
+    f"filter=elements LENGTH {'9' * 5000}": 400,
     'filter=nsites="1"': 501,
     "sort=crazy": 400,
     "sort=elements": 400,
@@ -235,6 +239,27 @@ async def test_a_wrong_query_is_an_error_in_the_standards_form(
     assert answer.status_code == WRONG[query], answer.text
     ErrorResponse(**answer.json())
     assert "Traceback" not in answer.text
+
+
+FORGED = [
+    ("nsites", 2**40),
+    ("nsites", True),
+    ("chemical_formula_reduced", "a\0"),
+    ("chemical_formula_reduced", "\ud800"),
+    ("last_modified", "0001-01-01T00:00:00+23:59"),
+    ("last_modified", "9999-12-31T23:59:59-23:59"),
+    ("last_modified", "2026-01-01T00:00:00"),
+]
+
+
+@pytest.mark.parametrize(("sort", "value"), FORGED)
+async def test_a_cursor_that_was_not_given_is_refused(
+    http: httpx.AsyncClient, sort: str, value: Any
+) -> None:
+    written = json.dumps([sort, [value, "01900000-0000-7000-8000-000000000000"]])
+    cursor = base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
+    answer = await asked(http, "v1/structures", 400, sort=sort, page_cursor=cursor)
+    assert "page_cursor" in answer["errors"][0]["detail"]
 
 
 async def test_what_belongs_to_others_is_unknown_and_said(http: httpx.AsyncClient) -> None:
