@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
+    Integer,
     Select,
     Text,
     any_,
@@ -37,6 +39,7 @@ FEW_CITATIONS = 5000
 """Publications that are named one by one."""
 MOST_LISTED = 12
 """Elements whose 2^n - 1 subsystems are looked up one by one; of more, all that have one are."""
+_LARGEST = 2**63  # of SQL's BIGINT
 
 RANGES = (
     "number_of_elements",
@@ -253,10 +256,16 @@ def _cited_has(word: str) -> Condition:
 
 
 def _word(word: str) -> ColumnElement[Any]:
-    """Return the tsquery of one word; ``quar*`` is met by what begins so."""
+    """Return the tsquery of one word; ``quar*`` is met by what begins so.
+
+    Raises WrongUsage where nothing stands before the ``*``.
+    """
     if not word.endswith("*"):
         return func.plainto_tsquery(SIMPLE, word)
-    quoted = word.rstrip("*").replace("\\", "\\\\").replace("'", "''")
+    beginning = word.rstrip("*")
+    if not beginning:
+        raise WrongUsage(f"{word} needs the beginning of a word before it, such as quar*.")
+    quoted = beginning.replace("\\", "\\\\").replace("'", "''")
     return func.to_tsquery(SIMPLE, f"'{quoted}':*")
 
 
@@ -336,9 +345,16 @@ def _within(column: Any, wanted: Range[Any]) -> Iterator[Condition]:
     if first == last and isinstance(first, float):
         first, last = first - EXACT, first + EXACT
     if first == last:
-        yield column == first
+        yield column == _bound(column, first)
         return
     if first is not None:
-        yield column >= first
+        yield column >= _bound(column, first)
     if last is not None:
-        yield column <= last
+        yield column <= _bound(column, last)
+
+
+def _bound(column: Any, end: Any) -> Any:
+    """Return an end of a range; an integer may be larger than the column's are."""
+    if not isinstance(column.type, Integer):
+        return end
+    return literal(max(-_LARGEST, min(end, _LARGEST - 1)), BigInteger)

@@ -6,15 +6,26 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import DateTime, SmallInteger
+
 from api.errors import WrongUsage
+from api.models import Structure
 from api.schemas.search import Query, Sort
 from api.services.canonical import canonical_json, sha256
 
-TIMES = {"created_at", "updated_at"}
+_NONE = (
+    binascii.Error,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+"""What reading a text raises that is no cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +54,9 @@ class Cursor:
         try:
             packed = json.loads(base64.urlsafe_b64decode(text.encode() + b"=="))
             digest, count, is_exact, value, id_ = packed
-            if value is not None and sort.column in TIMES:
-                value = datetime.fromisoformat(value)
+            value = _value(sort, value)
             cursor = cls(str(digest), sort, int(count), bool(is_exact), value, UUID(id_))
-        except (binascii.Error, ValueError, TypeError, AttributeError) as error:
+        except _NONE as error:
             raise WrongUsage(
                 f"{text!r} is no cursor; take the one that the page before named."
             ) from error
@@ -66,6 +76,29 @@ class Cursor:
             value = value.isoformat()
         packed = canonical_json([self.digest, self.count, self.is_exact, value, str(self.id)])
         return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
+
+
+def _value(sort: Sort, value: Any) -> Any:
+    """Return a cursor's value as its column has it.
+
+    Raises ValueError, TypeError or OverflowError for one that it cannot have.
+    """
+    if value is None or sort.column == "id":
+        return None
+    type_ = Structure.__table__.c[sort.column].type
+    if isinstance(type_, DateTime):
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError(value)
+        return moment.astimezone(UTC)
+    if type(value) is not type_.python_type:
+        raise TypeError(value)
+    largest = 2**15 if isinstance(type_, SmallInteger) else 2**31
+    if isinstance(value, int) and not -largest <= value < largest:
+        raise OverflowError(value)
+    if isinstance(value, str) and "\0" in value.encode().decode():  # fails at a surrogate
+        raise ValueError(value)
+    return value
 
 
 def _digest(query: Query, sort: Sort) -> str:

@@ -30,6 +30,7 @@ WRONG: list[tuple[str, int, str]] = [
     (f"structures export {UNKNOWN} --all -o out.cif", 2, "--all"),
     ("structures export --all --format docx -o out", 2, "docx"),
     (f"structures similar {UNKNOWN} -k 0", 2, "-k"),
+    ("structures search --text *", 2, "quar*"),
     ("structures list --limit 0", 2, "limit"),
     (f"jobs submit alchemy {UNKNOWN}", 1, "equation_of_state"),
     (f"jobs submit equation_of_state {UNKNOWN}", 1, UNKNOWN),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -405,6 +407,45 @@ def test_a_cursor_is_of_one_search(world: Database) -> None:
 def test_what_is_no_cursor_is_said(world: Database, text: str) -> None:
     with pytest.raises(WrongUsage, match=r"no cursor|another search"):
         world.search(lambda session: search.find(session, Query(), after=text))
+
+
+FORGED = [
+    (Sort(), "[" * 100_000),
+    (Sort(), '["{digest}", 1e999, true, null, "{id}"]'),
+    (Sort("number_of_elements"), '["{digest}", 1, true, 40000, "{id}"]'),
+    (Sort("number_of_sites"), '["{digest}", 1, true, 1099511627776, "{id}"]'),
+    (Sort("number_of_sites"), '["{digest}", 1, true, "four", "{id}"]'),
+    (Sort("volume_a3"), '["{digest}", 1, true, [], "{id}"]'),
+    (Sort("source"), '["{digest}", 1, true, "\\u0000", "{id}"]'),
+    (Sort("source"), '["{digest}", 1, true, "\\ud800", "{id}"]'),
+    (Sort("created_at"), '["{digest}", 1, true, "0001-01-01T00:00:00+23:59", "{id}"]'),
+    (Sort("created_at"), '["{digest}", 1, true, "2026-01-01T00:00:00", "{id}"]'),
+]
+
+
+@pytest.mark.parametrize(("sort", "written"), FORGED)
+def test_a_forged_cursor_is_none(world: Database, sort: Sort, written: str) -> None:
+    page = world.search(lambda session: search.find(session, Query(), sort=sort, limit=1))
+    given = json.loads(base64.urlsafe_b64decode(page.after + "=="))
+    text = written.replace("{digest}", given[0]).replace("{id}", given[4])
+    forged = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    with pytest.raises(WrongUsage, match="no cursor"):
+        world.search(lambda session: search.find(session, Query(), sort=sort, after=forged))
+
+
+@pytest.mark.parametrize("name", ["number_of_elements", "number_of_sites"])
+def test_ranges_of_numbers_that_no_column_holds(world: Database, name: str) -> None:
+    everything = world.search(lambda session: search.find(session, Query())).count
+    for beyond in (2**15, 2**31, 2**63, 10**30):
+        for ends, number in [
+            ((beyond, None), 0),
+            ((beyond, beyond), 0),
+            ((None, -beyond - 1), 0),
+            ((None, beyond), everything),
+            ((-beyond - 1, beyond), everything),
+        ]:
+            query = Query(**{name: ends})
+            assert world.search(lambda session, q=query: search.find(session, q)).count == number
 
 
 def test_rows_that_come_in_meanwhile_shift_nothing(world: Database) -> None:
