@@ -11,15 +11,27 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.errors import WrongUsage
+from api.errors import NotFound, WrongUsage
 from api.optimade.jsonl import OptimadeJsonLinesWriter
 from api.schemas.search import Query
 from api.services import records, search
 from nanoos.errors import PluginNotFound, StructureError
-from nanoos.writers import Add, Record, Writer, exporting, format_of, known_formats, writer_of
+from nanoos.writers import (
+    COMPRESSIONS,
+    Add,
+    Record,
+    Writer,
+    exporting,
+    format_of,
+    known_formats,
+    writer_of,
+)
 
 OPTIMADE = OptimadeJsonLinesWriter
 """The one format whose writer is the platform's: it says what the OPTIMADE interface does."""
+
+DEFAULT = "cif"
+"""Of files whose names say nothing."""
 
 Selection = Query | Sequence[UUID]
 """What to export: all that a query finds, or the structures of these ids."""
@@ -34,24 +46,46 @@ class ExportReport:
 
 
 def writer_for(output: Path, format_: str | None = None) -> Writer:
-    """Return the writer of the format, or of the one that the file's name says.
+    """Return the writer of the format, or of the one that the file's name says, or of CIF.
 
-    Raises PluginNotFound, which names the formats there are.
+    Raises PluginNotFound, and WrongUsage for a name that ends as no format does.
     """
     said_by_name = any(suffix in output.name.lower() for suffix in OPTIMADE.suffixes)
     if format_ == OPTIMADE.name or (format_ is None and said_by_name):
         return OPTIMADE()
+    known = ", ".join([*known_formats(), OPTIMADE.name])
     name = format_ or format_of(output)
+    if name is None:
+        if (suffix := _suffix(output)) and not output.is_dir():
+            raise WrongUsage(
+                f"{output}: no format is written to files that end in {suffix}. Name one with "
+                f"--format: {known}."
+            )
+        name = DEFAULT
     if name not in known_formats():
-        known = ", ".join([*known_formats(), OPTIMADE.name])
         raise PluginNotFound(f"There is no format {name!r}. Known: {known}.")
     return writer_of(name)
 
 
+def _suffix(output: Path) -> str:
+    """Return what a name says of its format: ``.pdf`` of ``a.pdf.gz``, nothing of ``run-2.5``."""
+    name = output.name
+    for compression in COMPRESSIONS:
+        name = name.removesuffix(compression)
+    suffix = Path(name).suffix
+    return suffix if suffix[1:2].isalpha() else ""
+
+
 async def count(session: AsyncSession, selection: Selection) -> int:
-    """Return how many structures there are to export; of very many, an estimate."""
+    """Return how many structures there are to export; of very many, an estimate.
+
+    Raises NotFound where there is none.
+    """
     if isinstance(selection, Query):
-        return (await search.count(session, selection)).number
+        number = (await search.count(session, selection)).number
+        if not number:
+            raise NotFound("No structure matches; nothing was written.")
+        return number
     return len(selection)
 
 
@@ -102,6 +136,13 @@ def _write_one(record: Record, add: Add, report: ExportReport, *, skips: bool) -
     except StructureError as error:
         if not skips:
             raise StructureError(f"{record.known['id']}: {error}") from error
-        report.skipped.append({"id": record.known["id"], "reason": str(error)})
+        report.skipped.append(
+            {
+                "id": record.known["id"],
+                "name": record.known.get("name"),
+                "reduced_formula": record.known.get("reduced_formula"),
+                "reason": str(error),
+            }
+        )
     else:
         report.written += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,7 +53,8 @@ def export(
         raise WrongUsage("Name the structures to export, say what to search for, or say --all.")
     if json and output == STDOUT:
         raise WrongUsage("The structures and the report cannot both go to standard output.")
-    _report(export_structures(list(ids) if ids else query, format_, output, sources), output, json)
+    report = export_structures(list(ids) if ids else query, format_, output, sources)
+    _report(report, output, _along(output, format_) if sources else (), json)
 
 
 def export_structures(
@@ -76,15 +77,27 @@ def export_structures(
     return in_transaction(work)
 
 
-def _report(report: ExportReport, output: Path, json: bool) -> None:
+def _along(output: Path, format_: str | None) -> Sequence[Path]:
+    """Return the files that were written beside ``output``."""
+    from api.export import writer_for
+    from nanoos.writers import beside
+
+    if output == STDOUT:
+        return ()
+    return beside(output, writer_for(output, format_), folder=output.is_dir())
+
+
+def _report(report: ExportReport, output: Path, along: Sequence[Path], json: bool) -> None:
     if json:
         print_json(vars(report))
         return
     place = "standard output" if output == STDOUT else output
     err.print(f"[green]{report.written} written[/] to ", end="")
-    err.print(f"{place}, {len(report.skipped)} skipped", markup=False)
+    with_ = f" with {' and '.join(path.name for path in along)}" if along else ""
+    err.print(f"{place}{with_}, {len(report.skipped)} skipped", markup=False)
     for skipped in report.skipped:
-        err.print(f"  {skipped['id']}: {skipped['reason']}", markup=False)
+        named = " ".join(filter(None, (skipped["reduced_formula"], skipped["name"])))
+        err.print(f"  {skipped['id']} {named}: {skipped['reason']}", markup=False)
 
 
 @contextmanager

@@ -106,11 +106,16 @@ def _file_name(record: Record, number: int, writer: Writer) -> str:
     return f"{reduced}_{record.known.get('id', number)}{writer.suffixes[0]}"
 
 
+def beside(output: Path, writer: Writer, *, folder: bool) -> tuple[Path, Path]:
+    """Return where the bibliography and the table of licences of an export are written."""
+    stem = _stem(output.name, writer, folder=folder)
+    return output.with_name(f"{stem}.bib"), output.with_name(f"{stem}.licences.csv")
+
+
 def _sources(
     output: Path, writer: Writer, folder: bool, staging: _Staging, open_: ExitStack
 ) -> Callable[[Record], None]:
-    stem = output.name if folder else _stem(output.name, writer)
-    paths = output.with_name(f"{stem}.bib"), output.with_name(f"{stem}.licences.csv")
+    paths = beside(output, writer, folder=folder)
     check_replaceable(*paths)
     bibliography, licences = (
         open_.enter_context(staging.place(path).open("w", encoding="utf-8", newline="\n"))
@@ -119,11 +124,12 @@ def _sources(
     return sources_into(bibliography, licences, output.name)
 
 
-def _stem(name: str, writer: Writer) -> str:
+def _stem(name: str, writer: Writer, *, folder: bool) -> str:
     """Return a file's name without what says its format: ``si`` of ``si.extxyz.gz``."""
     for suffix in COMPRESSIONS:
         name = name.removesuffix(suffix)
-    known = next((s for s in writer.suffixes if name.endswith(s)), Path(name).suffix)
+    other = "" if folder else Path(name).suffix
+    known = next((s for s in writer.suffixes if name.endswith(s)), other)
     return name.removesuffix(known) or name
 
 

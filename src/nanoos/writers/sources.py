@@ -49,5 +49,5 @@ def check_replaceable(*paths: Path) -> None:
             if _BY not in first and first != ",".join(_COLUMNS) + "\n":
                 raise NotWritten(
                     f"{path} is there already and was not written by an export. Move it, choose "
-                    "another name, or leave sources and licences out."
+                    "another name, or leave sources and licences out (--no-sources, sources=False)."
                 )

@@ -24,14 +24,14 @@ def writer_of(format: str) -> Writer:
     return writer
 
 
-def format_of(path: Path, default: str = "cif") -> str:
-    """Return the format that a file's name says, or ``default``."""
+def format_of(path: Path) -> str | None:
+    """Return the format that a file's name says, or None."""
     name = path.name.lower()
     for compression in COMPRESSIONS:
         name = name.removesuffix(compression)
     said = {suffix: format for format in known_formats() for suffix in writer_of(format).suffixes}
     longest_first = sorted(said, key=len, reverse=True)
-    return next((said[suffix] for suffix in longest_first if name.endswith(suffix)), default)
+    return next((said[suffix] for suffix in longest_first if name.endswith(suffix)), None)
 
 
 def write(

@@ -93,6 +93,41 @@ def test_standard_output_holds_the_structures_alone(invoke: Invoke, filled: Path
         assert says in invoke("structures", "export", *arguments, "-o", "-", exits=2).stderr
 
 
+def test_what_comes_along_and_what_is_skipped_is_named(invoke: Invoke, filled: Path) -> None:
+    said = invoke("structures", "export", "--all", "-o", filled / "a.xyz").stderr
+    assert "4 written" in said
+    assert "with a.bib and a.licences.csv, 1 skipped" in said
+    mixed = next(r for r in invoke("structures", "list", "--json").json if not r["is_ordered"])
+    assert f"{mixed['id']} {mixed['reduced_formula']}" in said
+    invoke("structures", "export", "--ordered", "--periodic", "3", "-o", filled / "b.vasp")
+    assert (filled / "b.vasp").is_dir()
+    assert (filled / "b.bib").exists()
+
+
+def test_a_search_that_finds_nothing_writes_nothing(invoke: Invoke, filled: Path) -> None:
+    said = invoke("structures", "export", "--formula", "Au", "-o", filled / "a.cif", exits=1).stderr
+    assert "nothing was written" in said
+    assert list(filled.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("b.traj", ".traj"), ("q.json.gz", ".json")])
+def test_a_name_of_no_format_is_refused(
+    invoke: Invoke, filled: Path, name: str, suffix: str
+) -> None:
+    said = invoke("structures", "export", "--all", "-o", filled / name, exits=2).stderr
+    assert f"end in {suffix}." in said
+    assert "--format: cif, poscar" in said
+    assert list(filled.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["run-2.5", "plain", "plain.gz"])
+def test_a_name_that_says_nothing_gets_a_cif(invoke: Invoke, filled: Path, name: str) -> None:
+    invoke("structures", "export", "--all", "-o", filled / name, "--format", "cif")
+    named = (filled / name).read_bytes()
+    invoke("structures", "export", "--all", "-o", filled / name)
+    assert (filled / name).read_bytes() == named
+
+
 def test_named_structures_are_written_all_or_none(invoke: Invoke, filled: Path) -> None:
     rows = invoke("structures", "list", "--json").json
     mixed = next(row["id"] for row in rows if not row["is_ordered"])
