@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SHOWN = 50
 """Failures that are shown to a person."""
+COMMON = 3
+"""Failures of one cause that are shown one by one; more of them share a line."""
 NO_FILES = ("-", "optimade:")
 """How arguments begin that name no file."""
 
@@ -73,8 +76,9 @@ def import_(
     """
     from api.cli.reanalysing import hint
     from api.schemas.structure import ImportReport
-    from api.services import licences
+    from api.services import licences, tags
 
+    tags.check(tag or ())
     terms = {
         "visibility": "public" if public else "private",
         "licence": None if licence is None else licences.licence(licence),
@@ -94,14 +98,16 @@ def import_(
             report=done,
         )
     except KeyboardInterrupt:
+        stored = f"{done.imported} imported, and they stay"
         err.print(
-            f"Interrupted: {done.imported} imported, and they stay."
+            f"Interrupted: {stored if done.imported else 'nothing was imported yet'}."
             " Give the command again to go on; what is stored is recognised."
         )
         raise
     if json:
         print_json(done.model_dump(mode="json", exclude_none=True))
-    else:
+    _check_found(done, paths, recursive)
+    if not json:
         print_report(done)
         hint()
     if done.failed:
@@ -162,6 +168,19 @@ def _check_paths(paths: Sequence[str | Path]) -> None:
     for path in map(str, paths):
         if not path.startswith(NO_FILES) and not Path(path).exists():
             raise WrongUsage(f"There is no file or folder {path}.")
+
+
+def _check_found(report: ImportReport, paths: Sequence[str], recursive: bool) -> None:
+    """Raise NotFound where an import met with nothing at all."""
+    from api.errors import NotFound
+
+    if report.imported or report.existing or report.failed:
+        return
+    deeper = not recursive and any(
+        one.is_dir() for path in paths if Path(path).is_dir() for one in Path(path).iterdir()
+    )
+    hint = "; --recursive looks into its folders too" if deeper else ""
+    raise NotFound(f"No files in {', '.join(paths)}{hint}.")
 
 
 def cores() -> int:
@@ -254,14 +273,27 @@ def _writing(path: Path | None) -> Iterator[Callable[[FailedFile], None]]:
 
 def print_report(report: ImportReport) -> None:
     """Print what an import did, the failures last."""
-    n_failed = report.n_failed
+    n_failed, shown = report.n_failed, 0
     err.print(
         f"[green]{report.imported} imported[/], {report.existing} there already,"
         f" {'[red]' if n_failed else ''}{n_failed} failed{'[/]' if n_failed else ''}"
     )
-    for failed in report.failed[:SHOWN]:
-        line = f":{failed.line}" if failed.line else ""
-        place = f", structure {failed.place}" if failed.place else ""
-        err.print(f"  {failed.file}{line}{place}: {failed.error}", markup=False)
-    if n_failed > SHOWN:
-        err.print(f"  and {n_failed - SHOWN} more; --report FILE writes them all down.")
+    for error, failures in islice(_by_cause(report.failed), SHOWN):
+        first = failures[0]
+        line = f":{first.line}" if first.line else ""
+        place = f", structure {first.place}" if first.place else ""
+        others = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
+        err.print(f"  {first.file}{line}{place}{others}: {error}", markup=False)
+        shown += len(failures)
+    if n_failed > shown:
+        err.print(f"  and {n_failed - shown} more; --report FILE writes them all down.")
+
+
+def _by_cause(failures: Iterable[FailedFile]) -> Iterator[tuple[str, list[FailedFile]]]:
+    """Yield failures in their order, those of a cause that `COMMON` share together."""
+    causes: dict[str, list[FailedFile]] = {}
+    for failed in failures:
+        causes.setdefault(failed.error, []).append(failed)
+    for error, alike in causes.items():
+        for some in [alike] if len(alike) > COMMON else [[one] for one in alike]:
+            yield error, some

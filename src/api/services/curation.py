@@ -13,7 +13,7 @@ from api.errors import Conflict, WrongUsage
 from api.models import User
 from api.schemas.curation import PublishReport, TagReport, Twin
 from api.schemas.search import Query
-from api.services import materials, owned
+from api.services import materials, owned, tags
 from api.services.licences import licence as spdx
 
 
@@ -42,12 +42,7 @@ def _check_tags(added: list[str], removed: list[str]) -> None:
         raise WrongUsage("Say which tags to add or to remove.")
     if both := set(added) & set(removed):
         raise WrongUsage(f"The tag {min(both)} cannot be both added and removed.")
-    for name in added:
-        if not name or name != name.strip() or "," in name or not name.isprintable():
-            raise WrongUsage(
-                f"{name!r} is no tag: it needs some text, without commas, line breaks or spaces "
-                "around it."
-            )
+    tags.check(added)
 
 
 async def publish(

@@ -176,7 +176,7 @@ def test_a_structure_that_is_wrong_keeps_none_of_its_file_out(
 def test_failures_are_written_down_and_not_all_shown(invoke: Invoke, tmp_path: Path) -> None:
     folder = many(tmp_path / "mixed", 5)
     for number in range(60):
-        (folder / f"bad-{number}.cif").write_text("data_x\n_cell_length_a 1\n")
+        (folder / f"bad-{number}.xyz").write_text(f"1\n\nQ{number} 0 0 0\n")
     written = tmp_path / "failures.jsonl"
     shown = invoke("structures", "import", folder, "--report", written, exits=1).stderr
     assert "5 imported" in shown
@@ -184,6 +184,29 @@ def test_failures_are_written_down_and_not_all_shown(invoke: Invoke, tmp_path: P
     assert shown.count("bad-") == 50
     failures = [json.loads(line) for line in written.read_text().splitlines()]
     assert len({one["file"] for one in failures}) == len(failures) == 60
+
+
+def test_failures_of_one_cause_share_a_line(invoke: Invoke, tmp_path: Path) -> None:
+    shown = invoke("structures", "import", many(tmp_path / "files", 5), "--public", exits=1).stderr
+    (line,) = [line for line in shown.splitlines() if "licence" in line]
+    assert "00000.extxyz and 4 more: " in line
+
+
+@pytest.mark.parametrize("tag", ["a,b", "", " a"])
+def test_a_tag_that_is_none_is_refused(invoke: Invoke, tmp_path: Path, tag: str) -> None:
+    (tmp_path / "cu.xyz").write_text(copper(1))
+    said = invoke("structures", "import", tmp_path / "cu.xyz", "--tag", tag, exits=2).stderr
+    assert f"{tag!r} is no tag" in said
+    assert invoke("structures", "list", "--json").json == []
+
+
+def test_a_folder_without_files_is_said(invoke: Invoke, tmp_path: Path) -> None:
+    said = invoke("structures", "import", tmp_path, exits=1).stderr
+    assert f"No files in {tmp_path}." in said
+    many(tmp_path / "inner", 1)
+    said = invoke("structures", "import", tmp_path, exits=1).stderr
+    assert f"No files in {tmp_path}; --recursive looks into its folders too." in said
+    assert invoke("structures", "import", tmp_path, "--recursive", "--json").json["imported"] == 1
 
 
 HOSTILE = """
