@@ -118,9 +118,10 @@ def delete(
     if not json or planned.dependents:
         _tell_planned(planned)
     if planned.dependents and not cascade:
+        is_one = len(planned.dependents) == 1
         raise Conflict(
-            f"{_counted(planned)} rest on what is to be deleted, and nothing was. "
-            "With --cascade they are deleted too."
+            f"{_counted(planned)} {'rests' if is_one else 'rest'} on what is to be deleted, and "
+            f"nothing was. With --cascade {'it is' if is_one else 'they are'} deleted too."
         )
     if not dry_run and (yes or _confirmed(planned)):
         planned = in_transaction(

@@ -43,7 +43,7 @@ def list_(
         return
     show_table(
         None,
-        ["id", "formula", "name", "space group", "sites", "V (Å³)", "origin", "source"],
+        ["id", "formula", "name", "space group", "sites", "V (Å³)", "origin", "file"],
         [
             (
                 row.id,
