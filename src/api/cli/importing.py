@@ -279,11 +279,11 @@ def print_report(report: ImportReport) -> None:
         f" {'[red]' if n_failed else ''}{n_failed} failed{'[/]' if n_failed else ''}"
     )
     for error, failures in islice(_by_cause(report.failed), SHOWN):
-        first = failures[0]
+        first, others = failures[0], len(failures) - 1
         line = f":{first.line}" if first.line else ""
         place = f", structure {first.place}" if first.place else ""
-        others = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
-        err.print(f"  {first.file}{line}{place}{others}: {error}", markup=False)
+        where = f" and {others} more" if others else f"{line}{place}"
+        err.print(f"  {first.file}{where}: {error}", markup=False)
         shown += len(failures)
     if n_failed > shown:
         err.print(f"  and {n_failed - shown} more; --report FILE writes them all down.")

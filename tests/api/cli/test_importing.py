@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -175,8 +176,8 @@ def test_a_structure_that_is_wrong_keeps_none_of_its_file_out(
 
 def test_failures_are_written_down_and_not_all_shown(invoke: Invoke, tmp_path: Path) -> None:
     folder = many(tmp_path / "mixed", 5)
-    for number in range(60):
-        (folder / f"bad-{number}.xyz").write_text(f"1\n\nQ{number} 0 0 0\n")
+    for symbol in [first + second for first in "JQW" for second in ascii_lowercase][:60]:
+        (folder / f"bad-{symbol}.xyz").write_text(copper(1).replace("\nCu", f"\n{symbol}"))
     written = tmp_path / "failures.jsonl"
     shown = invoke("structures", "import", folder, "--report", written, exits=1).stderr
     assert "5 imported" in shown
