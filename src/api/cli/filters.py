@@ -138,6 +138,7 @@ def read_query(given: dict[str, Any]) -> Query:
     from pydantic import ValidationError
 
     from api.errors import WrongUsage
+    from api.schemas.refusal import refusal
     from api.schemas.search import Query
 
     said = {name: value for name, value in given.items() if value is not None}
@@ -151,10 +152,9 @@ def read_query(given: dict[str, Any]) -> Query:
         filter_ = _FILTERS.get(field)
         option = filter_.option if filter_ else "--result"
         example = filter_.value if filter_ else "bulk_modulus_gpa=100:200"
-        cause = first["msg"].removeprefix("Value error, ")
-        raise WrongUsage(
-            f"{option} {_written(given[field])}: {cause}. For example: {option} {example}"
-        ) from None
+        written = _written(given[field])
+        cause = refusal(f"{option} {written}", written, first)
+        raise WrongUsage(f"{cause} For example: {option} {example}") from None
 
 
 _FILTERS = {filter_.field: filter_ for filters in FILTERS.values() for filter_ in filters}

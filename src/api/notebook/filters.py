@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from api.errors import WrongUsage
+from api.schemas.refusal import refusal
 from api.schemas.search import Query, Sort
 
 Texts = str | Sequence[str]
@@ -66,8 +67,8 @@ def query_of(filters: Mapping[str, Any]) -> Query:
     """Return the query. Raises WrongUsage, which names the filter that cannot be read."""
     for name in filters:
         if name not in Query.model_fields:
-            close = difflib.get_close_matches(name, Query.model_fields, 1)
-            hint = f" Did you mean {close[0]}?" if close else ""
+            close = _meant(name)
+            hint = f" Did you mean {close}?" if close else ""
             known = ", ".join(Query.model_fields)
             raise WrongUsage(f"There is no filter {name}.{hint} There are: {known}.")
     try:
@@ -75,8 +76,48 @@ def query_of(filters: Mapping[str, Any]) -> Query:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        cause = first["msg"].removeprefix("Value error, ")
-        raise WrongUsage(f"{name}={filters[name]!r}: {cause}.") from None
+        given = filters[name]
+        raise WrongUsage(refusal(f"{name}={given!r}", str(given), first)) from None
+
+
+def _meant(name: str) -> str | None:
+    """Return the filter that a name is near to, or that the command's option of it asks for."""
+    if name in OPTIONS:
+        return OPTIONS[name]
+    begins = [field for field in Query.model_fields if field.startswith(f"{name}_")]
+    close = difflib.get_close_matches(name, [*Query.model_fields, *OPTIONS], 1)
+    found = next(iter(begins + close), None)
+    return None if found is None else OPTIONS.get(found, found)
+
+
+OPTIONS: Mapping[str, str] = {
+    "any_of": "elements_any",
+    "only": "elements_only",
+    "none_of": "elements_none",
+    "system": "chemical_system",
+    "subsystems_of": "chemical_subsystems_of",
+    "formula": "reduced_formula",
+    "anonymous": "anonymous_formula",
+    "n_elements": "number_of_elements",
+    "n_sites": "number_of_sites",
+    "symprec": "symprec_a",
+    "density": "density_g_per_cm3",
+    "volume": "volume_a3",
+    "a": "cell_a_a",
+    "b": "cell_b_a",
+    "c": "cell_c_a",
+    "alpha": "cell_alpha_deg",
+    "beta": "cell_beta_deg",
+    "gamma": "cell_gamma_deg",
+    "periodic": "number_of_periodic_dimensions",
+    "text": "words",
+    "tag": "tags",
+    "with_licence": "licence",
+    "created": "created_at",
+    "updated": "updated_at",
+    "id": "id_prefix",
+}
+"""Filters that the options of ``nano-os structures search`` call otherwise."""
 
 
 def sort_of(text: str | None) -> Sort:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.errors import NotFound
+from api.errors import NotFound, WrongUsage
 from api.notebook.background import Background
 from api.notebook.entry import Entry
 from api.notebook.filters import Filters, query_of, sort_of
@@ -51,11 +51,16 @@ class Session:
         ``"2:3"``; ``sort`` is a column such as ``"density_g_per_cm3:desc"``. Without conditions
         it finds everything. Raises WrongUsage, which names the filter that cannot be read.
         """
+        if limit is not None and limit < 1:
+            raise WrongUsage(f"limit={limit}: it is at least 1; leave it out for all.")
         return Found(self._background, query_of(filters), sort_of(sort), limit)
 
     def structure(self, id_: UUID | str) -> Entry:
-        """Return one structure. Raises NotFound."""
-        wanted = [UUID(str(id_))]
+        """Return one structure. Raises NotFound, and WrongUsage for what is no id."""
+        try:
+            wanted = [UUID(str(id_))]
+        except ValueError:
+            raise WrongUsage(f"{id_!r} is no id; take one that a search found.") from None
 
         async def work(session: AsyncSession, _: User) -> Entry:
             async for (record,) in records.named(session, wanted):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import isfinite
@@ -96,16 +96,23 @@ def _split(text: str) -> tuple[str | None, str | None]:
 def _end_of_day(key: str, value: Any) -> Any:
     """Return a day as its first moment, or as its last one where the range ends there."""
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value.strip()):
-        value = date.fromisoformat(value.strip())
+        value = _read_time(value, date.fromisoformat)
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
         if key == "at_most":
             value += timedelta(days=1) - timedelta(microseconds=1)
     if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT", value.strip()):
-        value = datetime.fromisoformat(value.strip())
+        value = _read_time(value, datetime.fromisoformat)
     if isinstance(value, datetime) and value.tzinfo is None:
         value = value.replace(tzinfo=UTC)
     return value
+
+
+def _read_time(text: str, read: Callable[[str], date]) -> date:
+    try:
+        return read(text.strip())
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no date; write 2026-01-31 or 2026-01-31T12:00") from error
 
 
 def element(text: str) -> str:

@@ -82,7 +82,13 @@ def test_nothing_found_is_no_failure(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--elements", "Xx"], ["--elements Xx", "no element; did you mean Xe", "O,Si"]),
+        (["--elements", "Xx"], ["--elements Xx is no element; did you mean Xe? For", "O,Si"]),
+        (["--density", "heavy"], ["--density heavy is no number. For example: --density 3.1"]),
+        (["--n-sites", "1.5:"], ["--n-sites 1.5:: '1.5' is no whole number."]),
+        (["--created", "2026-13-01"], ["--created 2026-13-01 is no date; write 2026-01-31"]),
+        (["--updated", "soon"], ["--updated soon is no date; write 2026-01-31"]),
+        (["--visibility", "secret"], ["--visibility secret is none of private, public."]),
+        (["--id", "xyz"], ["--id xyz is no beginning of an id"]),
         (["--density", "4:3"], ["--density 4:3", "after its end", "3.1:3.4"]),
         (["--space-group", "Fx"], ["--space-group Fx", "no space group", "Fm-3m"]),
         (["--formula", "sio2"], ["--formula sio2", "SiO2"]),

@@ -17,9 +17,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 import api
+from api.cli.filters import FILTERS
 from api.errors import NotFound, WrongUsage
 from api.models import StructureSource, User
 from api.notebook import Filters, Session, entry, found, session
+from api.notebook.filters import OPTIONS
 from api.schemas.search import Query
 from nanoos.errors import StructureError
 from nanoos.parsers import read
@@ -145,11 +147,30 @@ def test_notebook_shows_what_was_found(filled: Session) -> None:
         ({"elements": ["Xx"]}, "Xx"),
         ({"density_g_per_cm3": (3.0, 2.0)}, "density_g_per_cm3"),
         ({"sort": "colour"}, "colour"),
+        ({"density": (2, 3)}, r"no filter density\. Did you mean density_g_per_cm3\?"),
+        ({"formula": "SiO2"}, "Did you mean reduced_formula"),
+        ({"ids": ["nope"]}, "'nope' is no id; copy it from"),
+        ({"visibility": "secret"}, "'secret' is none of private, public"),
+        ({"limit": 0}, "limit=0"),
     ],
 )
 def test_wrong_filter_is_named(db: Session, wrong: dict[str, object], says: str) -> None:
     with pytest.raises(WrongUsage, match=says):
         db.search(**wrong)  # type: ignore[arg-type]
+
+
+def test_what_is_no_id_is_said(db: Session) -> None:
+    with pytest.raises(WrongUsage, match="'nope' is no id"):
+        db.structure("nope")
+
+
+def test_options_of_the_command_are_known_by_their_names() -> None:
+    named = {
+        filter_.option.removeprefix("--").replace("-", "_"): filter_.field
+        for panel in FILTERS.values()
+        for filter_ in panel
+    }
+    assert {o: field for o, field in named.items() if o != field} == OPTIONS
 
 
 def test_filters_are_those_of_a_query() -> None:
