@@ -143,7 +143,7 @@ async def _submit(session: AsyncSession, owner: User) -> SubmitReport:
         for row in await structures.details(session)
         if row.origin == "upload"
         and row.reduced_formula in elements
-        and row.space_group_number == FCC
+        and row.space_group_number_at_0_1 == FCC
     ]
     return await simulations.submit(session, WORKFLOW, metals, owner=owner)
 
@@ -206,10 +206,15 @@ def _print_neighbours(place: Neighbourhood) -> None:
     structure = place.structure
     show_table(
         f"Nearest to {structure.name} ({structure.reduced_formula},"
-        f" {structure.space_group_symbol})",
+        f" {structure.space_group_symbol_at_0_1})",
         ["name", "formula", "space group", "distance"],
         [
-            (near.name, near.reduced_formula, near.space_group_symbol, f"{near.distance:.4f}")
+            (
+                near.name,
+                near.reduced_formula,
+                near.space_group_symbol_at_0_1,
+                f"{near.distance:.4f}",
+            )
             for near in place.neighbours
         ],
     )

@@ -81,14 +81,14 @@ def show_document(document: Mapping[str, Any], *, as_json: bool) -> None:
 
 def show_fields(fields: Mapping[str, Any]) -> None:
     """Print names and values in two columns; what is nested is printed as JSON."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    width = max(map(len, fields), default=0)
     for name, value in fields.items():
         nested = isinstance(value, dict | list)
         shown = json.dumps(value, default=str, ensure_ascii=False) if nested else str(value)
-        table.add_row(name, "" if value is None else escape(shown))
-    out.print(table)
+        line = Text.assemble((name, "bold"))
+        if value is not None and shown:
+            line.append(f"{'':{width + 1 - len(name)}}{shown}")
+        out.print(line)
 
 
 class _Rate(ProgressColumn):

@@ -49,7 +49,7 @@ def list_(
                 row.id,
                 row.reduced_formula,
                 row.name,
-                row.space_group_symbol,
+                row.space_group_symbol_at_0_1,
                 row.number_of_sites,
                 row.volume_a3 and round(row.volume_a3, 3),
                 row.origin,
@@ -87,7 +87,13 @@ def similar(
         None,
         ["id", "formula", "name", "space group", "distance"],
         [
-            (row.id, row.reduced_formula, row.name, row.space_group_symbol, f"{row.distance:.4f}")
+            (
+                row.id,
+                row.reduced_formula,
+                row.name,
+                row.space_group_symbol_at_0_1,
+                f"{row.distance:.4f}",
+            )
             for row in rows
         ],
     )

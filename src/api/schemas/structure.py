@@ -66,8 +66,8 @@ class StructureSummary(BaseModel):
     id: UUID
     name: str | None
     reduced_formula: str
-    space_group_symbol: str | None = Field(description="At a tolerance of 0.1 Å")
-    space_group_number: int | None = Field(description="At a tolerance of 0.1 Å")
+    space_group_symbol_at_0_1: str | None = Field(description="At a tolerance of 0.1 Å")
+    space_group_number_at_0_1: int | None = Field(description="At a tolerance of 0.1 Å")
     number_of_sites: int
     volume_a3: float | None
     is_ordered: bool
@@ -85,10 +85,19 @@ class StructureDetail(StructureSummary):
     hill_formula: str
     chemical_system: str
     elements: list[str]
+    number_of_elements: int | None
+    number_of_periodic_dimensions: int | None
     density_g_per_cm3: float | None
     space_group_number_at_0_01: int | None
     space_group_symbol_at_0_01: str | None
     symmetry_engine: str | None
+    cell_a_a: float | None = Field(description="Conventional cell at 0.1 Å: a, in Å")
+    cell_b_a: float | None = Field(description="Conventional cell at 0.1 Å: b, in Å")
+    cell_c_a: float | None = Field(description="Conventional cell at 0.1 Å: c, in Å")
+    cell_alpha_deg: float | None
+    cell_beta_deg: float | None
+    cell_gamma_deg: float | None
+    protostructure: str | None
     lattice_a: list[list[float]] | None
     positions_a: list[list[float]]
     species: list[dict[str, Any]]
@@ -97,6 +106,11 @@ class StructureDetail(StructureSummary):
     fingerprint: str
     fingerprint_version: int
     parent_id: UUID | None
+    source: str | None
+    external_id: str | None
+    licence: str | None
+    tags: list[str]
+    updated_at: datetime
     source_format: str | None
     source_sha256: str | None
     extra: dict[str, Any]
@@ -108,5 +122,5 @@ class Neighbour(BaseModel):
     id: UUID
     name: str | None
     reduced_formula: str
-    space_group_symbol: str | None
+    space_group_symbol_at_0_1: str | None
     distance: float

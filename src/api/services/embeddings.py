@@ -225,7 +225,7 @@ async def nearest(
             Structure.id,
             Structure.name,
             Material.reduced_formula,
-            Structure.space_group_symbol_at_0_1.label("space_group_symbol"),
+            Structure.space_group_symbol_at_0_1,
             distance.label("distance"),
         )
         .select_from(VectorEmbedding)

@@ -45,8 +45,6 @@ def _summary(row: Structure) -> dict[str, object]:
         "hill_formula": row.material.hill_formula,
         "chemical_system": row.material.chemical_system,
         "elements": row.material.elements,
-        "space_group_symbol": row.space_group_symbol_at_0_1,
-        "space_group_number": row.space_group_number_at_0_1,
     }
 
 
@@ -65,14 +63,8 @@ async def list_(session: AsyncSession, limit: int | None = None) -> list[Structu
     return [StructureSummary.model_validate(row._mapping) for row in rows]
 
 
-_OTHERWISE_CALLED: dict[str, Any] = {
-    "space_group_symbol": Structure.space_group_symbol_at_0_1.label("space_group_symbol"),
-    "space_group_number": Structure.space_group_number_at_0_1.label("space_group_number"),
-}
 _LISTED: list[Any] = [
-    _OTHERWISE_CALLED[name] if name in _OTHERWISE_CALLED else getattr(Structure, name)
-    for name in StructureSummary.model_fields
-    if name != "reduced_formula"
+    getattr(Structure, name) for name in StructureSummary.model_fields if name != "reduced_formula"
 ]
 """What a line of the list shows, and nothing that is stored apart from its row."""
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from samples import compound, gas, metal
 
+from api.schemas.search import StructureRow
 from nanoos.structures import Structure
 from nanoos.writers import write
 
@@ -95,10 +96,14 @@ def test_broken_files_do_not_keep_the_good_ones_out(
 def test_a_structure_is_shown_in_full(invoke: Invoke, ids: dict[str, UUID]) -> None:
     shown = invoke("structures", "show", ids["ClNa"], "--json").json
     assert shown["id"] == str(ids["ClNa"])
-    assert (shown["space_group_number"], shown["space_group_symbol"]) == (225, "Fm-3m")
+    assert shown["space_group_number_at_0_1"] == 225
+    assert shown["space_group_symbol_at_0_1"] == "Fm-3m"
+    assert set(StructureRow.model_fields) <= set(shown)
     assert (shown["source_name"], shown["source_format"]) == ("salt.cif", "cif")
     assert len(shown["lattice_a"]) == 3
-    assert "Fm-3m" in invoke("structures", "show", ids["ClNa"]).stdout
+    told = invoke("structures", "show", ids["ClNa"]).stdout
+    assert "Fm-3m" in told
+    assert all(line == line.rstrip() for line in told.splitlines())
 
 
 @pytest.mark.parametrize("format_", ["cif", "extxyz", "poscar"])
