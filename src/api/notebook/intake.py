@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.errors import WrongUsage
 from api.notebook.background import Background
 from api.schemas.structure import FailedFile
 from api.services import structure_import
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     from api.models import User
 
+NO_FILES = ("-", "optimade:")
+"""How what names no file begins."""
 BATCH = 200
 """Structures that are stored in one transaction."""
 
@@ -73,7 +77,9 @@ def import_(
 
 
 def _read(path: str | PathLike[str], failed: list[FailedFile]) -> Iterator[Found]:
-    """Yield what can be read; note in ``failed`` what cannot."""
+    """Yield what can be read; note in ``failed`` what cannot. Raises WrongUsage for no file."""
+    if not str(path).startswith(NO_FILES) and not Path(path).exists():
+        raise WrongUsage(f"There is no file or folder {path}.")
     for source in find([str(path)]):
         if isinstance(source, Unfound):
             failed.append(FailedFile(file=source.name, error=str(source.error)))
@@ -106,6 +112,14 @@ def _of_atoms(what: Atoms | Structure, name: str | None) -> Found:
 def _listed(
     what: Atoms | Structure | Sequence[Atoms | Structure],
 ) -> Sequence[Atoms | Structure]:
+    """Return one or several as a list. Raises TypeError for anything else."""
     from ase import Atoms
 
-    return [what] if isinstance(what, Atoms | Structure) else what
+    listed = list(what) if isinstance(what, Iterable) and not isinstance(what, Atoms) else [what]
+    for one in listed:
+        if not isinstance(one, Atoms | Structure):
+            raise TypeError(
+                "import_ takes the path of a file, folder or archive, or Atoms or Structures, one "
+                f"or a list of them; {one!r} is none."
+            )
+    return listed

@@ -81,7 +81,7 @@ class Session:
 
         What is there already is not stored twice. Files that cannot be read are reported, and
         the others go in; Atoms that are no valid structure raise StructureError, and a licence
-        that is none WrongUsage.
+        or a file that is none WrongUsage.
 
         >>> from ase.build import bulk
         >>> (id_,) = db.import_(bulk("Ni"), name="nickel").ids

@@ -159,6 +159,15 @@ def test_wrong_filter_is_named(db: Session, wrong: dict[str, object], says: str)
         db.search(**wrong)  # type: ignore[arg-type]
 
 
+def test_what_cannot_be_imported_is_said(db: Session) -> None:
+    with pytest.raises(WrongUsage, match=r"no file or folder missing\.cif"):
+        db.import_("missing.cif")
+    for wrong in (5, ["salt.cif"], None):
+        with pytest.raises(TypeError, match="the path of a file"):
+            db.import_(wrong)  # type: ignore[arg-type]
+    assert db.search().count == 0
+
+
 def test_what_is_no_id_is_said(db: Session) -> None:
     with pytest.raises(WrongUsage, match="'nope' is no id"):
         db.structure("nope")
