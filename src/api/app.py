@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.db import code_version, connection, make_engine
 from api.errors import OUTCOMES, UnderMaintenance, outcome
 from api.optimade.app import create_app as create_optimade
-from api.routes import health
+from api.routes import health, start
 from api.services import maintenance
 from pgsteady.errors import EnvironmentFault
 from pgsteady.maintenance import Maintenance
@@ -76,6 +76,7 @@ def create_app() -> FastAPI:
     """Return the application; the database is opened when it starts."""
     app = FastAPI(title="NANO-OS", version=code_version(), lifespan=_lifespan)
     app.include_router(health.router)
+    app.include_router(start.router)
     app.state.optimade = create_optimade()
     app.mount("/optimade", app.state.optimade)
     app.add_middleware(Gate)

@@ -66,6 +66,10 @@ class UnderMaintenance(PlatformError):
     """The platform is under maintenance."""
 
 
+class NotListening(PlatformError):
+    """The server cannot listen on this address."""
+
+
 class LostLease(PlatformError):
     """Another worker has taken this job over; the result was not stored."""
 
@@ -107,6 +111,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     SchemaNotReady: Outcome(503, ENVIRONMENT),
     DatabaseFull: Outcome(507, ENVIRONMENT),
     UnderMaintenance: Outcome(503, ENVIRONMENT, retry=True),
+    NotListening: Outcome(503, ENVIRONMENT),
     LostLease: Outcome(409, FAILURE),
     steady.PgSteadyError: Outcome(500, FAILURE),
     steady.UrlError: Outcome(500, ENVIRONMENT),

@@ -59,9 +59,11 @@ def test_a_port_in_use_is_said(start: Start, database: str) -> None:
     port = free_port()
     first = start("serve", "--port", port)
     health(port, first)
+    page = httpx.get(f"http://127.0.0.1:{port}/", timeout=10, follow_redirects=True)
+    assert (page.status_code, page.url.path) == (200, "/docs")
     second = start("serve", "--port", port)
     assert second.end() == 3
-    assert "address already in use" in second.output()
+    assert "address already in use. Choose another port with --port" in second.output()
     assert "Traceback" not in second.output()
     first.terminate()
     first.end()
