@@ -98,6 +98,7 @@ async def store_(session: AsyncSession, found: Sequence[Found], terms: Terms) ->
         "licence": terms.licence,
         "source": terms.source,
         "tags": list(terms.tags),
+        "fingerprints": list(distinct),
     }
     for statement in (_LEAVE_OUT, _INSERT_CITATIONS, _INSERT_MATERIALS, _INSERT_STRUCTURES):
         await session.execute(text(statement), said)
@@ -146,11 +147,13 @@ async def _store_sources(
 
 _INCOMING = {"place": "int"} | COLUMNS
 
-# What its owner has published has no private twin.
+# What its owner has published has no private twin. The fingerprints are named once more because
+# a join would read all that is public: nothing is known of how few rows the temporary table has.
 _LEAVE_OUT = """
-DELETE FROM incoming USING structures published
-WHERE published.scope_key = 'public' AND published.fingerprint = incoming.fingerprint
-AND published.owner_id = CAST(:owner_id AS uuid)
+DELETE FROM incoming WHERE fingerprint IN (
+    SELECT fingerprint FROM structures
+    WHERE scope_key = 'public' AND fingerprint = ANY(CAST(:fingerprints AS text[]))
+    AND owner_id = CAST(:owner_id AS uuid))
 """
 
 _INSERT_CITATIONS = citations.insert("incoming")
