@@ -89,7 +89,7 @@ async def test_what_others_rest_on_stays(world: World) -> None:
     scope.read_as(world.session, world.hugo)
     await submitted(world.session, world.hugo, world.gold)
     scope.read_as(world.session, world.rita)
-    with pytest.raises(NotAllowed, match="1 structures and jobs of others"):
+    with pytest.raises(NotAllowed, match="Structures or jobs of others"):
         await deletion.plan(world.session, Query(ids=(world.gold,)), world.rita)
 
 
