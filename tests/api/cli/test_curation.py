@@ -162,6 +162,13 @@ def test_deleting_what_results_rest_on(invoke: Invoke, computed: dict[str, str])
     assert not rows_of(invoke, "simulation_jobs") + rows_of(invoke, "simulation_results")
 
 
+def test_one_job_rests_on_what_is_deleted(invoke: Invoke, ids: dict[str, str]) -> None:
+    invoke("jobs", "submit", "equation_of_state", ids["copper"])
+    said = invoke("structures", "delete", ids["copper"], "--yes", exits=1).stderr
+    assert "1 job rests on what is to be deleted" in said
+    assert "With --cascade it is deleted too." in said
+
+
 def test_deleting_the_result_alone(invoke: Invoke, computed: dict[str, str]) -> None:
     """Its job goes with it, so that it can be asked for again."""
     (relaxed,) = (row["id"] for row in found(invoke) if row["origin"] == "relaxed")
