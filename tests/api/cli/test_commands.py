@@ -71,8 +71,9 @@ def test_import_looks_into_folders_as_deep_as_asked(invoke: Invoke, crystals: Pa
 
 
 def test_import_of_an_empty_folder_is_said(invoke: Invoke, tmp_path: Path) -> None:
-    answer = invoke("structures", "import", tmp_path, "--json")
+    answer = invoke("structures", "import", tmp_path, "--json", exits=1)
     assert answer.json == {"imported": 0, "existing": 0, "failed": []}
+    assert f"No files in {tmp_path}" in answer.stderr
 
 
 def test_broken_files_do_not_keep_the_good_ones_out(
