@@ -60,9 +60,7 @@ def closest_pair(
 ) -> Pair | None:
     """Return the closest two sites nearer than ``cutoff_a`` Å, images included, else None."""
     n_sites = len(positions_a)
-    points, owners = positions_a, np.arange(n_sites)
-    if lattice_a is not None and any(periodic):
-        points, owners = _with_images(lattice_a, positions_a, periodic, cutoff_a)
+    points, owners = _with_images(lattice_a, positions_a, periodic, cutoff_a)
     if len(points) < 2:
         return None
     distances, neighbours = cKDTree(points).query(
@@ -91,9 +89,7 @@ def crowded_pair(
     nothing that is an alternative to so many others lies within half an ångström of them.
     """
     n_sites = len(positions_a)
-    points, owners = positions_a, np.arange(n_sites)
-    if lattice_a is not None and any(periodic):
-        points, owners = _with_images(lattice_a, positions_a, periodic, cutoff_a)
+    points, owners = _with_images(lattice_a, positions_a, periodic, cutoff_a)
     if len(points) < 2:
         return None
     distances, neighbours = cKDTree(points).query(
@@ -109,9 +105,11 @@ def crowded_pair(
 
 
 def _with_images(
-    lattice_a: Array, positions_a: Array, periodic: tuple[bool, bool, bool], cutoff_a: float
+    lattice_a: Array | None, positions_a: Array, periodic: tuple[bool, bool, bool], cutoff_a: float
 ) -> tuple[Array, NDArray[np.int64]]:
     """Return the sites, wrapped, then their images within ``cutoff_a`` of the cell."""
+    if lattice_a is None or not any(periodic):
+        return positions_a, np.arange(len(positions_a))
     points = wrapped(positions_a @ np.linalg.inv(lattice_a), periodic)
     owners = np.arange(len(points))
     margins = cutoff_a / cell_heights(lattice_a)
