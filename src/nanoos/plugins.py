@@ -1,4 +1,4 @@
-"""Plug-ins by entry points: engines, workflows, embedders, parsers and writers.
+"""Plug-ins by entry points: engines, workflows, embedders, parsers, writers, readers of runs.
 
 A package adds one with an entry point in the group; what NANO-OS brings comes through the
 same door. The table below repeats the project's own entry points, so that they also serve
