@@ -89,8 +89,6 @@ class Run:
         What it cost, where and when it ran.
     files
         Every file that was read: name within the folder → sha256 of its content.
-    frames_are_steps
-        False where each step is a result of its own (rows of a database), with this method.
     """
 
     name: str
@@ -112,7 +110,6 @@ class Run:
     started_at: datetime | None = None
     host: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
-    frames_are_steps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +141,9 @@ class RunReader(Protocol):
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:
         """Yield the steps in order, then the `Run`, without keeping them all in memory.
+
+        Results that do not follow from each other, such as the rows of a database, are runs of
+        one step: a `Step`, its `Run`, the next `Step`, its `Run` …
 
         Files that are cut off or damaged give what is whole in them, with ``end`` and
         ``problems`` saying so. Raises ParseError when not one geometry can be read.
