@@ -14,7 +14,7 @@ from nanoos.parsers.cif_items import Items
 from nanoos.parsers.cif_symmetry import Operators, orbits
 from nanoos.parsers.occupancy import ALTERNATIVE_GROUPS, disorder_of, species_of
 from nanoos.structures import Species, Structure
-from nanoos.structures.geometry import cell_heights
+from nanoos.structures.geometry import cell_heights, near_distances
 from nanoos.structures.structure import (
     MAX_SITES,
     OCCUPANCY_TOLERANCE,
@@ -24,6 +24,7 @@ from nanoos.structures.structure import (
 X = "_atom_site_fract_x"
 SAME_POSITION_A = 0.01  # sites of the asymmetric unit this close share one position
 _CROWD = 64
+_FEW_PAIRS = 20_000  # are looked at one by one
 _COORDINATES = (X, "_atom_site_fract_y", "_atom_site_fract_z")
 _GROUPS = ("_atom_site_disorder_assembly", "_atom_site_disorder_group")
 
@@ -131,6 +132,11 @@ def _coinciding(found: list[Site], lattice: Array) -> dict[int, list[int]]:
     positions = np.concatenate([site.fractional for site in found])
     owners = np.repeat(np.arange(len(found)), [len(site.fractional) for site in found])
     first = np.array([site.fractional[0] for site in found])
+    if len(found) * len(positions) <= _FEW_PAIRS:
+        near = near_distances(lattice, first, positions, (True, True, True)) < SAME_POSITION_A
+        earlier = near & (owners < np.arange(len(found))[:, None])
+        shared = np.flatnonzero(earlier.any(axis=1)).tolist()
+        return {k: np.unique(owners[earlier[k]]).tolist() for k in shared}
     heights = cell_heights(lattice)
     inside = (positions - np.floor(positions)) * heights
     inside = np.minimum(inside, np.nextafter(heights, 0))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import hypot
+from math import acos, degrees, hypot
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 Array = NDArray[np.float64]
+
+_FEW = 100
+"""Of so many sites all pairs are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +44,34 @@ def _cross(u: Sequence[float], v: Sequence[float]) -> tuple[float, float, float]
 
 def lengths_and_angles(lattice_a: Array) -> tuple[Array, Array]:
     """Return the lengths a, b, c in Å and the angles alpha, beta, gamma in degrees."""
-    lengths: Array = np.linalg.norm(lattice_a, axis=1)
-    unit = lattice_a / lengths[:, None]
-    cosines = np.array([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]])
-    return lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+    a, b, c = vectors = lattice_a.tolist()  # numpy takes three times as long for so few numbers
+    lengths = [hypot(*vector) for vector in vectors]
+    angles = [_angle_deg(u, v) for u, v in ((b, c), (a, c), (a, b))]
+    return np.array(lengths), np.array(angles)
+
+
+def _angle_deg(u: Sequence[float], v: Sequence[float]) -> float:
+    product = sum(x * y for x, y in zip(u, v, strict=True))
+    return degrees(acos(max(-1.0, min(1.0, product / (hypot(*u) * hypot(*v))))))
 
 
 def wrapped(fractional: Array, periodic: tuple[bool, bool, bool]) -> Array:
     """Return the fractional coordinates moved into [0, 1) along the periodic directions."""
     return np.where(periodic, fractional - np.floor(fractional), fractional)
+
+
+def near_distances(
+    lattice_a: Array, fractional: Array, others: Array, periodic: tuple[bool, bool, bool]
+) -> Array:
+    """Return the distances in Å, shape (m, n), from m sites to the nearest images of n others.
+
+    Those below half the smallest height of the cell are right; others may be too long.
+    """
+    apart = fractional[:, None] - others
+    apart -= np.where(periodic, np.round(apart), 0.0)
+    apart = apart @ lattice_a
+    distances: Array = np.sqrt(np.einsum("mnk,mnk->mn", apart, apart))
+    return distances
 
 
 def closest_pair(
@@ -60,6 +82,8 @@ def closest_pair(
 ) -> Pair | None:
     """Return the closest two sites nearer than ``cutoff_a`` Å, images included, else None."""
     n_sites = len(positions_a)
+    if n_sites <= _FEW and lattice_a is not None and cell_heights(lattice_a).min() > 2 * cutoff_a:
+        return _closest_of_few(lattice_a, positions_a, periodic, cutoff_a)
     points, owners = _with_images(lattice_a, positions_a, periodic, cutoff_a)
     if len(points) < 2:
         return None
@@ -74,6 +98,19 @@ def closest_pair(
         return None
     j = int(owners[neighbours[i, other[i]]])
     return Pair(min(i, j), max(i, j), float(nearest[i]))
+
+
+def _closest_of_few(
+    lattice_a: Array, positions_a: Array, periodic: tuple[bool, bool, bool], cutoff_a: float
+) -> Pair | None:
+    """Return the closest pair where none is a site's own image: no tree is worth its making."""
+    fractional = positions_a @ np.linalg.inv(lattice_a)
+    distances = near_distances(lattice_a, fractional, fractional, periodic)
+    np.fill_diagonal(distances, np.inf)
+    i, j = divmod(int(np.argmin(distances)), len(distances))
+    if not distances[i, j] < cutoff_a:
+        return None
+    return Pair(i, j, float(distances[i, j]))
 
 
 def crowded_pair(

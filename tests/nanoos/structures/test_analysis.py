@@ -2,6 +2,9 @@ import numpy as np
 import pytest
 import spglib
 from ase.build import bulk, fcc111, molecule
+from crystals import SAMPLE, example
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nanoos.errors import SymmetryError
 from nanoos.structures import Species, Structure, analyse, space_group
@@ -107,3 +110,22 @@ def test_a_long_cell_does_not_keep_the_search_busy(length_a):
     result = analyse(structure)
     assert result.space_group_strict.number == result.space_group_loose.number == 47
     assert result.protostructure == "A_oP1_47_a:Cu"
+
+
+@given(
+    name=st.sampled_from(SAMPLE),
+    noise_a=st.sampled_from([0, 1e-5, 3e-4, 1e-3, 0.003, 0.01, 0.03]),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_was_found_loosely_is_taken_only_where_a_stricter_search_finds_it(name, noise_a, seed):
+    crystal = example(name)
+    noise = np.random.default_rng(seed).uniform(-noise_a, noise_a, crystal.positions_a.shape)
+    stretched = np.eye(3) + np.random.default_rng(seed).uniform(-noise_a, noise_a, (3, 3)) / 30
+    moved = Structure(
+        crystal.lattice_a @ stretched,
+        (crystal.positions_a + noise) @ stretched,
+        crystal.species,
+        crystal.species_at_sites,
+    )
+    assert analyse(moved).space_group_strict == space_group(moved, 0.01)
