@@ -95,6 +95,8 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     science.EngineError: Outcome(500, FAILURE, retry=True),
     science.UnsupportedByEngine: Outcome(422, FAILURE),
     science.WorkflowError: Outcome(500, FAILURE),
+    science.ThermodynamicsError: Outcome(422, FAILURE),
+    science.ReferencesMissing: Outcome(422, FAILURE),
     science.InvalidParameters: Outcome(422, USAGE),
     science.EmbeddingError: Outcome(422, FAILURE),
     science.ProcessesError: Outcome(500, ENVIRONMENT),

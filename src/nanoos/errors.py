@@ -6,6 +6,8 @@ A class's docstring is its default message. What the platform makes of each
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class NanoError(Exception):
     """Something went wrong in NANO-OS."""
@@ -58,6 +60,19 @@ class UnsupportedByEngine(NanoError):
 
 class WorkflowError(NanoError):
     """The workflow could not be completed."""
+
+
+class ThermodynamicsError(NanoError):
+    """These energies have no convex hull."""
+
+
+class ReferencesMissing(ThermodynamicsError):
+    """A convex hull needs an entry of each element by itself."""
+
+    def __init__(self, elements: Sequence[str] = ()) -> None:
+        named = f" There is none of {', '.join(elements)}." if elements else ""
+        super().__init__(f"A convex hull needs an entry of each element by itself.{named}")
+        self.elements = tuple(elements)
 
 
 class InvalidParameters(NanoError):
