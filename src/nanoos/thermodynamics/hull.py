@@ -138,7 +138,8 @@ def _references(elements: Sequence[str], fractions: Array, energies: Array) -> I
     pure = np.where(fractions == 1, energies[:, None], np.inf)
     if missing := np.array(elements)[np.isinf(pure).all(axis=0)].tolist():
         raise ReferencesMissing(missing)
-    return pure.argmin(axis=0)
+    lowest: Indices = pure.argmin(axis=0)
+    return lowest
 
 
 def _candidates(fractions: Array, formation: Array, references: Indices) -> Indices:
@@ -170,7 +171,8 @@ def _facets(candidates: Indices, fractions: Array, formation: Array) -> Indices:
     far_above = np.append(np.full(n_elements - 1, 1 / n_elements), 1.0)
     simplices = ConvexHull(np.vstack([points, far_above])).simplices
     below: Indices = candidates[simplices[(simplices < len(candidates)).all(axis=1)]]
-    return below[np.abs(np.linalg.det(fractions[below])) > FLAT]
+    covering: Indices = below[np.abs(np.linalg.det(fractions[below])) > FLAT]
+    return covering
 
 
 def _locate(compositions: Array, facets: Indices, fractions: Array) -> tuple[Indices, Array]:

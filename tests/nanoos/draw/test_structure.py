@@ -6,10 +6,8 @@ from xml.etree import ElementTree
 import pytest
 from ase.build import bulk, molecule
 
-from nanoos.draw import equation_of_state_svg, structure_svg
-from nanoos.engines.emt import Emt
+from nanoos.draw import structure_svg
 from nanoos.structures import Species, Structure
-from nanoos.workflows.equation_of_state import EquationOfState, EquationOfStateParameters
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -90,22 +88,3 @@ def test_a_mixed_site_is_named_by_its_occupancies():
         species_at_sites=tuple("M" if s == "Na" else "O" for s in ROCK_SALT.species_at_sites),
     )
     assert labels(drawn(mixed)) == ["Fe 0.25 Mg 0.75", "O"]
-
-
-def test_the_equation_of_state_shows_its_points_and_numbers_with_units():
-    workflow = EquationOfState()
-    outcome = workflow.run(
-        Structure.from_ase(bulk("Cu")),
-        EquationOfStateParameters(),
-        Emt(),
-        lambda share, doing: None,
-    )
-    text = equation_of_state_svg(outcome.data, "Copper & <EMT>")
-    picture = ElementTree.fromstring(text)
-    words = " ".join(labels(picture))
-    assert "Copper & <EMT>" in words
-    assert f"{outcome.quantities['volume_a3_per_atom']:.2f} Å³/atom" in words
-    assert f"{outcome.quantities['bulk_modulus_gpa']:.1f} GPa" in words
-    assert "meV/atom" in words
-    assert equation_of_state_svg(outcome.data, "Copper & <EMT>") == text
-    assert len(text) < 40_000
