@@ -9,7 +9,8 @@ Compared are composition (to 0.01 atoms), cell (lengths and angles) and all inte
 (of every two sites the shortest over all images, sorted, by pair of site contents), to 1e-3 Å and
 1e-3 degrees. Where the occupancies of a site add up to a little over 1, they are scaled to 1 as
 pymatgen does. The stated space group is searched for in every ordered entry, within 0.01 Å. Tables
-of all exceptions are written as tab-separated files beside the CIFs.
+of all exceptions, with the cause where it can be told, are written beside the CIFs, separated by
+tabs; those of the last run are in docs/corpus.
 
 What it does not show: the three readers share the published conventions, so an error in these
 would go unseen; and the entries are minerals, so there are few molecules among them.
@@ -32,33 +33,26 @@ import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gemmi
 import numpy as np
-from numpy.typing import NDArray
+from corpus_readers import READERS, Array, Crystal, by_nanoos
 
 from nanoos.errors import NanoError
 from nanoos.parsers import read
+from nanoos.parsers.cif_items import Items
+from nanoos.parsers.cif_sites import asymmetric_unit
 from nanoos.structures import space_group
 from nanoos.structures.analysis import SYMPREC_STRICT_A
 
 TOLERANCE = 1e-3  # Å and degrees
 ATOMS = 0.01
-Array = NDArray[np.float64]
-
-
-class Crystal(NamedTuple):
-    """What readers are compared by: the cell, the sites, and what occupies each."""
-
-    lattice_a: Array
-    fractional: Array
-    contents: list[str]
-    composition: dict[str, float]
+DIFFERENCE = "difference (NANO-OS, not the other)"
+NEAR_A = 0.1  # images this close may be one position for one reader, several for another
 
 
 class Result(NamedTuple):
@@ -69,73 +63,9 @@ class Result(NamedTuple):
     reader: str
     difference: str
     formula: str
+    cause: str
     stated: str
     found: str
-
-
-# The readers
-
-
-def by_nanoos(path: Path) -> Crystal:
-    """Read with this project."""
-    structure = read(path)[0].structure
-    assert structure.lattice_a is not None
-    contents, composition = [], Counter[str]()
-    for species in structure.site_species:
-        filled = max(1.0, sum(species.occupancy.values()))
-        shares = {element: share / filled for element, share in species.occupancy.items()}
-        contents.append(content(shares))
-        composition.update(shares)
-    return Crystal(structure.lattice_a, structure.fractional, contents, dict(composition))
-
-
-def by_pymatgen(path: Path, site_tolerance: float = 1e-4) -> Crystal:
-    """Read with pymatgen, its check of occupancies set to ours; the tolerance is its default."""
-    from pymatgen.core import DummySpecies
-    from pymatgen.io.cif import CifParser
-
-    parser = CifParser(path, occupancy_tolerance=1.02, site_tolerance=site_tolerance)
-    structure = parser.parse_structures(primitive=False, on_error="raise")[0]
-    contents, composition = [], Counter[str]()
-    for site in structure:
-        shares: dict[str, float] = {}
-        for species, share in site.species.items():
-            if isinstance(species, DummySpecies):
-                raise ValueError(f"{species} is no element")
-            element = "H" if species.symbol == "D" else species.symbol
-            shares[element] = shares.get(element, 0) + share
-        contents.append(content(shares))
-        composition.update(shares)
-    return Crystal(
-        np.array(structure.lattice.matrix), structure.frac_coords, contents, dict(composition)
-    )
-
-
-def by_ase(path: Path) -> Crystal:
-    """Read with ASE."""
-    import ase.io
-
-    atoms = ase.io.read(path, format="cif")
-    occupancy = atoms.info.get("occupancy")
-    kinds = atoms.arrays.get("spacegroup_kinds")
-    contents, composition = [], Counter[str]()
-    for k, symbol in enumerate(atoms.symbols):
-        shares = {symbol: 1.0} if occupancy is None else occupancy[str(kinds[k])]
-        contents.append(content(shares))
-        composition.update(shares)
-    return Crystal(atoms.cell.array, atoms.get_scaled_positions(), contents, dict(composition))
-
-
-READERS: dict[str, Callable[[Path], Crystal]] = {
-    "pymatgen": by_pymatgen,
-    "pymatgen, 0.01": partial(by_pymatgen, site_tolerance=0.01),
-    "ASE": by_ase,
-}
-
-
-def content(shares: dict[str, float]) -> str:
-    """Return what occupies a site as text, shares to a hundredth."""
-    return " ".join(f"{e}{min(x, 1):.2f}" for e, x in sorted(shares.items()) if x > 0)
 
 
 # The comparison
@@ -240,10 +170,48 @@ def proportional(composition: dict[str, float], amounts: dict[str, float]) -> bo
     return max(ratios, default=1) <= 1.03 * min(ratios, default=1)
 
 
+def cause(path: Path, ours: Crystal, theirs: Crystal, reader: str) -> str:
+    """Return why a reader differs from NANO-OS; empty where that cannot be told."""
+    known = {*ours.composition} - {*theirs.composition}
+    foreign = {*theirs.composition} - {*ours.composition}
+    if known or foreign:
+        return cause_in_labels(path, known, foreign, reader)
+    n_ours, n_theirs = len(ours.contents), len(theirs.contents)
+    if n_ours != n_theirs:
+        one, several = ("NANO-OS", reader) if n_ours < n_theirs else (reader, "NANO-OS")
+        return cause_in_images(max(ours, theirs, key=lambda c: len(c.contents)), one, several)
+    n_atoms = [sum(crystal.composition.values()) for crystal in (ours, theirs)]
+    if abs(n_atoms[0] - n_atoms[1]) > ATOMS:
+        return f"the same sites hold {n_atoms[0]:g} atoms for NANO-OS, {n_atoms[1]:g} for {reader}"
+    if sorted(ours.contents) != sorted(theirs.contents):
+        return "equal but for shares of a site that round to another hundredth"
+    return ""
+
+
+def cause_in_labels(path: Path, known: set[str], foreign: set[str], reader: str) -> str:
+    """Return which label of an atom site is read as another element."""
+    read_as = ", ".join(sorted(foreign)) or "another element"
+    for site in asymmetric_unit(Items(gemmi.cif.read_file(str(path)).sole_block())):
+        ((element, _),) = site.occupants
+        label = site.label.lower()
+        if element in known or any(label.startswith(other.lower()) for other in foreign):
+            return f"{reader} reads the label {site.label} as {read_as}, NANO-OS as {element}"
+    return ""
+
+
+def cause_in_images(crystal: Crystal, one: str, several: str) -> str:
+    """Return which sites lie so close that they are one position for the reader ``one``."""
+    nearest = [(d[0], kind[0]) for kind, d in distances(crystal).items() if kind[0] == kind[1]]
+    near_a, kind = min(nearest, default=(NEAR_A, ""))
+    if near_a >= NEAR_A:
+        return ""
+    return f"images of {kind} are {near_a:.3f} Å apart: one position for {one}, not for {several}"
+
+
 def compared(path: Path) -> Result:
     """Read a file with all readers and compare."""
     warnings.simplefilter("ignore")
-    result = Result(path.stem, "", "none", "", "", "", "")
+    result = Result(path.stem.removeprefix("amcsd_"), "", "none", "", "", "", "", "")
     try:
         ours = by_nanoos(path)
     except NanoError as error:
@@ -260,7 +228,10 @@ def compared(path: Path) -> Result:
         differs = difference(ours, theirs)
         if result.reader == "none" or not differs:
             result = result._replace(
-                reader=name, difference=differs, formula=agreeing_with(path, ours, theirs)
+                reader=name,
+                difference=differs,
+                formula=agreeing_with(path, ours, theirs),
+                cause=cause(path, ours, theirs, name) if differs else "",
             )
         if not differs:
             break
@@ -269,8 +240,6 @@ def compared(path: Path) -> Result:
 
 def symmetry(path: Path, result: Result) -> Result:
     """Add the space group stated and the one found, where the entry is ordered."""
-    import gemmi
-
     (parsed,) = read(path)
     stated = gemmi.find_spacegroup_by_name(str(parsed.extra.get("stated_space_group", "")))
     if stated is None or not parsed.structure.is_ordered:
@@ -285,8 +254,6 @@ def symmetry(path: Path, result: Result) -> Result:
 
 def higher(stated: str, found: str) -> str:
     """Tell whether the space group found has more operators, or fewer, than the one stated."""
-    import gemmi
-
     if not found.isdecimal():
         return found
     orders = [
@@ -327,19 +294,30 @@ def compare(folder: Path, every: int) -> None:
     for reader in READERS:
         print(f"  to what {reader} reads: {sum(r.reader == reader for r in agreeing)}")
     print(f"ordered, space group stated: {len(searched)}; found again: {share(same, searched)}")
-    tables: dict[str, Iterator[list[Any]]] = {
-        "refused.tsv": ([r.name, r.reader, r.refused] for r in results if r.refused),
-        "differing.tsv": (
-            [r.name, r.reader, r.difference, r.formula] for r in results if r.difference
-        ),
-        "space_groups.tsv": (
-            [r.name, r.stated, r.found, higher(r.stated, r.found)]
-            for r in searched
-            if r.stated != r.found
-        ),
+    tables: dict[str, list[list[str]]] = {
+        "refused.tsv": [
+            ["entry", "read by", "cause"],
+            *([r.name, r.reader, r.refused] for r in results if r.refused),
+        ],
+        "differing.tsv": [
+            ["entry", "reader", DIFFERENCE, "formula stated agrees with", "cause"],
+            *(
+                [r.name, r.reader, r.difference, r.formula, r.cause]
+                for r in results
+                if r.difference
+            ),
+        ],
+        "space_groups.tsv": [
+            ["entry", "stated", "found", "symmetry found"],
+            *(
+                [r.name, r.stated, r.found, higher(r.stated, r.found)]
+                for r in searched
+                if r.stated != r.found
+            ),
+        ],
     }
     for name, rows in tables.items():
-        text = "".join("\t".join(map(str, row)) + "\n" for row in rows)
+        text = "".join("\t".join(row) + "\n" for row in rows)
         (folder / name).write_text(text, encoding="utf-8")
     for whose, count in Counter(r.formula for r in results if r.difference).most_common():
         print(f"  of those that differ, the stated formula has the proportions of {whose}: {count}")

@@ -23,6 +23,7 @@ from nanoos.structures.structure import (
 
 X = "_atom_site_fract_x"
 SAME_POSITION_A = 0.01  # sites of the asymmetric unit this close share one position
+_SAME_DECIMALS = 6  # of the fractional coordinates of sites that are listed at one position
 _CROWD = 64
 _FEW_PAIRS = 20_000  # are looked at one by one
 _COORDINATES = (X, "_atom_site_fract_y", "_atom_site_fract_z")
@@ -88,7 +89,8 @@ def expanded(sites: list[Site], operators: Operators, lattice: Array) -> list[Si
     found = []
     n_sites = 0
     listed = np.array([site.fractional for site in sites])
-    for site, positions in zip(sites, orbits(listed, operators, lattice), strict=True):
+    found_orbits = orbits(listed, _filled(sites, listed), operators, lattice)
+    for site, positions in zip(sites, found_orbits, strict=True):
         if positions is None:
             raise ParseError(
                 f"Atom site {site.label} lies near a special position, but its symmetry images "
@@ -99,6 +101,16 @@ def expanded(sites: list[Site], operators: Operators, lattice: Array) -> list[Si
             raise ParseError(f"The cell has more than {MAX_SITES} sites; no more are read.")
         found.append(Site(site.label, site.occupants, positions))
     return _shared(found, lattice)
+
+
+def _filled(sites: list[Site], listed: Array) -> Array:
+    """Return the total occupancy at the coordinates of each site, shape (n,)."""
+    own = [sum(occupancy for _, occupancy in site.occupants) for site in sites]
+    rounded = listed.round(_SAME_DECIMALS)
+    _, places = np.unique(rounded, axis=0, return_inverse=True)
+    places = places.ravel()  # numpy 2.0 returns a column
+    total: Array = np.bincount(places, weights=own).astype(np.float64)
+    return total[places]
 
 
 def disorder(block: Items, structure: Structure) -> list[str]:

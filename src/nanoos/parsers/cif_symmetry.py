@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from nanoos.errors import ParseError
 from nanoos.parsers.cif_items import Items
-from nanoos.structures.structure import Array
+from nanoos.structures.structure import OCCUPANCY_TOLERANCE, Array
 
 SPECIAL_POSITION_A = 0.1  # a site this close to its own image lies on a special position
 SURELY_SPECIAL_A = 0.001  # so does one this close, where the wider limit gives no position
+MOST_OCCUPANCY = 1 + OCCUPANCY_TOLERANCE  # of one position, by alternatives taken together
+_DECIMALS = 8  # of fractional coordinates; more are taken for noise
 
 _OPERATORS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
 _HALL = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
@@ -65,23 +67,52 @@ def symmetry_operators(block: Items, angles: Sequence[float]) -> Operators:
     )
 
 
-def orbits(sites: Array, operators: Operators, lattice: Array) -> Iterator[Array | None]:
+def orbits(
+    sites: Array, occupancies: Array, operators: Operators, lattice: Array
+) -> Iterator[Array | None]:
     """Yield the fractional coordinates, in [0, 1), of each site and all its images; shape (n, 3).
 
     Images within 0.1 Å of the site are the site itself: it lies on a special position, is
     moved there (to the mean of those images, so that 0.3333 becomes 1/3) and counted once.
-    None for a site too far off that position for the images to coincide.
+    A split position is none of these: its images are alternatives, as the total occupancy of the
+    site times their number is 1 at most, and lie farther off than the digits given can tell.
+    None for a site too far off a special position for the images to coincide.
     """
     at_once = max(1, _IMAGES // len(operators))
     for first in range(0, len(sites), at_once):
         block = sites[first : first + at_once]
         images, chosen = _images(block, operators, lattice, SPECIAL_POSITION_A)
-        for k in np.flatnonzero(~chosen.any(axis=1)).tolist():
-            (images[k],), (chosen[k],) = _images(
-                block[k : k + 1], operators, lattice, SURELY_SPECIAL_A
-            )
-        for one, mask, size in zip(images, chosen, chosen.sum(axis=1).tolist(), strict=True):
-            yield one[mask] if size else None
+        for site, occupancy, its_images, its_chosen in zip(
+            block, occupancies[first : first + at_once], images, chosen, strict=True
+        ):
+            orbit = its_images[its_chosen]
+            if len(orbit) == 0 or _may_be_split(site, occupancy, orbit, len(operators)):
+                (all_images,), (mask,) = _images(site[None], operators, lattice, SURELY_SPECIAL_A)
+                apart = all_images[mask]
+                if len(orbit) == 0 or occupancy * len(apart) <= MOST_OCCUPANCY * len(orbit):
+                    orbit = apart
+            yield orbit if len(orbit) else None
+
+
+def _may_be_split(site: Array, occupancy: float, orbit: Array, n_operators: int) -> bool:
+    """Tell whether a site may be one of several alternatives, and not at the orbit's position."""
+    is_special = len(orbit) < n_operators
+    return (
+        is_special and 2 * occupancy <= MOST_OCCUPANCY and _offset(site, orbit) > _last_digit(site)
+    )
+
+
+def _offset(site: Array, orbit: Array) -> float:
+    """Return by how much the coordinates of a site differ from the nearest position at most."""
+    offsets = orbit - site
+    offsets -= np.round(offsets)
+    return float(np.abs(offsets).max(axis=1).min())
+
+
+def _last_digit(site: Array) -> float:
+    """Return a little less than one unit of the last digit that a coordinate of a site has."""
+    digits = (n for n in range(_DECIMALS) if np.abs(site - site.round(n)).max() < 1e-9)
+    return 0.999 * 10.0 ** -next(digits, _DECIMALS)
 
 
 def _images(

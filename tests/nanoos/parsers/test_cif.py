@@ -201,18 +201,53 @@ def test_rounded_special_position_has_the_right_multiplicity(third):
     np.testing.assert_allclose(structure.fractional[0], [1 / 3, 2 / 3, 1 / 4], atol=1e-12)
 
 
-def test_site_off_its_special_position_is_split():
-    symmetry = operators("_symmetry_equiv_pos_as_xyz", "x,y,z", "-x,y,z")
+MIRROR = operators("_symmetry_equiv_pos_as_xyz", "x,y,z", "-x,y,z")
+
+
+@pytest.mark.parametrize(
+    ("x", "occupancy", "n_sites"),
+    [
+        ("0.03", 0.5, 2),  # 0.24 Å apart
+        ("0.01", 0.5, 2),  # 0.08 Å apart: twice a half is one atom
+        ("0.01", 0.51, 2),
+        ("0.01", 0.6, 1),  # no alternatives: they would be 1.2 atoms
+        ("0.001", 0.5, 2),  # one unit of the last digit off
+        ("0.0001", 0.5, 1),  # the images are 0.0008 Å apart
+        ("0.08", 0.5, 2),
+    ],
+)
+def test_partly_occupied_site_off_its_special_position_is_split(x, occupancy, n_sites):
+    parsed = next(Cif().parse(Source.of_text(
+        cif(f"Na {x} 0 0 {occupancy}", MIRROR, columns="_atom_site_occupancy\n")
+    )))  # fmt: skip
+    assert parsed.structure.n_sites == n_sites
+    assert parsed.structure.composition == {"Na": n_sites * occupancy}
+    is_flagged = "split positions" in parsed.extra["disorder"]
+    assert is_flagged == (n_sites == 2 and float(x) < 0.05)
+
+
+def test_what_shares_a_position_is_split_together_or_not_at_all():
+    rows = "Na 0.01 0 0 {}\nK 0.01 0 0 {}"
     columns = "_atom_site_occupancy\n"
-    assert one(cif("Na 0.01 0 0 0.5", symmetry, columns=columns)).n_sites == 1  # 0.08 Å apart
-    split = one(cif("Na 0.03 0 0 0.5", symmetry, columns=columns))
-    np.testing.assert_allclose(split.fractional[:, 0], [0.03, 0.97])  # 0.24 Å apart
-    assert split.composition == {"Na": 1.0}
+    split = one(cif(rows.format(0.2, 0.3), MIRROR, columns=columns))
+    assert (split.n_sites, split.composition) == (2, {"K": 0.6, "Na": 0.4})
+    whole = one(cif(rows.format(0.2, 0.8), MIRROR, columns=columns))
+    assert (whole.n_sites, whole.composition) == (1, {"K": 0.8, "Na": 0.2})
+
+
+@pytest.mark.parametrize("third", ["0.33 0.67", "0.333 0.667", "0.3333 0.6667"])
+def test_partly_occupied_site_at_a_rounded_special_position_is_not_split(third):
+    threefold = operators("_symmetry_equiv_pos_as_xyz", "x,y,z", "-y,x-y,z", "-x+y,-x,z")
+    text = cif(f"Na {third} 0.25 0.3", threefold, gamma=120, columns="_atom_site_occupancy\n")
+    assert one(text).n_sites == 1
+
+
+def test_split_position_may_lie_no_closer_than_its_occupancies_allow():
+    columns = "_atom_site_occupancy\n"
     with pytest.raises(StructureError, match=r"0\.240 Å apart and their occ.* add up to 1\.200"):
-        one(cif("Na 0.03 0 0 0.6", symmetry, columns=columns))
+        one(cif("Na 0.03 0 0 0.6", MIRROR, columns=columns))
     with pytest.raises(StructureError, match=r"overlap: they are 0\.240 Å apart\."):
-        one(cif("Na 0.03 0 0 1", symmetry, columns=columns))
-    assert one(cif("Na 0.08 0 0 0.5", symmetry, columns=columns)).n_sites == 2
+        one(cif("Na 0.03 0 0 1", MIRROR, columns=columns))
 
 
 def test_uncertainties_unknowns_and_default_angles():
