@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import event, text
@@ -20,12 +22,18 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from api import embedded
-from api.errors import SchemaNotReady
+from api.errors import Conflict, SchemaNotReady
 from api.settings import PROJECT_ROOT, settings
 from pgsteady import url
 from pgsteady.connection import not_connected
 
 Sessions = async_sessionmaker[AsyncSession]
+T = TypeVar("T")
+
+TRIES = 8
+RETRIED = {"40001", "40P01", "23503"}
+"""serialization_failure, deadlock_detected (PostgreSQL, appendix A), and foreign_key_violation: a
+material or citation was deleted that a structure was about to refer to."""
 
 
 @lru_cache(maxsize=1)
@@ -76,6 +84,31 @@ async def connect() -> AsyncIterator[Sessions]:
         yield async_sessionmaker(engine, expire_on_commit=False)
     finally:
         await engine.dispose()
+
+
+async def retried(sessions: Sessions, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    """Do something in one transaction, and again when others stood in its way.
+
+    They did where it raises Conflict, or the database an error of `RETRIED`. After `TRIES` it is
+    raised.
+    """
+    for attempt in range(1, TRIES):
+        try:
+            async with sessions.begin() as session:
+                return await work(session)
+        except Conflict:
+            pass
+        except DBAPIError as error:
+            if sqlstate(error) not in RETRIED:
+                raise
+        await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - no secret
+    async with sessions.begin() as session:
+        return await work(session)
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """Return the code that PostgreSQL gave an error, empty where it gave none."""
+    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 async def schema_revision(engine: AsyncEngine) -> str | None:

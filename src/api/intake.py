@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.db import Sessions
-from api.errors import Conflict, DatabaseFull
+from api.db import RETRIED, Sessions, retried, sqlstate
+from api.errors import DatabaseFull
 from api.schemas.structure import FailedFile, ImportReport
 from api.services import known_files
 from api.services.known_files import known_as
@@ -30,8 +28,6 @@ from api.services.structure_rows import READ, Reading, Refusal
 from nanoos.errors import NanoError
 from nanoos.parsers import Source, Unfound
 from nanoos.processes import Answer, Limits, Pool
-
-T = TypeVar("T")
 
 BATCH = 1000
 """Structures stored in one transaction,"""
@@ -43,10 +39,6 @@ FOUND = 256
 """Files that are found ahead,"""
 FOUND_BYTES = 4 * 1024**2
 """or as many as hold this in memory."""
-TRIES = 8
-RETRIED = {"40001", "40P01", "23503"}
-"""serialization_failure, deadlock_detected (PostgreSQL, appendix A), and foreign_key_violation: a
-material or citation was deleted that a structure was about to refer to."""
 REFUSED = {"22", "23", "54"}
 """Classes of errors that lie in a row: data, constraint, program limit."""
 FULL = "53"
@@ -132,22 +124,7 @@ class Intake:
         async def recognise(session: AsyncSession) -> dict[str, int]:
             return await known_files.recognise(session, files, self._terms, self._format)
 
-        return await self._transact(recognise)
-
-    async def _transact(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        """Do something in one transaction, and again when others stood in its way."""
-        for attempt in range(1, TRIES):
-            try:
-                async with self._sessions.begin() as session:
-                    return await work(session)
-            except Conflict:
-                pass
-            except DBAPIError as error:
-                if _state(error) not in RETRIED:
-                    raise
-            await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - no secret
-        async with self._sessions.begin() as session:
-            return await work(session)
+        return await retried(self._sessions, recognise)
 
     async def _collect(self, pool: Pool[Reading]) -> None:
         """Store in batches what the pool reads."""
@@ -206,9 +183,11 @@ class Intake:
     async def _store(self, found: list[Found]) -> None:
         """Store a batch; rows that the database refuses are reported, and the others go in."""
         try:
-            stored = await self._transact(lambda session: store_(session, found, self._terms))
+            stored = await retried(
+                self._sessions, lambda session: store_(session, found, self._terms)
+            )
         except DBAPIError as error:
-            state = _state(error)
+            state = sqlstate(error)
             if state[:2] == FULL:
                 raise DatabaseFull(
                     f"{DatabaseFull.__doc__} It says: {_cause(error)}."
@@ -339,10 +318,6 @@ class _Finder:
         except NanoError as error:
             source.discard()
             return _Candidate(source, error=error)
-
-
-def _state(error: DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 def _cause(error: DBAPIError) -> str:

@@ -110,11 +110,11 @@ class _Reanalysis:
         await self._store(batch)
 
     async def _store(self, batch: list[Derived]) -> None:
+        from api.db import retried
         from api.services import reanalysis
 
         if batch:
-            async with self._sessions.begin() as session:
-                await reanalysis.store_(session, batch)
+            await retried(self._sessions, lambda session: reanalysis.store_(session, batch))
             self._report.analysed += len(batch)
 
 
@@ -122,7 +122,7 @@ def hint() -> None:
     """Say so when structures wait to be analysed again."""
     from api.services import reanalysis
 
-    if n := in_transaction(lambda session, _: reanalysis.n_waiting(session)):
+    if n := in_transaction(reanalysis.n_waiting):
         many = f"{n} or more" if n == reanalysis.LIMIT else str(n)
         err.print(
             f"[yellow]{many} structures were analysed by an older version[/] and are not found"

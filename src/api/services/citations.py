@@ -11,6 +11,19 @@ def digest(extra: str) -> str:
     return _DIGEST.format(extra=extra)
 
 
+def there_is_one(extra: str) -> str:
+    """Return SQL of whether a column ``extra`` names a publication."""
+    return f"jsonb_typeof({extra} -> 'citation') = 'object'"
+
+
+def is_named(structure: str) -> str:
+    """Return SQL of whether a structure names its publication, if it has one, as its citation."""
+    return (
+        f"({structure}.citation_id IS NOT NULL"
+        f" OR ({there_is_one(f'{structure}.extra')}) IS NOT TRUE)"
+    )
+
+
 def insert(rows: str) -> str:
     """Return the statement that stores the publications of ``rows``: SQL with a column extra."""
     return f"""
@@ -23,7 +36,7 @@ SELECT DISTINCT ON (digest) digest,
        CASE WHEN said ->> 'year' ~ '^[0-9]{{1,4}}$' THEN (said ->> 'year')::int END,
        said ->> 'doi'
 FROM (SELECT extra -> 'citation' AS said, {digest("extra")} AS digest
-      FROM {rows} WHERE jsonb_typeof(extra -> 'citation') = 'object') cited
+      FROM {rows} WHERE {there_is_one("extra")}) cited
 ORDER BY digest
 ON CONFLICT (digest) DO NOTHING
 """  # noqa: S608 - only our own tables and expressions are put in

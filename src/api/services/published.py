@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.sql.visitors import iterate
 
-from api.db import connection
+from api.db import connection, sqlstate
 from api.errors import QueryTooSlow
 from api.models import Citation, Material, Structure
 from api.services import scope
@@ -47,7 +47,7 @@ async def reading(engine: AsyncEngine, *, timeout_s: float) -> AsyncIterator[Asy
         try:
             yield session
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != _CANCELLED:
+            if sqlstate(error) != _CANCELLED:
                 raise
             raise QueryTooSlow(
                 f"The query was stopped after {timeout_s:g} s. Ask for less: add a condition on"

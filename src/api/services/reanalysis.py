@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.errors import Conflict
 from api.models import Structure, User
 from api.services import citations, copying, materials
 from api.services.structure_rows import DERIVED, DERIVED_COLUMNS, Again, Derived
@@ -23,9 +24,9 @@ LIMIT = 10_000
 """Waiting structures are counted up to this number."""
 
 
-async def n_waiting(session: AsyncSession) -> int:
-    """Return how many structures in view an older program analysed, at most `LIMIT`."""
-    older = select(Structure.id).where(Structure.analysis_version < ANALYSIS_VERSION).limit(LIMIT)
+async def n_waiting(session: AsyncSession, owner: User) -> int:
+    """Return how many structures of the owner an older program analysed, at most `LIMIT`."""
+    older = _chosen(owner, every=False).with_only_columns(Structure.id).limit(LIMIT)
     return await session.scalar(select(func.count()).select_from(older.subquery())) or 0
 
 
@@ -55,14 +56,20 @@ def _chosen(owner: User, *, every: bool) -> Select[Structure]:
 
 
 async def store_(session: AsyncSession, found: Sequence[Derived]) -> None:
-    """Store what was derived of structures, and drop materials that are left without any."""
+    """Store what was derived of structures, and drop materials that are left without any.
+
+    Nobody publishes or deletes them meanwhile. Raises Conflict where a material or citation that
+    one is to refer to was dropped; trying again helps.
+    """
     rows = [one.fields for one in sorted(found)]
     await copying.fill(session, "derived", DERIVED_COLUMNS, rows)
-    emptied = await session.scalars(text(_MATERIALS_LEFT))
-    left = list(emptied)
+    present = (await session.scalars(text(_LOCK))).all()
+    left = list(await session.scalars(text(_MATERIALS_LEFT)))
     await session.execute(text(_INSERT_CITATIONS))
     await session.execute(text(_INSERT_MATERIALS))
-    await session.execute(text(_UPDATE))
+    are_cited = (await session.scalars(text(_UPDATE))).all()
+    if len(are_cited) < len(present) or not all(are_cited):
+        raise Conflict("A material or citation was deleted while structures were analysed again.")
     if left:
         await materials.drop_emptied(session, left)
 
@@ -72,6 +79,11 @@ _KEPT = {"fingerprint", "fingerprint_version"}
 _SAME_MATERIAL = """
     m.hill_formula = d.hill_formula
     AND m.space_group_number IS NOT DISTINCT FROM d.space_group_number_at_0_1
+"""
+
+_LOCK = """
+SELECT s.id FROM structures s JOIN derived d ON d.id = s.id
+ORDER BY s.id FOR NO KEY UPDATE OF s
 """
 
 _MATERIALS_LEFT = f"""
@@ -112,9 +124,9 @@ SET material_id = m.id, updated_at = now(),
     licence = coalesce(s.licence, {_SAID.format("licence")}),
     citation_id = coalesce(s.citation_id, (
         SELECT id FROM citations
-        WHERE jsonb_typeof(s.extra -> 'citation') = 'object'
-        AND digest = {citations.digest("s.extra")})),
+        WHERE {citations.there_is_one("s.extra")} AND digest = {citations.digest("s.extra")})),
     {", ".join(f"{name} = d.{name}" for name in DERIVED if name not in _KEPT)}
 FROM derived d, materials m
 WHERE s.id = d.id AND m.scope_key = s.scope_key AND {_SAME_MATERIAL}
-"""  # noqa: S608 - only our own column names and condition are put in
+RETURNING {citations.is_named("s")}
+"""  # noqa: S608 - only our own column names and conditions are put in

@@ -81,7 +81,8 @@ async def import_(
 async def store_(session: AsyncSession, found: Sequence[Found], terms: Terms) -> list[Imported]:
     """Store rows, and in which files they were found; return, in their order, what holds each.
 
-    Raises Conflict where a structure was deleted meanwhile; trying again helps.
+    Raises Conflict where a structure, or what it refers to, was deleted meanwhile; trying again
+    helps.
     """
     if not found:
         return []
@@ -100,8 +101,10 @@ async def store_(session: AsyncSession, found: Sequence[Found], terms: Terms) ->
         "tags": list(terms.tags),
         "fingerprints": list(distinct),
     }
-    for statement in (_LEAVE_OUT, _INSERT_CITATIONS, _INSERT_MATERIALS, _INSERT_STRUCTURES):
+    for statement in (_LEAVE_OUT, _INSERT_CITATIONS, _INSERT_MATERIALS):
         await session.execute(text(statement), said)
+    if not all(await session.scalars(text(_INSERT_STRUCTURES), said)):
+        raise Conflict("The citation of a structure was deleted while it was imported.")
     ids = await _ids(session, list(distinct), terms)
     await _store_sources(session, found, ids)
     imported = []
@@ -186,11 +189,12 @@ JOIN materials m
  AND m.hill_formula = i.hill_formula
  AND m.space_group_number IS NOT DISTINCT FROM i.space_group_number_at_0_1
 LEFT JOIN citations c
-  ON jsonb_typeof(i.extra -> 'citation') = 'object'
+  ON {citations.there_is_one("i.extra")}
  AND c.digest = {citations.digest("i.extra")}
 ORDER BY i.fingerprint
 ON CONFLICT (scope_key, fingerprint) DO NOTHING
-"""  # noqa: S608 - only our own column names and expression are put in
+RETURNING {citations.is_named("structures")}
+"""  # noqa: S608 - only our own column names and expressions are put in
 
 _SELECT_IDS = """
 SELECT fingerprint, id FROM structures

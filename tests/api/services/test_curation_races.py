@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
+from uuid import UUID
 
 import pytest
+from meanwhile import Sessions, Work, done_while, in_transaction
 from samples import candidate, metal, person, stored, submitted
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.db import retried
 from api.errors import Conflict, NotAllowed
 from api.models import Material, SimulationJob, Structure, User
 from api.schemas.search import Query
 from api.services import curation, deletion
 from api.services.structure_import import Candidate, import_
 from api.services.users import local_owner
-
-Sessions = async_sessionmaker[AsyncSession]
 
 CITED = {"citation": {"title": "On copper", "authors": ["R. Ita"]}}
 
@@ -42,40 +42,38 @@ async def test_a_public_material_is_not_dropped_under_what_is_published(
         owner = await local_owner(session)
         (mine,) = await stored(session, owner, metal("Cu"))
         (public,) = await stored(session, owner, metal("Cu", a=3.7), visibility="public")
-        await session.execute(text(_WAITING))
-        await session.execute(text(_WAITS))
 
-    async def publish() -> None:
-        async with sessions.begin() as session:
-            report = await curation.publish(session, Query(ids=(mine,)), owner, licence="CC0-1.0")
-            assert report.published == 1
+    async def publish(session: AsyncSession) -> None:
+        report = await curation.publish(session, Query(ids=(mine,)), owner, licence="CC0-1.0")
+        assert report.published == 1
 
-    async with sessions.begin() as holder:
-        await holder.execute(text("SELECT pg_advisory_xact_lock(77)"))
-        publishing = asyncio.create_task(publish())
-        await _until_somebody_waits(sessions)
-        async with sessions.begin() as session:
-            query = Query(ids=(public,))
-            planned = await deletion.plan(session, query, owner)
-            await deletion.delete_(session, query, owner, planned)
-    await publishing
+    await done_while(
+        sessions, in_transaction(sessions, publish), "materials", deleting(owner, public)
+    )
     async with sessions() as session:
         assert (await session.get_one(Structure, mine)).visibility == "public"
 
 
-_WAITING = """
-CREATE FUNCTION waiting() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN PERFORM pg_advisory_xact_lock(77); RETURN NULL; END $$
-"""
-_WAITS = """
-CREATE TRIGGER waits AFTER INSERT ON materials FOR EACH STATEMENT EXECUTE FUNCTION waiting()
-"""
+def deleting(owner: User, id_: UUID) -> Work:
+    async def delete(session: AsyncSession) -> None:
+        planned = await deletion.plan(session, Query(ids=(id_,)), owner)
+        await deletion.delete_(session, Query(ids=(id_,)), owner, planned)
+
+    return delete
 
 
-async def _until_somebody_waits(sessions: Sessions) -> None:
-    async with sessions() as watcher:
-        while not await watcher.scalar(text("SELECT true FROM pg_locks WHERE NOT granted")):
-            await asyncio.sleep(0.01)
+async def test_what_an_import_is_about_to_refer_to_is_made_again(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        owner = await local_owner(session)
+        (old,) = await import_(session, [candidate(metal("Cu"), extra=CITED)], owner=owner)
+
+    async def bring(session: AsyncSession) -> None:
+        await import_(session, [candidate(metal("Ag"), extra=CITED)], owner=owner)
+
+    await done_while(sessions, retried(sessions, bring), "citations", deleting(owner, old.id))
+    async with sessions() as session:
+        (silver,) = await session.scalars(select(Structure))
+        assert silver.citation_id is not None
 
 
 async def test_what_an_import_refers_to_stays(sessions: Sessions) -> None:
