@@ -19,11 +19,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.db import code_version, connection, make_engine
 from api.errors import OUTCOMES, UnderMaintenance, outcome
 from api.optimade.app import create_app as create_optimade
+from api.optimade.documents import known_failure
 from api.routes import health, start
 from api.services import maintenance
 from pgsteady.errors import EnvironmentFault
 from pgsteady.maintenance import Maintenance
 
+OPTIMADE = "/optimade"
+"""Where the interface of that standard is."""
 MAINTENANCE_KNOWN_S = 1.0
 """How long an answer to whether maintenance is on is good for."""
 
@@ -45,7 +48,7 @@ class Gate:
         if scope["type"] == "http" and scope["path"] != "/health":
             now = await self._current(scope["app"].state.engine)
             if now is not None:
-                answer = _later(now)
+                answer = _later(scope, now)
         await answer(scope, receive, send)
 
     async def _current(self, engine: AsyncEngine) -> Maintenance | None:
@@ -60,9 +63,15 @@ class Gate:
         return self._known
 
 
-def _later(now: Maintenance) -> JSONResponse:
+def _later(scope: Scope, now: Maintenance) -> JSONResponse:
     error = UnderMaintenance(f"{now.reason}. Try again in {now.retry_after_s} s.")
-    return _document(error, {"Retry-After": str(now.retry_after_s)})
+    if f"{scope['path']}/".startswith(f"{OPTIMADE}/"):
+        root = scope.get("root_path", "") + OPTIMADE
+        answer: JSONResponse = known_failure(Request({**scope, "root_path": root}), error)
+    else:
+        answer = _document(error)
+    answer.headers["Retry-After"] = str(now.retry_after_s)
+    return answer
 
 
 @asynccontextmanager
@@ -78,7 +87,7 @@ def create_app() -> FastAPI:
     app.include_router(health.router)
     app.include_router(start.router)
     app.state.optimade = create_optimade()
-    app.mount("/optimade", app.state.optimade)
+    app.mount(OPTIMADE, app.state.optimade)
     app.add_middleware(Gate)
     for class_ in OUTCOMES:
         app.add_exception_handler(class_, _known)
@@ -90,9 +99,9 @@ async def _known(_request: Request, error: Exception) -> JSONResponse:
     return _document(error)
 
 
-def _document(error: Exception, headers: dict[str, str] | None = None) -> JSONResponse:
+def _document(error: Exception) -> JSONResponse:
     document = {"error": type(error).__name__, "message": str(error)}
-    return JSONResponse(document, outcome(error).http_status, headers)
+    return JSONResponse(document, outcome(error).http_status)
 
 
 async def _unknown(_request: Request, error: Exception) -> JSONResponse:

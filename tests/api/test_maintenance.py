@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psycopg2
 import pytest
+from optimade.models import ErrorResponse
 from samples import metal, stored, submitted
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -96,6 +97,11 @@ def test_every_answer_is_later_but_for_health(served: Ask, invoke: Any, start: S
             "error": "UnderMaintenance",
             "message": "Moving house. Try again in 120 s.",
         }
+    answer = served("/optimade/v1/structures?page_limit=1")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "120")
+    document = ErrorResponse(**answer.json())
+    assert document.errors[0].detail == "Moving house. Try again in 120 s."
+    assert document.meta.query.representation == "/structures?page_limit=1"
     health = served("/health")
     assert health.status_code == 200
     assert (health.json()["status"], health.json()["detail"]) == ("maintenance", "Moving house")

@@ -1,9 +1,15 @@
-"""Citations: publications that structures come from, each stored once."""
+"""Citations: publications that structures come from, each stored once.
+
+Their ids follow from what is said of them, so that a publication has the same id in every database.
+"""
 
 from __future__ import annotations
 
-# That of revision 004_fill_what_structures_are_searched_by.
+# Both are those of revision 004_fill_what_structures_are_searched_by; the id is a UUID of version 8
+# (RFC 9562).
 _DIGEST = "encode(sha256(convert_to(({extra} -> 'citation')::text, 'UTF8')), 'hex')"
+
+_ID = "overlay(overlay(left(digest, 32) placing '8' from 13) placing '8' from 17)::uuid"
 
 
 def digest(extra: str) -> str:
@@ -27,8 +33,9 @@ def is_named(structure: str) -> str:
 def insert(rows: str) -> str:
     """Return the statement that stores the publications of ``rows``: SQL with a column extra."""
     return f"""
-INSERT INTO citations (digest, authors, title, journal, volume, page_first, page_last, year, doi)
-SELECT DISTINCT ON (digest) digest,
+INSERT INTO citations (id, digest, authors, title, journal, volume, page_first, page_last, year,
+                       doi)
+SELECT DISTINCT ON (digest) {_ID}, digest,
        ARRAY(SELECT jsonb_array_elements_text(CASE jsonb_typeof(said -> 'authors')
              WHEN 'array' THEN said -> 'authors' ELSE '[]' END)),
        said ->> 'title', said ->> 'journal', said ->> 'volume', said ->> 'page_first',

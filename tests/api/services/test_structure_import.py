@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from api.services import structures
 from api.services.structure_import import Found, Terms, import_, store_
 from api.services.structure_rows import read_rows
 from api.services.users import local_owner
+from api.settings import PROJECT_ROOT
 from nanoos.parsers import Source
 from nanoos.structures import fingerprint
 from nanoos.writers import write
@@ -230,3 +233,17 @@ async def test_a_file_is_read_with_its_source(
     assert (row.source_name, row.source_format) == ("al.cif", "cif")
     assert row.source_text == file.read_text()
     assert row.reduced_formula == row.material.reduced_formula == "Al"
+
+
+async def test_a_publication_has_the_same_id_in_every_database(
+    session: AsyncSession, owner: User
+) -> None:
+    cited = {"citation": {"title": "On copper", "year": 1970}}
+    await import_(session, [candidate(metal("Cu"), extra=cited)], owner=owner)
+    scripts = ScriptDirectory.from_config(Config(PROJECT_ROOT / "alembic.ini"))
+    revision = scripts.get_revision("004_fill_what_structures_are_searched_by")
+    made = revision.module.CITATION_ID.format(digest="digest")
+    ids = await session.execute(text(f"SELECT id, {made} AS of_the_revision FROM citations"))
+    ((id_, of_the_revision),) = ids
+    assert id_ == of_the_revision
+    assert id_.version == 8
