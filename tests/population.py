@@ -43,6 +43,7 @@ def populate(cursor: psycopg2.extensions.cursor, rows: int, *, wide: bool = Fals
     for _, definition in indexes:
         cursor.execute(definition)
     cursor.execute(_JOBS)
+    cursor.execute(_METHOD)
     cursor.execute(_RESULTS)
     cursor.execute("DROP TABLE compositions")
     for table in ("structures", "citations", "simulation_jobs", "simulation_results", "users"):
@@ -176,11 +177,14 @@ SELECT owner_id, id, 'imported', repeat('0', 64), 'succeeded', now()
 FROM structures WHERE substr(fingerprint, 1, 2) < '05' AND owner_id =
     (SELECT id FROM users WHERE username = 'local')
 """
+_METHOD = """
+INSERT INTO methods VALUES (repeat('0', 64), '{"code": "VASP"}')
+"""
 _RESULTS = """
 INSERT INTO simulation_results (simulation_job_id, energy_ev, energy_ev_per_atom,
     max_force_ev_per_a, pressure_gpa, volume_a3, volume_a3_per_atom, bulk_modulus_gpa,
-    bulk_modulus_derivative, method, method_sha256, provenance)
+    bulk_modulus_derivative, method_sha256, provenance)
 SELECT id, -1000 * random(), -10 * random(), random(), 10 * random() - 5, 1 + 1000 * random(),
-       1 + 50 * random(), 500 * random(), 3 + 4 * random(), '{}', repeat('0', 64), '{}'
+       1 + 50 * random(), 500 * random(), 3 + 4 * random(), repeat('0', 64), '{}'
 FROM simulation_jobs
 """

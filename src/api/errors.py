@@ -26,6 +26,10 @@ class Conflict(PlatformError):
     """A record like this exists already."""
 
 
+class MixedMethods(PlatformError):
+    """Energies of methods that cannot be compared were to be combined."""
+
+
 class NotAllowed(PlatformError):
     """Your role may not do this."""
 
@@ -97,12 +101,14 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     science.WorkflowError: Outcome(500, FAILURE),
     science.ThermodynamicsError: Outcome(422, FAILURE),
     science.ReferencesMissing: Outcome(422, FAILURE),
+    science.MethodError: Outcome(422, FAILURE),
     science.InvalidParameters: Outcome(422, USAGE),
     science.EmbeddingError: Outcome(422, FAILURE),
     science.ProcessesError: Outcome(500, ENVIRONMENT),
     PlatformError: Outcome(500, FAILURE),
     NotFound: Outcome(404, FAILURE),
     Conflict: Outcome(409, FAILURE),
+    MixedMethods: Outcome(409, FAILURE),
     NotAllowed: Outcome(403, FAILURE),
     WrongUsage: Outcome(422, USAGE),
     QueryNotUnderstood: Outcome(400, USAGE),

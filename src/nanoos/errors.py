@@ -75,6 +75,10 @@ class ReferencesMissing(ThermodynamicsError):
         self.elements = tuple(elements)
 
 
+class MethodError(NanoError):
+    """The description of a method cannot be used."""
+
+
 class InvalidParameters(NanoError):
     """The parameters do not fit the workflow's schema."""
 

@@ -57,7 +57,7 @@ def two_heads(reader: Reader) -> Iterator[str]:
     reader.type(
         'alembic revision -m "note who measured"',
         'alembic revision -m "note when measured" --splice'
-        " --head 006_validate_what_structures_are_searched_by --rev-id 007_note_when_measured",
+        " --head 010_validate_methods_of_results --rev-id 011_note_when_measured",
     )
     yield "alembic upgrade head"
 

@@ -21,6 +21,7 @@ from pgsteady.url import parse
 
 CONFIG = Config(Path(__file__).parents[2] / "alembic.ini", stdout=io.StringIO())
 SCRIPTS = ScriptDirectory.from_config(CONFIG)
+CODE = ("function ", "trigger ")
 REVISIONS = [script.revision for script in SCRIPTS.walk_revisions()][::-1]
 
 
@@ -59,7 +60,11 @@ def test_the_models_are_what_the_revisions_make(empty: str) -> None:
     engine = create_engine(in_schema.psycopg2())
     Base.metadata.create_all(engine, checkfirst=False)
     engine.dispose()
-    assert catalog(empty, "models") == catalog(empty)
+    assert catalog(empty, "models") == {
+        line
+        for line in catalog(empty)
+        if not line.startswith(CODE)  # models have none
+    }
 
 
 def test_an_index_that_a_model_in_use_brought_is_no_difference(empty: str) -> None:

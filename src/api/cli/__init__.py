@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from api.cli import db, embed, jobs, results, structures, users, workflows
+from api.cli import db, embed, jobs, methods, results, structures, users, workflows
 from api.cli.demo import demo
 from api.cli.output import fail
 from api.cli.serve import serve
@@ -30,6 +30,7 @@ app.add_typer(workflows.app, name="workflows")
 app.add_typer(jobs.app, name="jobs")
 app.command()(worker)
 app.add_typer(results.app, name="results")
+app.add_typer(methods.app, name="methods")
 app.add_typer(embed.app, name="embed")
 app.command()(serve)
 app.add_typer(users.app, name="users")

@@ -3,6 +3,7 @@
 from api.models.base import Base
 from api.models.citation import Citation
 from api.models.material import Material
+from api.models.method import Method
 from api.models.simulation_job import SimulationJob
 from api.models.simulation_result import SimulationResult
 from api.models.structure import Structure
@@ -16,6 +17,7 @@ __all__ = [
     "Base",
     "Citation",
     "Material",
+    "Method",
     "SimulationJob",
     "SimulationResult",
     "Structure",

@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from api.models.base import EMPTY_OBJECT, Base, Created, Identified
+from api.models.method import Method
 from api.models.simulation_job import SimulationJob
 
 INVARIANTS = {
@@ -62,11 +63,14 @@ class SimulationResult(Identified, Created, Base):
     )
     is_converged: Mapped[bool] = mapped_column(server_default=text("false"))
     convergence: Mapped[dict[str, Any]] = mapped_column(server_default=EMPTY_OBJECT)
-    method: Mapped[dict[str, Any]] = mapped_column(
-        comment="Code, functional or potential, and what else makes numbers comparable"
+    read_before_methods: Mapped[dict[str, Any]] = mapped_column(
+        "method", comment="Code, functional or potential, and what else makes numbers comparable"
     )
+    """Of the method; a trigger fills it in for programs of a release without the table of them."""
     method_sha256: Mapped[str] = mapped_column(
-        index=True, comment="Of the method as canonical JSON"
+        ForeignKey("methods.sha256", ondelete="RESTRICT"),
+        index=True,
+        comment="Of the method as canonical JSON",
     )
     output_structure_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("structures.id", ondelete="RESTRICT"), index=True
@@ -80,3 +84,4 @@ class SimulationResult(Identified, Created, Base):
     wall_time_s: Mapped[float | None] = mapped_column(comment="Time in the engine, in s")
 
     simulation_job: Mapped[SimulationJob] = relationship(lazy="raise")
+    method: Mapped[Method] = relationship(lazy="raise")

@@ -15,7 +15,7 @@ from sqlalchemy import DateTime, SmallInteger
 from api.errors import WrongUsage
 from api.models import Structure
 from api.schemas.search import Query, Sort
-from api.services.canonical import canonical_json, sha256
+from nanoos.canonical import canonical_json, sha256
 
 _NONE = (
     binascii.Error,

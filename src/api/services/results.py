@@ -20,11 +20,12 @@ from api.models import (
 )
 from api.models.simulation_result import QUANTITIES
 from api.schemas.simulation import ResultDetail
-from api.services import queue
-from api.services.canonical import canonical_json, sha256
+from api.services import methods, queue
 from api.services.queue import Claim
 from api.services.structure_import import Candidate, import_
+from nanoos.canonical import canonical_json, sha256
 from nanoos.errors import WorkflowError
+from nanoos.methods import Method, document
 from nanoos.structures import analyse
 from nanoos.workflows import Outcome
 
@@ -34,19 +35,20 @@ class Run:
     """One finished calculation: its outcome, and how it came about.
 
     Raises WorkflowError where it holds what the database cannot: a number that is
-    not finite, an array, a zero character.
+    not finite, an array, a zero character; MethodError for such a method.
     """
 
     outcome: Outcome
-    method: dict[str, Any]
+    method: Method
     provenance: dict[str, Any]
     wall_time_s: float
 
     def __post_init__(self) -> None:
         found = self.outcome
+        document(self.method)
         try:
             text = canonical_json(
-                [found.quantities, found.data, found.convergence, self.method, self.provenance]
+                [found.quantities, found.data, found.convergence, self.provenance]
             )
         except (TypeError, ValueError) as error:
             raise WorkflowError(f"The outcome cannot be stored: {error}.") from error
@@ -57,6 +59,7 @@ class Run:
 async def store_(session: AsyncSession, claim: Claim, run: Run) -> UUID:
     """Store the result of a claimed job and end the job; LostLease where it is not ours."""
     await queue.succeed(session, claim)
+    (method_sha256,) = await methods.store_(session, [run.method])
     quantities = run.outcome.quantities
     further = {name: value for name, value in quantities.items() if name not in QUANTITIES}
     result = SimulationResult(
@@ -65,8 +68,7 @@ async def store_(session: AsyncSession, claim: Claim, run: Run) -> UUID:
         data=run.outcome.data | further,
         is_converged=bool(run.outcome.convergence.get("converged")),
         convergence=run.outcome.convergence,
-        method=run.method,
-        method_sha256=sha256(run.method),
+        method_sha256=method_sha256,
         output_structure_id=await _store_output(session, claim, run),
         provenance=run.provenance | {"input_sha256": _input_sha256(claim)},
         artifacts=[],
@@ -112,11 +114,13 @@ def _query() -> Select[SimulationResult]:
         .outerjoin(SimulationJob.structure)
         .outerjoin(Structure.material)
         .outerjoin(SimulationJob.workflow_template)
+        .join(SimulationResult.method)
         .options(
+            contains_eager(SimulationResult.method),
             contains_eager(SimulationResult.simulation_job).options(
                 contains_eager(SimulationJob.structure).contains_eager(Structure.material),
                 contains_eager(SimulationJob.workflow_template),
-            )
+            ),
         )
     )
 
@@ -127,6 +131,7 @@ def _detail(row: SimulationResult) -> ResultDetail:
         row.values()
         | {
             "job_id": job.id,
+            "method": row.method.document,
             "workflow": job.workflow_template and job.workflow_template.name,
             "structure_id": job.structure_id,
             "structure_name": job.structure and job.structure.name,

@@ -16,8 +16,8 @@ from api.errors import NotFound
 from api.models import SimulationJob, SimulationResult, Structure, User
 from api.schemas.simulation import JobDetail, JobSummary, Skipped, SubmitReport
 from api.services import structures, workflows
-from api.services.canonical import sha256
 from nanoos import plugins
+from nanoos.canonical import sha256
 from nanoos.errors import UnsupportedByEngine
 from nanoos.workflows import read_parameters, refusal
 

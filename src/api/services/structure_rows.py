@@ -13,7 +13,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from api.services import copy_format
-from api.services.canonical import canonical_json
+from nanoos.canonical import canonical_json
 from nanoos.errors import NanoError, StructureError
 from nanoos.parsers import Parsed, Rejected, Source, read_source
 from nanoos.structures import ANALYSIS_VERSION, Analysis, Species, Structure, analyse, formula

@@ -10,6 +10,7 @@ import numpy as np
 
 from nanoos.engines.engine import Evaluation
 from nanoos.errors import EngineError, UnsupportedByEngine
+from nanoos.methods import Method
 from nanoos.structures import Structure
 
 
@@ -34,14 +35,14 @@ class Emt:
         """The version of ASE."""
         return version("ase")
 
-    def method(self) -> dict[str, Any]:
-        """Return code, its version, the potential and its one option."""
-        return {
-            "code": "ASE EMT",
-            "code_version": self.version,
-            "potential": self.potential,
-            "asap_cutoff": False,
-        }
+    def method(self) -> Method:
+        """Return code, its version, the theory and its one option."""
+        return Method(
+            code="ASE EMT",
+            code_version=self.version,
+            functional="Effective medium theory",
+            further={"asap_cutoff": False},
+        )
 
     def probe(self) -> str | None:
         """Return None: ASE comes with NANO-OS. Without it, how to get it."""

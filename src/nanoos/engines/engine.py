@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanoos.errors import EngineError
+from nanoos.methods import Method
 from nanoos.structures import Structure
 
 
@@ -72,8 +73,8 @@ class Engine(Protocol):
     def version(self) -> str:
         """The version of the code that calculates."""
 
-    def method(self) -> dict[str, Any]:
-        """Return all that decides its numbers, JSON-able: two equal methods give equal results."""
+    def method(self) -> Method:
+        """Return all that decides its numbers: two equal methods give equal results."""
 
     def probe(self) -> str | None:
         """Return None if it can run here, else why not and how to get it."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import Citation, Material, Structure, User
 from api.models.structure import CELL
-from api.services.canonical import sha256
+from nanoos.canonical import sha256
 from nanoos.parsers import Parsed, read
 from nanoos.structures import Species, analyse, fingerprint
 from nanoos.structures import Structure as Atomic

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from math import inf, nan
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete, func, insert, select, text, update
@@ -16,6 +16,7 @@ from api.models import (
     Base,
     Citation,
     Material,
+    Method,
     SimulationJob,
     SimulationResult,
     Structure,
@@ -37,7 +38,7 @@ class Records:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(self, model: type[Base], **values: Any) -> UUID:
+    async def add(self, model: type[Base], **values: Any) -> Any:
         defaults = await getattr(self, model.__tablename__)(values)
         statement = insert(model).values(defaults | values)
         async with self._session.begin_nested():
@@ -105,11 +106,13 @@ class Records:
             "parameters_sha256": "0" * 64,
         }
 
+    async def methods(self, _: Any) -> dict[str, Any]:
+        return {"sha256": uuid4().hex * 2, "document": {"code": "ASE EMT"}}
+
     async def simulation_results(self, given: dict[str, Any]) -> dict[str, Any]:
         return {
             "simulation_job_id": given.get("simulation_job_id") or await self.add(SimulationJob),
-            "method": {},
-            "method_sha256": "0" * 64,
+            "method_sha256": await self.add(Method),
             "provenance": {},
         }
 
@@ -182,6 +185,7 @@ REFUSED: list[tuple[type[Base], str, dict[str, Any]]] = [
     (Structure, "ck_structures_periodic", {"number_of_periodic_dimensions": 4}),
     (Structure, "ck_structures_periodic", {"number_of_periodic_dimensions": -1}),
     (Citation, "ck_citations_digest", {"digest": "short"}),
+    (Method, "ck_methods_sha256", {"sha256": "short"}),
     (StructureSource, "ck_structure_sources_sha256", {"sha256": "short"}),
     (StructureSource, "ck_structure_sources_place", {"place": 0}),
     (WorkflowTemplate, "ck_workflow_templates_version", {"version": 0}),

@@ -114,5 +114,5 @@ def test_a_cluster_has_energy_and_forces_but_no_stress():
 def test_it_travels_to_another_process_and_says_what_it_is():
     engine = pickle.loads(pickle.dumps(Emt()))
     assert engine.probe() is None
-    assert engine.method()["code_version"] == engine.version
-    assert "Jacobsen" in engine.method()["potential"]
+    assert engine.method().code_version == engine.version
+    assert engine.method().functional in engine.potential

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from nanoos.engines import Evaluation
 from nanoos.engines.emt import Emt
 from nanoos.errors import EngineError, InvalidParameters, UnsupportedByEngine, WorkflowError
+from nanoos.methods import Method
 from nanoos.structures import Structure
 from nanoos.workflows import read_parameters, refusal
 from nanoos.workflows.equation_of_state import EquationOfState, EquationOfStateParameters
@@ -44,7 +45,7 @@ class Springs:
         self.slope, self.calls = slope, 0
 
     def method(self):
-        return {}
+        return Method(code="Springs")
 
     def probe(self):
         return None

@@ -1,4 +1,4 @@
-"""Canonical JSON and its hash, by which equal parameters and equal methods are known."""
+"""Canonical JSON and its hash, by which equal documents are known: parameters, methods, inputs."""
 
 from __future__ import annotations
 

@@ -1,0 +1,192 @@
+"""Methods: stored once, shown, and asked whether energies of several may be combined.
+
+Every query that compares or combines energies of different results asks `comparable` first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.errors import MixedMethods, NotFound, WrongUsage
+from api.models import Method as Row
+from api.models import SimulationJob, SimulationResult, Structure
+from api.schemas.method import MethodComparison, MethodDetail, MethodDifference, MethodSummary
+from nanoos.methods import (
+    Method,
+    comparable_groups,
+    differences,
+    document,
+    level,
+    of_document,
+    sha256,
+)
+
+SHORT = 12
+"""Characters of a hash by which people call a method."""
+
+
+async def store_(session: AsyncSession, methods: Iterable[Method]) -> list[str]:
+    """Store the methods that are not there yet; return the hash of each, in the order given.
+
+    Others may store the same ones at the same time; all of a transaction's are best stored by
+    one call. Raises MethodError for what no document can hold.
+    """
+    hashes, documents = [], {}
+    for method in methods:
+        hashes.append(sha256(method))
+        documents[hashes[-1]] = document(method)
+    known = await session.scalars(select(Row.sha256).where(Row.sha256.in_(documents)))
+    missing = documents.keys() - set(known)
+    rows = [{"sha256": hash_, "document": documents[hash_]} for hash_ in sorted(missing)]
+    if rows:  # in one order, so that two who store the same do not wait for each other in a ring
+        await session.execute(insert(Row).on_conflict_do_nothing(), rows)
+    return hashes
+
+
+async def of(session: AsyncSession, hashes: Iterable[str]) -> dict[str, Method]:
+    """Return the methods of these hashes. Raises NotFound where there is none of a hash."""
+    wanted = set(hashes)
+    rows = await session.scalars(select(Row).where(Row.sha256.in_(wanted)))
+    found = {row.sha256: of_document(row.document) for row in rows}
+    if missing := wanted - found.keys():
+        raise NotFound(f"No method {min(missing)}.")
+    return found
+
+
+class Together(NamedTuple):
+    """Methods whose energies are wanted together.
+
+    ``groups`` are hashes: within each of them energies may be combined, and a method that goes
+    with several groups is in each. One group is what one hopes for. ``mixed`` says in words what
+    keeps the groups apart.
+    """
+
+    methods: Mapping[str, Method]
+    groups: Sequence[Sequence[str]]
+    mixed: Sequence[str]
+
+
+async def comparable(
+    session: AsyncSession, hashes: Sequence[str], *, mix: bool = False
+) -> Together:
+    """Return the groups of methods within which energies may be compared and combined.
+
+    ``hashes`` are those of the results, however often each; those of the most results come
+    first. Raises MixedMethods, with the reasons, if there is more than one group and ``mix``
+    does not allow it.
+    """
+    counts: dict[str, int] = {}
+    for hash_ in hashes:
+        counts[hash_] = counts.get(hash_, 0) + 1
+    order = sorted(counts, key=lambda hash_: (-counts[hash_], hash_))
+    known = await of(session, order)
+    places = comparable_groups([known[hash_] for hash_ in order])
+    groups = [[order[place] for place in group] for group in places]
+    mixed = _what_is_mixed(known, groups)
+    if mixed and not mix:
+        raise MixedMethods(
+            f"These results are of {len(groups)} methods whose energies cannot be combined:"
+            f" {'; '.join(mixed)}. Choose one by its hash, or allow it with --mix."
+        )
+    return Together(known, groups, mixed)
+
+
+def _what_is_mixed(known: Mapping[str, Method], groups: Sequence[Sequence[str]]) -> list[str]:
+    """Return what keeps each group apart from the one of the most results."""
+    said = []
+    for group in groups[1:]:
+        one, other, broken = next(
+            (one, other, broken)
+            for other in group
+            for one in groups[0]
+            if (broken := [d for d in differences(known[one], known[other]) if d.breaks != "exact"])
+        )
+        said.append(f"{one[:SHORT]} and {other[:SHORT]}: {', '.join(map(str, broken))}")
+    return said
+
+
+async def list_(session: AsyncSession) -> list[MethodSummary]:
+    """Return all methods with what of them is in view, those of the most results first."""
+    rows = list(await session.scalars(select(Row).order_by(Row.created_at, Row.sha256)))
+    summaries = await _summaries(session, rows)
+    return sorted(summaries, key=lambda summary: -summary.results)
+
+
+async def _summaries(session: AsyncSession, rows: Sequence[Row]) -> list[MethodSummary]:
+    """Return methods with the number of their results in view, and the elements of these."""
+    each = SimulationResult.method_sha256
+    in_view = (
+        select(each, func.count().label("results"), Structure.chemical_system)
+        .join(SimulationResult.simulation_job)
+        .outerjoin(SimulationJob.structure)
+        .where(each.in_([row.sha256 for row in rows]))
+        .group_by(each, Structure.chemical_system)
+    )
+    results: dict[str, int] = defaultdict(int)
+    elements: dict[str, set[str]] = defaultdict(set)
+    for hash_, number, system in await session.execute(in_view):
+        results[hash_] += number
+        elements[hash_].update((system or "").split("-"))
+    return [
+        MethodSummary(
+            sha256=row.sha256,
+            name=name(of_document(row.document)),
+            code=row.document["code"],
+            functional=row.document.get("functional"),
+            results=results[row.sha256],
+            elements=sorted(elements[row.sha256] - {""}),
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+
+
+def name(method: Method) -> str:
+    """Return a method in a few words: ``VASP PBE+U D3(BJ), 520 eV``."""
+    physics = (method.functional or "functional not said") + ("+U" if method.hubbard_ev else "")
+    words = [method.code, physics, method.dispersion, "with spin-orbit" * bool(method.spin_orbit)]
+    cutoff = f", {method.cutoff_ev:g} eV" if method.cutoff_ev else ""
+    return " ".join(filter(None, words)) + cutoff
+
+
+async def show(session: AsyncSession, id_: str) -> MethodDetail:
+    """Return one method, by its hash or the beginning of it; raises NotFound or WrongUsage."""
+    row = await find(session, id_)
+    (summary,) = await _summaries(session, [row])
+    return MethodDetail.model_validate(summary.model_dump() | {"document": row.document})
+
+
+async def diff(session: AsyncSession, one: str, other: str) -> MethodComparison:
+    """Return what two methods share and how they differ; hashes as for `show`."""
+    a, b = await find(session, one), await find(session, other)
+    methods = of_document(a.document), of_document(b.document)
+    return MethodComparison(
+        one=a.sha256,
+        other=b.sha256,
+        level=level(*methods),
+        differences=[MethodDifference(**asdict(each)) for each in differences(*methods)],
+    )
+
+
+async def find(session: AsyncSession, id_: str) -> Row:
+    """Return the one method whose hash begins so; raises NotFound, or WrongUsage for several."""
+    if not re.fullmatch(r"[0-9a-f]{1,64}", id_.lower()):
+        raise WrongUsage(f"{id_!r} is no hash of a method, nor the beginning of one.")
+    found = list(
+        await session.scalars(
+            select(Row).where(Row.sha256.between(id_.lower(), id_.lower() + "g")).limit(2)
+        )
+    )
+    if not found:
+        raise NotFound(f"No method {id_}. nano-os methods list shows those there are.")
+    if len(found) > 1:
+        raise WrongUsage(f"Several methods begin with {id_}: give more of the hash.")
+    return found[0]
