@@ -36,6 +36,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "pymatgen": "nanoos.parsers.pymatgen_json:PymatgenJson",
         "optimade": "nanoos.parsers.optimade_json:OptimadeJson",
     },
+    "nanoos.runs": {
+        "espresso": "nanoos.runs.espresso:Espresso",
+    },
     "nanoos.writers": {
         "cif": "nanoos.writers.cif:CifWriter",
         "poscar": "nanoos.writers.poscar:PoscarWriter",

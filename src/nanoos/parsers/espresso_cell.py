@@ -8,15 +8,19 @@ were -v2 and v1 of today's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+from ase.units import create_units
 from numpy.typing import ArrayLike
-from scipy.constants import angstrom, physical_constants
 
 from nanoos.errors import ParseError
 from nanoos.structures.structure import Array
 
-BOHR_A = float(physical_constants["Bohr radius"][0] / angstrom)  # CODATA, by scipy
+# CODATA's of the year with which ASE reads these files, so that numbers are equal to its own
+_UNITS: Any = create_units("2006")  # type: ignore[no-untyped-call]
+BOHR_A = float(_UNITS["Bohr"])
+RYDBERG_EV = float(_UNITS["Ry"])
 
 _Rows = ArrayLike
 

@@ -65,7 +65,7 @@ class EspressoInput:
 
     def parse(self, source: Source) -> Iterator[Parsed]:
         """Yield the one structure; ``extra`` holds what is to be calculated."""
-        given = _Input.of(source.text)
+        given = Input.of(source.text)
         alat_a, cell_a = _cell(given)
         card = given.card("ATOMIC_POSITIONS")
         count = given.number("nat")
@@ -81,7 +81,7 @@ class EspressoInput:
 
 
 @dataclass
-class _Card:
+class Card:
     """A card: its first line, and those below it."""
 
     line: int
@@ -90,18 +90,18 @@ class _Card:
 
 
 @dataclass
-class _Input:
+class Input:
     """An input: variables of all namelists (their names differ), with their lines, and cards."""
 
     variables: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
-    cards: dict[str, _Card] = field(default_factory=dict)
+    cards: dict[str, Card] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, text: str) -> _Input:
+    def of(cls, text: str) -> Input:
         """Read the namelists and cut out the cards."""
         given = cls()
         in_namelist = False
-        card: _Card | None = None
+        card: Card | None = None
         key, index = "", 0
         for number_, raw in enumerate(text.splitlines(), 1):
             line = raw.strip()
@@ -113,7 +113,7 @@ class _Input:
             elif line and line[0] not in "!#":
                 name = re.split(r"[\s({]", line, maxsplit=1)[0].upper()
                 if name in _CARDS:
-                    card = given.cards.setdefault(name, _Card(number_, line))
+                    card = given.cards.setdefault(name, Card(number_, line))
                 elif card is not None:
                     card.lines.append((number_, line))
         return given
@@ -130,15 +130,18 @@ class _Input:
                 index += 1
         return True, key, index
 
-    def card(self, name: str) -> _Card:
+    def card(self, name: str) -> Card:
+        """Return a card. Raises ParseError where there is none of the name."""
         if name not in self.cards:
             raise ParseError(f"The input has no card {name}.")
         return self.cards[name]
 
     def text(self, key: str) -> str:
+        """Return the text of a variable, empty where it is not set."""
         return clean(self.variables.get((key, 1), ("", 0))[0].strip())
 
     def number(self, key: str, index: int = 1) -> float | None:
+        """Return a number. Raises ParseError where the variable is set to something else."""
         if (key, index) not in self.variables:
             return None
         return number(*self.variables[key, index])
@@ -154,7 +157,7 @@ def _without_comment(line: str) -> str:
     return re.sub(r"('(?:[^']|'')*'|\"[^\"]*\")|!.*", lambda m: m[1] or "", line)
 
 
-def _cell(given: _Input) -> tuple[float, Array]:
+def _cell(given: Input) -> tuple[float, Array]:
     """Return alat and the cell vectors, both in Å."""
     if given.number("space_group"):
         raise ParseError(
@@ -178,7 +181,7 @@ def _cell(given: _Input) -> tuple[float, Array]:
     return alat_a, bravais_cell(int(ibrav), celldm) * alat_a
 
 
-def _free_cell(card: _Card, alat_a: float | None) -> tuple[float, Array]:
+def _free_cell(card: Card, alat_a: float | None) -> tuple[float, Array]:
     """Return alat and the cell vectors in Å that a card states."""
     unit = unit_of(card.header, "alat" if alat_a else "bohr")
     cell_a = cell_rows(card.lines, card.line) * scale_a(unit, alat_a, card.line)

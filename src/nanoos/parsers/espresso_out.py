@@ -5,18 +5,19 @@ geometry that is printed again, as the last of a relaxation is, is the same one.
 printed with six to seven digits only; the input of the run has more.
 
 Energies and forces are those printed after a geometry, before the next.
+
+`nanoos.runs.espresso_text` reads the rest of an output with the same `Output`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from scipy.constants import physical_constants
 
 from nanoos.errors import ParseError, StructureError
 from nanoos.parsers.espresso_cards import (
@@ -30,23 +31,18 @@ from nanoos.parsers.espresso_cards import (
     stated_alat_a,
     unit_of,
 )
-from nanoos.parsers.espresso_cell import BOHR_A
+from nanoos.parsers.espresso_cell import BOHR_A, RYDBERG_EV
 from nanoos.parsers.parser import Parsed, Rejected
 from nanoos.parsers.plain import plain
 from nanoos.parsers.source import Source
 from nanoos.structures import Structure
 from nanoos.structures.structure import MAX_SITES, Array
 
-RYDBERG_EV = float(physical_constants["Rydberg constant times hc in eV"][0])  # CODATA, by scipy
-
 _PROGRAM = "Program PWSCF"
 _VECTOR = r"\(\s*(\S+)\s+(\S+)\s+(\S+)\s*\)"
 _AXIS = re.compile(rf"\s*a\(\d\)\s*=\s*{_VECTOR}\s*")
 _SITE = re.compile(rf"\s*\S+\s+(\S+?)\s*tau\([^)]*\)\s*=\s*{_VECTOR}\s*")
 _FORCE = re.compile(r"\s*atom\s+\S+\s+type\s+\S+\s+force\s*=\s*(\S+)\s+(\S+)\s+(\S+)\s*")
-_COUNT = re.compile(r"\s*number of atoms/cell\s*=\s*(\d+)")
-_ALAT = re.compile(r"\s*celldm\(1\)=\s*(\S+)")
-_ENERGY = re.compile(r"!\s*total energy\s*=\s*(\S+)\s*Ry")
 _LINES_TO_FORCES = 3  # a blank one, sometimes a heading, then the first
 
 
@@ -62,10 +58,11 @@ class EspressoOutput:
 
     def parse(self, source: Source) -> Iterator[Parsed | Rejected]:
         """Yield every geometry; ``extra`` holds its step, counted from 0, energy and forces."""
-        output = _Output(enumerate(source.lines(), 1))
+        output = Output(enumerate(source.lines(), 1))
         failure = None
         try:
-            yield from output.finished_steps()
+            for step in output.finished_steps():
+                yield step.parsed()
         except ParseError as error:
             failure = error
         if output.step is not None:
@@ -77,8 +74,8 @@ class EspressoOutput:
 
 
 @dataclass
-class _Step:
-    """A geometry, and what was found for it."""
+class OutputStep:
+    """A geometry, and what was found for it; beside energy and forces, for readers of runs."""
 
     number: int
     line: int
@@ -88,8 +85,14 @@ class _Step:
     lines: list[str]
     energy_ev: float | None = None
     forces_ev_per_a: Array | None = None
+    internal_energy_ev: float | None = None
+    entropy_term_ev: float | None = None
+    stress_gpa: Array | None = None
+    moments_mu_b: list[list[float]] = field(default_factory=list)
+    electronic_steps: int | None = None
+    is_converged: bool | None = None
 
-    def is_again(self, other: _Step | None) -> bool:
+    def is_again(self, other: OutputStep | None) -> bool:
         """Tell whether this is the other, printed again."""
         return (
             other is not None
@@ -98,6 +101,7 @@ class _Step:
         )
 
     def parsed(self) -> Parsed | Rejected:
+        """Return the structure, with energy and forces in ``extra``."""
         results: dict[str, Any] = {}
         if self.energy_ev is not None:
             results["energy_ev"] = plain(self.energy_ev)
@@ -113,95 +117,123 @@ class _Step:
         return Parsed(structure, "", extra, "\n".join(self.lines) + "\n")
 
 
-@dataclass
-class _Output:
-    """The lines of an output, and what they have said so far of the run and of its last step."""
+class Output:
+    """The lines of an output, and what they have said so far of the run and of its last step.
 
-    lines: Iterator[Line]
-    step: _Step | None = None
-    n_atoms: int = 0
-    n_steps: int = 0
-    alat_a: float = 0.0
-    cell_a: Array | None = None
-    cell_lines: list[str] = field(default_factory=list)
-    elements: list[str] = field(default_factory=list)
+    What a line begins with tells which method takes it over, by ``marks``.
+    """
 
-    def finished_steps(self) -> Iterator[Parsed | Rejected]:
+    marks: ClassVar[Mapping[str, str]] = {
+        "program": _PROGRAM,
+        "count": r"number of atoms/cell\s*=\s*(?=\d)",
+        "alat": r"celldm\(1\)=",
+        "axes": "crystal axes:",
+        "cell": "CELL_PARAMETERS",
+        "sites": r"site n\.\s+atom\s+positions \(alat units\)",
+        "positions": "ATOMIC_POSITIONS",
+        "energy": r"!{1,2}\s*total energy\s*=",
+        "forces": "Forces acting on atoms",
+    }
+    """Name of a method ``_take_…`` → how its lines begin, after blanks."""
+
+    def __init__(self, lines: Iterator[Line]) -> None:
+        self.lines = lines
+        self.step: OutputStep | None = None
+        self.n_atoms = 0
+        self.n_steps = 0
+        self.alat_a = 0.0
+        self.cell_a: Array | None = None
+        self.cell_lines: list[str] = []
+        self.elements: list[str] = []
+        marks = "|".join(f"(?P<{name}>{mark})" for name, mark in self.marks.items())
+        self._marked = re.compile(rf"\s*(?:{marks})").match
+
+    def finished_steps(self) -> Iterator[OutputStep]:
         """Yield every step but the last, which stays in ``step``."""
         for line, text in self.lines:
-            new = self._new_step(line, text)
-            if new is not None and not new.is_again(self.step):
-                if self.step is not None:
-                    yield self.step.parsed()
-                self.step = new
-                self.n_steps += 1
-            elif new is None:
-                self._take(line, text)
+            before = self.step
+            if (found := self._marked(text)) and found.lastgroup:
+                self._take(found.lastgroup, line, text)
+            if before is not None and self.step is not before:
+                yield before
 
-    def _new_step(self, line: int, text: str) -> _Step | None:
-        """Return the geometry that begins on this line, if one does."""
-        if "positions (alat units)" in text and not self.elements:
-            rows = self._after(line, self.n_atoms)
-            found = [_matched(_SITE, *row) for row in rows]
-            self.elements = [element_of(words[0], line) for words in found]
-            positions = np.array([_numbers(words[1:], line) for words in found]) * self.alat_a
-        elif text.startswith("ATOMIC_POSITIONS"):
-            rows = self._after(line, self.n_atoms)
-            self.elements, table = atom_rows(rows, self.n_atoms, line)
-            cell, unit = self._cell(line), unit_of(text, "alat")
-            positions = positions_a(table, unit, cell, self.alat_a, line)
-        else:
-            return None
+    def _take(self, mark: str, line: int, text: str) -> None:
+        """Take over a line that begins as a mark says. Raises ParseError: it is damaged."""
+        getattr(self, f"_take_{mark}")(line, text)
+
+    def _take_program(self, line: int, text: str) -> None:  # noqa: ARG002 - of all, alike
+        self.n_atoms, self.n_steps, self.cell_a, self.elements = 0, 0, None, []
+
+    def _take_count(self, line: int, text: str) -> None:
+        self.n_atoms = int(number(value_of(text), line))
+
+    def _take_alat(self, line: int, text: str) -> None:
+        self.alat_a = number(value_of(text), line) * BOHR_A
+
+    def _take_sites(self, line: int, text: str) -> None:
+        """Take the geometry that an output begins with; it may be listed again in other units."""
+        if self.elements:
+            return
+        rows = self.after(line, self.n_atoms)
+        found = [_matched(_SITE, *row) for row in rows]
+        self.elements = [element_of(words[0], line) for words in found]
+        positions = np.array([numbers_of(words[1:], line) for words in found]) * self.alat_a
+        self._begin(line, text, rows, positions)
+
+    def _take_positions(self, line: int, text: str) -> None:
+        rows = self.after(line, self.n_atoms)
+        self.elements, table = atom_rows(rows, self.n_atoms, line)
+        unit = unit_of(text, "alat")
+        positions = positions_a(table, unit, self.cell(line), self.alat_a, line)
+        self._begin(line, text, rows, positions)
+
+    def _begin(self, line: int, text: str, rows: list[Line], positions: Array) -> None:
+        """Begin a step with a geometry, unless it is that of the last one."""
         printed = [*self.cell_lines, text, *(row for _, row in rows)]
-        return _Step(self.n_steps, line, self.elements, positions, self._cell(line), printed)
+        cell = self.cell(line)
+        new = OutputStep(self.n_steps, line, self.elements, positions, cell, printed)
+        if not new.is_again(self.step):
+            self.step = new
+            self.n_steps += 1
 
-    def _take(self, line: int, text: str) -> None:
-        """Take over what a line says, of the run or of its last step."""
-        if _PROGRAM in text:
-            self.n_atoms, self.n_steps, self.cell_a, self.elements = 0, 0, None, []
-        elif found := _COUNT.match(text):
-            self.n_atoms = int(found[1])
-        elif found := _ALAT.match(text):
-            self.alat_a = number(found[1], line) * BOHR_A
-        elif "crystal axes:" in text and self.cell_a is None:
-            self._take_axes(line, text)
-        elif text.startswith("CELL_PARAMETERS"):
-            self._take_cell(line, text)
-        elif self.step is not None and (found := _ENERGY.match(text)):
-            self.step.energy_ev = number(found[1], line) * RYDBERG_EV
-        elif self.step is not None and "Forces acting on atoms" in text:
-            self._take_forces(line)
+    def _take_energy(self, line: int, text: str) -> None:
+        if self.step is not None:
+            self.step.energy_ev = number(value_of(text), line) * RYDBERG_EV
 
     def _take_axes(self, line: int, text: str) -> None:
-        rows = self._after(line, 3)
-        vectors = [_numbers(_matched(_AXIS, *row), row[0]) for row in rows]
+        if self.cell_a is not None:
+            return
+        rows = self.after(line, 3)
+        vectors = [numbers_of(_matched(_AXIS, *row), row[0]) for row in rows]
         self.cell_a = np.array(vectors) * self.alat_a
         self.cell_lines = [text, *(row for _, row in rows)]
 
     def _take_cell(self, line: int, text: str) -> None:
-        rows = self._after(line, 3)
+        rows = self.after(line, 3)
         scale = scale_a(unit_of(text, "alat"), stated_alat_a(text) or self.alat_a, line)
         self.cell_a = cell_rows(rows, line) * scale
         self.cell_lines = [text, *(row for _, row in rows)]
 
-    def _take_forces(self, line: int) -> None:
+    def _take_forces(self, line: int, text: str) -> None:  # noqa: ARG002
         """Take the total forces; those of single terms, which follow, are passed over."""
+        if self.step is None:
+            return
         for _ in range(_LINES_TO_FORCES):
-            rows = self._after(line, 1)
+            rows = self.after(line, 1)
             if _FORCE.match(rows[0][1]):
                 break
         if self.n_atoms > 1:
-            rows += self._after(line, self.n_atoms - 1)
-        forces = np.array([_numbers(_matched(_FORCE, *row), row[0]) for row in rows])
-        assert self.step is not None  # noqa: S101 - looked at by the caller
+            rows += self.after(line, self.n_atoms - 1)
+        forces = np.array([numbers_of(_matched(_FORCE, *row), row[0]) for row in rows])
         self.step.forces_ev_per_a = forces * (RYDBERG_EV / BOHR_A)
 
-    def _cell(self, line: int) -> Array:
+    def cell(self, line: int) -> Array:
+        """Return the cell as it is now. Raises ParseError when none has been printed."""
         if self.cell_a is None:
             raise ParseError("The output of pw.x lists atoms before a cell.", line=line)
         return self.cell_a
 
-    def _after(self, line: int, count: int) -> list[Line]:
+    def after(self, line: int, count: int) -> list[Line]:
         """Return the next lines. Raises ParseError when there are fewer, or no atoms so far."""
         if not 0 < count <= MAX_SITES:
             raise ParseError("The output of pw.x does not say how many atoms it has.", line=line)
@@ -211,6 +243,11 @@ class _Output:
         return rows
 
 
+def value_of(text: str) -> str:
+    """Return the first word after the first ``=``, or nothing."""
+    return next(iter(text.partition("=")[2].split()), "")
+
+
 def _matched(pattern: re.Pattern[str], line: int, text: str) -> tuple[str, ...]:
     found = pattern.match(text)
     if found is None:
@@ -218,5 +255,6 @@ def _matched(pattern: re.Pattern[str], line: int, text: str) -> tuple[str, ...]:
     return found.groups()
 
 
-def _numbers(words: tuple[str, ...], line: int) -> list[float]:
+def numbers_of(words: Sequence[str], line: int) -> list[float]:
+    """Return the values of numbers as pw.x prints them."""
     return [number(word, line) for word in words]

@@ -111,11 +111,13 @@ class Source:
             raise ParseError(f"The file is larger than {limit} MB. Split it into smaller files.")
         return decoded(data)
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, *, tolerant: bool = False) -> Iterator[str]:
         """Yield the lines one by one as UTF-8, without their ends, in constant memory.
 
         Raises ParseError where the content is binary, not UTF-8, or a line too long; and at
-        the end when nothing but blanks was there.
+        the end when nothing but blanks was there. ``tolerant`` is for outputs of programs that
+        may have been killed: it replaces what is not UTF-8, takes NUL characters, which a full
+        disk leaves, for text, and leaves out a last line without its end: half a number, maybe.
         """
         blank = True
         with _reading(), self.open() as stream:
@@ -124,7 +126,10 @@ class Source:
                 if len(data) > MAX_LINE_BYTES:
                     limit = MAX_LINE_BYTES // 1024**2
                     raise ParseError(f"The line is longer than {limit} MB.", line=number + 1)
-                text = _text(data, number + 1).rstrip("\n").removesuffix("\r")
+                if tolerant and not data.endswith(b"\n"):
+                    return
+                decode = _replaced if tolerant else _text
+                text = decode(data, number + 1).rstrip("\n").removesuffix("\r")
                 blank = blank and not text.strip()
                 for line in text.split("\r"):
                     number += 1
@@ -185,6 +190,11 @@ def _text(data: bytes, line: int) -> str:
             "instance from Latin-1 with: iconv -f latin1 -t utf-8",
             line=line + data.count(b"\n", 0, error.start),
         ) from error
+
+
+def _replaced(data: bytes, line: int) -> str:
+    """Return the text of bytes, whatever they are."""
+    return data.decode("utf-8-sig" if line == 1 else "utf-8", "replace")
 
 
 @contextmanager
