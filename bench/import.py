@@ -8,6 +8,7 @@ corpus
     careful user does today, on a sample of the same files and in the same server.
 analysed
     `services.structure_import.import_` of structures analysed before, 1,000 a transaction.
+    Beside it `bench/import_qcfractal.py`, what QCFractal's own add does in the same server.
 growth
     the same up to a million rows: the rate at the end over that at ten thousand.
 memory
@@ -18,11 +19,13 @@ What it does not show: a server on another machine, and a disk slower than this 
 uses one core, as a script does, and stores no positions that could be searched.
 
 The corpus is the American Mineralogist database, as CIFs that `bench/corpus.py` writes. The
-peer has an environment of its own, which is not the project's:
+peers have environments of their own, which are not the project's:
 
     python -m venv PEER && PEER/bin/pip install pymatgen sqlalchemy psycopg2-binary
+    python -m venv QCF && QCF/bin/pip install qcfractal qcportal
 
-Run: python bench/import.py CORPUS [--peer PEER/bin/python] [--only FIGURE] [--quick]
+Run: python bench/import.py CORPUS [--peer PEER/bin/python] [--qcfractal QCF/bin/python]
+     [--only FIGURE] [--quick]
 """
 
 from __future__ import annotations
@@ -46,6 +49,7 @@ import psutil
 import synthetic
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import create_engine, text
 
 from api.cli.database import transaction
 from api.db import connect, database_url
@@ -64,12 +68,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path, help="folder of CIFs")
     parser.add_argument("--peer", help="Python of an environment with pymatgen")
+    parser.add_argument("--qcfractal", help="Python of an environment with QCFractal")
     parser.add_argument("--only", choices=FIGURES, action="append")
     parser.add_argument("--quick", action="store_true", help="a tenth or a hundredth of everything")
     chosen = parser.parse_args()
     if HERE in os.environ:
         command.upgrade(Config(ROOT / "alembic.ini"), "head")
-        measure(chosen.only[0], chosen.corpus, chosen.peer, 100 if chosen.quick else 1)
+        measure(chosen, 100 if chosen.quick else 1)
         return
     for figure in chosen.only or FIGURES:
         home = Path(tempfile.mkdtemp(prefix="nano-os-bench-"))
@@ -85,12 +90,15 @@ def main() -> None:
             shutil.rmtree(home, ignore_errors=True)
 
 
-def measure(figure: str, folder: Path, peer: str | None, scale: int) -> None:
+def measure(chosen: argparse.Namespace, scale: int) -> None:
     """Print one figure."""
+    (figure,) = chosen.only
     if figure == "corpus":
-        corpus(folder, peer, scale)
+        corpus(chosen.corpus, chosen.peer, scale)
     elif figure == "analysed":
-        asyncio.run(analysed(50_000 // min(scale, 10)))
+        rate = asyncio.run(analysed(50_000 // min(scale, 10)))
+        if chosen.qcfractal:
+            beside_qcfractal(chosen.qcfractal, 5_000 // min(scale, 10), rate)
     elif figure == "growth":
         asyncio.run(growth(1_000_000 // min(scale, 25)))
     else:
@@ -143,13 +151,27 @@ def imported(*arguments: str | Path) -> dict:
     return json.loads(run.stdout)
 
 
-async def analysed(count: int) -> None:
-    """Store structures that are analysed already."""
+async def analysed(count: int) -> float:
+    """Store structures that are analysed already, and return how many a second."""
     async with connect() as sessions:
         await stored(sessions, list(synthetic.candidates(BATCH, seed=0)))  # to warm up
         found = list(synthetic.candidates(count, seed=1))
         took_s = await stored(sessions, found)
     print(f"analysed  {count:,} structures in {took_s:.1f} s: {count / took_s:,.0f}/s")
+    return count / took_s
+
+
+def beside_qcfractal(python: str, count: int, ours: float) -> None:
+    """Let QCFractal store molecules in a database of its own, in the same server."""
+    engine = create_engine(database_url().url.set(drivername="postgresql+psycopg2"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CREATE DATABASE qcfractal"))
+    url = engine.url.set(drivername="postgresql", database="qcfractal")
+    script = str(Path(__file__).with_name("import_qcfractal.py"))
+    words = [python, script, url.render_as_string(hide_password=False), str(count)]
+    theirs = json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout)
+    rate = theirs["stored"] / theirs["s"]
+    print(f"          QCFractal, {count:,} molecules: {rate:,.0f}/s, ours {ours / rate:.1f} times")
 
 
 async def stored(sessions, found: list[Candidate]) -> float:
