@@ -53,7 +53,7 @@ def place(axes: Axes, labels: Iterable[Label], points: Array, lines: Array) -> N
         text = _written(axes, label)
         size = text.get_window_extent()
         for shift, is_far in _shifts(size, label, px_per_pt):
-            moved = size.translated(*(centre + shift - (size.min + size.max) / 2))
+            moved = size.translated(*(centre + shift - (size.p0 + size.p1) / 2))
             box = moved.padded(ROOM_PT * px_per_pt)
             if _is_free(axes, box, taken, kept_free):
                 taken.append(box)
