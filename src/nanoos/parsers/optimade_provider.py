@@ -9,6 +9,7 @@ larger than `MAX_TEXT_BYTES`, and no link is followed twice.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 PREFIX = "optimade:"
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Between tries of one request, unless the provider says how long to wait."""
+
+_log = logging.getLogger(__name__)
 
 _PARAMETERS = ("filter", "sort", "page_limit")
 _VERSIONED = re.compile(r"/v\d+(\.\d+)*$")
@@ -138,6 +141,7 @@ class _Provider:
     waits_s: Sequence[float]
     followed: set[str] = field(default_factory=set)
     delay_s: float = 0.0
+    has_answered: bool = False
 
     def info(self) -> dict[str, Any]:
         """Return the base info, which has the licence."""
@@ -194,19 +198,28 @@ class _Provider:
         ).geturl()
 
     def document(self, url: str) -> dict[str, Any]:
-        """Return the answer to a request, asked again while the provider is busy."""
+        """Return the answer to a request, asked again while the provider is busy.
+
+        Each further try is told as a warning of `logging`, which prints it to standard error.
+        """
         for wait_s in (*self.waits_s, None):
             time.sleep(self.delay_s)
             cause, stated_s = self._asked(url)
             if isinstance(cause, dict):
+                self.has_answered = True
                 return cause
             if wait_s is None:
                 raise ParseError(f"The provider does not answer: {cause}. Try again later.")
-            time.sleep(min(wait_s if stated_s is None else stated_s, _MAX_WAIT_S))
+            pause_s = min(wait_s if stated_s is None else stated_s, _MAX_WAIT_S)
+            _log.warning("The provider does not answer: %s. Next try in %.0f s.", cause, pause_s)
+            time.sleep(pause_s)
         raise AssertionError  # the last wait is None
 
     def _asked(self, url: str) -> tuple[dict[str, Any] | str, float | None]:
-        """Return the answer; or why there is none yet, and how long to wait if that was said."""
+        """Return the answer; or why there is none yet, and how long to wait if that was said.
+
+        Raises ParseError where nobody listens, unless it has answered before.
+        """
         import httpx
 
         try:
@@ -218,6 +231,14 @@ class _Provider:
                     if response.status_code in _TRY_AGAIN:
                         return f"HTTP {response.status_code}", _stated_wait(response)
                     return self._read(response), None
+        except httpx.ConnectError as error:
+            if self.has_answered:
+                return str(error), None
+            cause = re.sub(r"^\[Errno [-\d]+\] ", "", str(error))
+            raise ParseError(
+                f"{plain(self.base.netloc)} cannot be reached: {cause}. Check the address, and that "
+                "this machine is online."
+            ) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             return str(error) or type(error).__name__, None
         except (httpx.InvalidURL, httpx.StreamError) as error:

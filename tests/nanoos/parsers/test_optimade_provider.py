@@ -94,12 +94,16 @@ def test_address_that_is_none_is_refused_unasked(argument, message):
     assert message in str(found.error)
 
 
-def test_provider_that_is_busy_is_asked_again():
+def test_provider_that_is_busy_is_asked_again_and_that_is_told(caplog):
     busy = Answer(b"", 429, (("Retry-After", "0"),)), Answer(b"", 503)
     with provider(once("/v1/structures", *busy)) as running:
         structures, amiss = ask(f"optimade:{running.url}", waits_s=(0.0, 0.0))
     assert len(structures) == 7
     assert not amiss
+    assert [record.getMessage() for record in caplog.records] == [
+        "The provider does not answer: HTTP 429. Next try in 0 s.",
+        "The provider does not answer: HTTP 503. Next try in 0 s.",
+    ]
 
 
 def test_provider_that_stays_busy_is_given_up_after_what_it_gave():
@@ -111,12 +115,28 @@ def test_provider_that_stays_busy_is_given_up_after_what_it_gave():
     assert sum("page_offset=6" in path for path in running.asked) == 3
 
 
-def test_provider_that_is_away_is_told():
+@pytest.mark.parametrize(
+    ("host", "cause"), [("127.0.0.1", "Connection refused"), ("nowhere.invalid", "")]
+)
+def test_provider_that_is_not_there_is_told_at_once(host, cause, caplog):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    structures, amiss = ask(f"optimade:http://127.0.0.1:{port}")
+    structures, (said,) = ask(f"optimade:http://{host}:{port}")
     assert not structures
-    assert amiss[0].startswith("The provider does not answer: ")
+    assert said.startswith(f"{host}:{port} cannot be reached: {cause}")
+    assert "Check the address" in said
+    assert not caplog.records  # it was asked once
+
+
+def test_provider_that_goes_away_on_the_way_is_asked_again(caplog):
+    with provider() as running:
+        pages_of = pages(f"optimade:{running.url}", (0.0,))
+        assert isinstance(next(pages_of), Source)
+        running.server.server_close()
+        running.server.shutdown()
+        (away,) = pages_of
+    assert str(away.error).startswith("The provider does not answer: ")
+    assert len(caplog.records) == 1
 
 
 def test_what_a_provider_objects_to_is_handed_on():
