@@ -45,7 +45,7 @@ FILTERS: dict[str, tuple[Filter, ...]] = {
         Filter("space_group", "--space-group", "Fm-3m", "Numbers, 195:230, or symbols."),
         Filter("crystal_system", "--crystal-system", "cubic", "Triclinic … cubic."),
         Filter("symprec_a", "--symprec", "0.01", "Tolerance of both: 0.1 Å if not given."),
-        Filter("protostructure", "--protostructure", "LABEL", "Label, or its beginning."),
+        Filter("protostructure", "--protostructure", "A2B_tP6*", "Label, or its beginning."),
         Filter("density_g_per_cm3", "--density", "3.1:3.4", "In g/cm³."),
         Filter("volume_a3", "--volume", "100:", "Of the cell, in Å³."),
         Filter("cell_a_a", "--a", "5.4:5.5", "Conventional cell, in Å."),
@@ -61,7 +61,7 @@ FILTERS: dict[str, tuple[Filter, ...]] = {
     RECORD: (
         Filter("words", "--text", "WORDS", "In name, file, collection, publication; quar*."),
         Filter("contains", "--contains", "TEXT", "Within name, file or formula; reads all rows."),
-        Filter("tags", "--tag", "T", "Has this tag; may be repeated."),
+        Filter("tags", "--tag", "TAG", "Has this tag; may be repeated."),
         Filter("source", "--source", "AMCSD", "Collection it came from."),
         Filter("external_id", "--external-id", "ID", "Identifier in its collection."),
         Filter("licence", "--with-licence", "CC0-1.0", "Its licence."),

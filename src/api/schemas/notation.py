@@ -115,6 +115,16 @@ def _read_time(text: str, read: Callable[[str], date]) -> date:
         raise ValueError(f"{text!r} is no date; write 2026-01-31 or 2026-01-31T12:00") from error
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """Return what stands between commas; there is something."""
+    parts = tuple(part.strip() for part in text.split(","))
+    if parts == ("",):
+        raise ValueError(f"{text!r} names nothing")
+    if not all(parts):
+        raise ValueError(f"{text!r} names nothing before, between or behind its commas")
+    return parts
+
+
 def element(text: str) -> str:
     """Return the symbol of an element, however its letters are cased."""
     symbol = text.strip()
@@ -129,14 +139,14 @@ def element(text: str) -> str:
 
 def elements(given: Any) -> tuple[str, ...]:
     """Return elements in alphabetical order from a list, or text such as ``Si,O`` or ``Si-O``."""
-    if isinstance(given, str):
-        given = [part for part in re.split(r"[\s,-]+", given) if part]
+    if isinstance(given, str) and not (given := _joined(given)):
+        raise ValueError("elements are written as Si,O")
     return tuple(sorted({element(one) for one in given}))
 
 
 def chemical_system(text: str) -> str:
     """Return the elements in alphabetical order, joined by hyphens; ``*`` is any one element."""
-    parts = [part for part in re.split(r"[\s,-]+", text.strip()) if part]
+    parts = _joined(text)
     unknown = [part for part in parts if part == "*"]
     known = {element(part) for part in parts if part != "*"}
     if not parts:
@@ -144,10 +154,15 @@ def chemical_system(text: str) -> str:
     return "-".join(unknown + sorted(known))
 
 
+def _joined(text: str) -> list[str]:
+    """Return what is joined by hyphens, commas or blanks."""
+    return [part for some in listed(text) for part in re.split(r"[\s-]+", some) if part]
+
+
 def space_groups(given: Any) -> tuple[int, ...]:
     """Return numbers of space groups from numbers, symbols (``Fm-3m``) and ``195:230``."""
     if isinstance(given, str):
-        given = [part for part in given.split(",") if part.strip()]
+        given = listed(given)
     elif isinstance(given, int):
         given = [given]
     return tuple(sorted({number for one in given for number in _space_groups(str(one).strip())}))
@@ -263,7 +278,34 @@ def anonymous_formula(text: str) -> str:
         raise ValueError(f"{text!r}: an anonymous formula is written as AB2 or, to begin with, AB*")
     if len(set(letters)) < len(letters):
         raise ValueError(f"{text!r}: each letter stands for another element and comes once")
+    first = [formula.anonymous_symbol(i) for i in range(len(letters))]
+    if set(letters) != set(first):
+        raise ValueError(
+            f"{text!r}: letters stand for elements, of which there are {len(letters)} here: write "
+            f"{', '.join(first)}"
+        )
     if not text.strip().endswith("*"):
         return formula.anonymous({str(i): n for i, n in enumerate(amounts)})
     descending = zip(ascii_uppercase, sorted(amounts, reverse=True), strict=False)
     return "".join(letter + (str(n) if n > 1 else "") for letter, n in descending) + "*"
+
+
+_STOICHIOMETRY = r"(?:[A-Z][a-z]?\d*)+"
+_LABEL = re.compile(rf"{_STOICHIOMETRY}_[amothc][A-Z]\d+_\d+(?:_(?:\d*[A-Za-z])+)+(?::\S+)?")
+_LABEL_BEGINS = re.compile(
+    rf"{_STOICHIOMETRY}(?:_(?:[amothc](?:[A-Z](?:\d+(?:_\w+)*_?)?)?)?)?(?::\S*)?"
+)
+
+
+def protostructure(text: str) -> str:
+    """Return a label of `nanoos.structures.protostructure`, with or without its elements.
+
+    Its beginning ends in ``*``.
+    """
+    stem = text.removesuffix("*")
+    if not (_LABEL if stem == text else _LABEL_BEGINS).fullmatch(stem):
+        raise ValueError(
+            f"{text!r}: a protostructure is written as A2B_tP6_136_f_a:O-Ti, "
+            "A2B_tP6_136_f_a or, to begin with, A2B_tP6*"
+        )
+    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
@@ -41,9 +42,11 @@ DIMENSIONS = {"molecule": 0, "wire": 1, "slab": 2, "crystal": 3}
 
 
 def _listed(given: Any) -> Any:
-    """Return text as a list, split at commas."""
+    """Return text as a list, split at commas; nothing in it is empty."""
     if isinstance(given, str):
-        return tuple(part.strip() for part in given.split(",") if part.strip())
+        return notation.listed(given)
+    if isinstance(given, list | tuple | set | frozenset) and "" in given:
+        raise ValueError("'' is no text to look for")
     return tuple(given) if isinstance(given, list | set | frozenset) else given
 
 
@@ -54,6 +57,12 @@ def _formulas(given: Any) -> tuple[str, ...]:
 
 def _anonymous_formulas(given: Any) -> tuple[str, ...]:
     return tuple(notation.anonymous_formula(text) for text in _texts(given))
+
+
+def _protostructures(given: Any) -> tuple[str, ...]:
+    if isinstance(given, str):
+        given = re.split(r",(?![^(]*\))", given)  # (Fe,Mg) is one site
+    return tuple(notation.protostructure(text) for text in _texts(given))
 
 
 def _texts(given: Any) -> list[str]:
@@ -115,7 +124,9 @@ class Query(BaseModel):
     anonymous_formula: Annotated[tuple[str, ...], BeforeValidator(_anonymous_formulas)] = Field(
         (), description="One of these; AB* begins with AB"
     )
-    protostructure: Texts = Field((), description="One of these labels, or of their beginnings")
+    protostructure: Annotated[tuple[str, ...], BeforeValidator(_protostructures)] = Field(
+        (), description="One of these labels, with or without elements; A2B_tP6* begins so"
+    )
     number_of_elements: Range[int] | None = Field(None, description="How many elements")
     number_of_sites: Range[int] | None = Field(None, description="How many sites in the cell")
     number_of_periodic_dimensions: Annotated[tuple[int, ...], BeforeValidator(_dimensions)] = Field(

@@ -209,7 +209,10 @@ def _results(query: Query, of: type[Structure]) -> Iterator[Condition]:
     """Yield that one result has all quantities in their ranges."""
     if unknown := set(query.quantities) - set(QUANTITIES):
         known = ", ".join(QUANTITIES)
-        raise WrongUsage(f"{min(unknown)!r} is no quantity of results; those are {known}.")
+        raise WrongUsage(
+            f"{min(unknown)!r} is no quantity of results (--result, quantities=); "
+            f"those are {known}."
+        )
     if query.quantities:
         found = select(SimulationJob.structure_id).join(
             SimulationResult, SimulationResult.simulation_job_id == SimulationJob.id

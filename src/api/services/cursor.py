@@ -58,11 +58,12 @@ class Cursor:
             cursor = cls(str(digest), sort, int(count), bool(is_exact), value, UUID(id_))
         except _NONE as error:
             raise WrongUsage(
-                f"{text!r} is no cursor; take the one that the page before named."
+                f"--after {text} is no cursor; take the one that the page before named."
             ) from error
         if cursor.digest != _digest(query, sort):
             raise WrongUsage(
-                "The cursor is of another search or order; repeat all options of the page before."
+                "The cursor of --after is of another search or order; repeat all options of the "
+                "page before."
             )
         return cursor
 

@@ -236,8 +236,8 @@ class _Provider:
                 return str(error), None
             cause = re.sub(r"^\[Errno [-\d]+\] ", "", str(error))
             raise ParseError(
-                f"{plain(self.base.netloc)} cannot be reached: {cause}. Check the address, and that "
-                "this machine is online."
+                f"{plain(self.base.netloc)} cannot be reached: {cause}. Check the address, and "
+                "that this machine is online."
             ) from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             return str(error) or type(error).__name__, None

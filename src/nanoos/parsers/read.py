@@ -13,6 +13,7 @@ from nanoos.parsers.parser import Parsed, Parser, Rejected
 from nanoos.parsers.source import Source, decoded
 
 _HEAD_BYTES = 20_000
+_PARQUET = b"PAR1"  # Apache Parquet, "File format"
 
 
 def read(path: Path) -> list[Parsed]:
@@ -66,6 +67,11 @@ def _parser_for(source: Source) -> Parser:
     head = source.head(_HEAD_BYTES)
     if kind := archive_kind(head):
         raise ParseError(f"It is a {kind} archive: nanoos.parsers.find yields what it holds.")
+    if head.startswith(_PARQUET):
+        raise UnknownFormat(
+            "It is a Parquet table, which is written and not read. Export the structures as "
+            "jsonl, optimade-jsonl or ase-db to import them elsewhere."
+        )
     parsers: list[Parser] = [make() for make in plugins.load("nanoos.parsers").values()]
     for name in ("", source.filename):
         for parser in parsers:

@@ -94,11 +94,14 @@ def test_nothing_found_is_no_failure(invoke: Invoke) -> None:
         (["--formula", "sio2"], ["--formula sio2", "SiO2"]),
         (["--symprec", "0.5"], ["--symprec 0.5", "0.01"]),
         (["--result", "bulk"], ["--result bulk", "bulk_modulus_gpa=100:200"]),
-        (["--result", "colour=1:"], ["'colour' is no quantity", "bulk_modulus_gpa"]),
+        (["--result", "colour=1:"], ["'colour' is no quantity", "--result", "bulk_modulus_gpa"]),
         (["--result", "energy_ev=low:"], ["--result energy_ev=low:", "number"]),
         (["--sort", "colour"], ["--sort colour", "density_g_per_cm3:desc"]),
         (["--columns", "id,colour"], ["there is no colour", "reduced_formula"]),
-        (["--after", "abc"], ["'abc' is no cursor"]),
+        (["--after", "abc"], ["--after abc is no cursor"]),
+        (["--formula", "O,,Si"], ["--formula O,,Si names nothing", "For example: --formula SiO2"]),
+        (["--anonymous", "B2A3X"], ["--anonymous B2A3X:", "write A, B, C."]),
+        (["--protostructure", "zzz"], ["--protostructure zzz:", "A2B_tP6_136_f_a"]),
     ],
 )
 def test_wrong_options_are_named(invoke: Invoke, options: list[str], said: list[str]) -> None:

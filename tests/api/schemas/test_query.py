@@ -100,6 +100,17 @@ def test_times_are_utc_and_a_last_day_counts(written: str, ends: Any) -> None:
         ("reduced_formula", "*Fe?", "cannot both stand"),
         ("anonymous_formula", "AA2", "each letter"),
         ("anonymous_formula", "*", "AB2"),
+        ("anonymous_formula", "B2A3X", "write A, B, C"),
+        ("anonymous_formula", "NaCl", "write A, B"),
+        ("protostructure", "zzz", "A2B_tP6_136_f_a:O-Ti"),
+        ("protostructure", "A2B_tP6", "A2B_tP6*"),
+        ("protostructure", "*", "A2B_tP6*"),
+        ("reduced_formula", "O,,Si", "names nothing before, between or behind its commas"),
+        ("elements", "O,,Si", "names nothing before, between"),
+        ("elements", "", "names nothing"),
+        ("elements_only", "-", "Si,O"),
+        ("space_group", "225,", "names nothing before, between"),
+        ("source", [""], "no text to look for"),
         ("space_group", "231", "1 to 230"),
         ("space_group", "Fm3x", "225 or Fm-3m"),
         ("crystal_system", "round", "hexagonal"),
@@ -150,6 +161,16 @@ def test_unnamed_elements_are_part_of_the_anonymous_formula(
 
 def test_any_amount_is_none() -> None:
     assert read_formula("Fe?O4") == Formula({"Fe": None, "O": 4})
+
+
+@pytest.mark.parametrize(
+    "label", ["A2B_tP6_136_f_a:O-Ti", "AB3C_oP20_62_c_cd_a:(Fe,Mg)-O-Si", "A_hR2_166_c:Bi"]
+)
+def test_a_label_and_each_of_its_beginnings_is_a_protostructure(label: str) -> None:
+    beginnings = [f"{label[:n]}*" for n in range(1, len(label))]
+    for written in (label, label.partition(":")[0], *beginnings):
+        assert Query(protostructure=[written]).protostructure == (written,)
+    assert Query(protostructure=f"{label},A*").protostructure == (label, "A*")
 
 
 @given(st.text(max_size=12))

@@ -470,7 +470,9 @@ def test_rows_that_come_in_meanwhile_shift_nothing(world: Database) -> None:
 
 def test_an_unknown_quantity_is_said(world: Database) -> None:
     query = Query(quantities={"colour": Range[float](at_least=1)})
-    with pytest.raises(WrongUsage, match="'colour' is no quantity of results; those are energy_ev"):
+    with pytest.raises(
+        WrongUsage, match=r"'colour' is no quantity of results .*; those are energy_ev"
+    ):
         world.search(lambda session: search.find(session, query))
 
 

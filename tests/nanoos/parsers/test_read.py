@@ -44,6 +44,13 @@ def test_content_outweighs_the_name(format_, tmp_path):
         assert read(path)[0].source_format == format_
 
 
+def test_a_table_says_which_exports_are_read(tmp_path):
+    path = tmp_path / "all.parquet"
+    path.write_bytes(b"PAR1\x15\x04\xff\x00")
+    with pytest.raises(ParseError, match=r"Parquet table.*jsonl, optimade-jsonl or ase-db"):
+        read(path)
+
+
 def test_byte_order_mark_and_windows_line_ends(tmp_path):
     path = tmp_path / "halite.cif"
     text = (EXAMPLES / "halite_0011356.cif").read_text().replace("\n", "\r\n")
