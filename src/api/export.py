@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -39,10 +40,29 @@ Selection = Query | Sequence[UUID]
 
 @dataclass
 class ExportReport:
-    """How many structures were written, and which the format has no place for."""
+    """How many structures were written, and which the format has no place for.
+
+    The first `LISTED` of these are listed, the others only counted (None: there are none).
+    """
 
     written: int = 0
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    skipped_unlisted: int | None = None
+
+    LISTED: ClassVar[int] = 1000
+
+    def skip(self, record: Record, reason: str) -> None:
+        """Note a structure that was not written."""
+        if len(self.skipped) >= self.LISTED:
+            self.skipped_unlisted = (self.skipped_unlisted or 0) + 1
+            return
+        names = {name: record.known.get(name) for name in ("id", "name", "reduced_formula")}
+        self.skipped.append(names | {"reason": reason})
+
+    @property
+    def n_skipped(self) -> int:
+        """How many were not written."""
+        return len(self.skipped) + (self.skipped_unlisted or 0)
 
 
 def writer_for(output: Path, format_: str | None = None) -> Writer:
@@ -90,19 +110,27 @@ async def count(session: AsyncSession, selection: Selection) -> int:
 
 
 @contextmanager
-def target(output: Path, writer: Writer, *, several: bool, sources: bool = True) -> Iterator[Add]:
+def target(
+    output: Path, writer: Writer, *, several: bool, sources: bool = True, add: bool = False
+) -> Iterator[Add]:
     """Give what writes records to ``output``: a file, or a folder with a file each.
 
     It is a folder where there is one, or where the format holds one structure a file and there
-    are ``several``. Raises WrongUsage and NotWritten.
+    are ``several``. With ``add`` the folder may have files already. Raises WrongUsage and
+    NotWritten.
     """
     if not output.parent.is_dir():
         raise WrongUsage(f"There is no folder {output.parent}.")
     folder = output.is_dir() or (writer.one_per_file and several)
     if folder and output.is_file():
         raise WrongUsage(f"{output} is a file; several {writer.name.upper()} files need a folder.")
-    with exporting(output, writer, folder=folder, sources=sources) as add:
-        yield add
+    if folder and not add and output.is_dir() and any(output.iterdir()):
+        raise WrongUsage(
+            f"The folder {output} has files already. Name another one, or say --add (add=True) to "
+            "put these beside them; those of the same structures are replaced."
+        )
+    with exporting(output, writer, folder=folder, sources=sources) as write_one:
+        yield write_one
 
 
 async def write(
@@ -114,7 +142,8 @@ async def write(
     """Write the structures with ``add``, telling ``done`` the size of each batch.
 
     What the format has no place for is skipped where a query was asked; named structures are
-    written all, or it raises StructureError. Raises NotFound before anything is written.
+    written all, or it raises StructureError, as it does where nothing at all is written. Raises
+    NotFound before anything is written.
     """
     report = ExportReport()
     is_query = isinstance(selection, Query)
@@ -127,7 +156,19 @@ async def write(
         for record in batch:
             _write_one(record, add, report, skips=is_query)
         done(len(batch))
+    if report.skipped and not report.written:
+        raise StructureError(_nothing(report))
     return report
+
+
+def _nothing(report: ExportReport) -> str:
+    """Say why nothing was written."""
+    reasons = Counter(str(one["reason"]) for one in report.skipped)
+    said = "; ".join(f"{n}: {reason}" for reason, n in reasons.most_common(3))
+    return (
+        f"Nothing was written: the format has no place for any of {report.n_skipped} ({said}). "
+        "Choose another one."
+    )
 
 
 def _write_one(record: Record, add: Add, report: ExportReport, *, skips: bool) -> None:
@@ -136,13 +177,6 @@ def _write_one(record: Record, add: Add, report: ExportReport, *, skips: bool) -
     except StructureError as error:
         if not skips:
             raise StructureError(f"{record.known['id']}: {error}") from error
-        report.skipped.append(
-            {
-                "id": record.known["id"],
-                "name": record.known.get("name"),
-                "reduced_formula": record.known.get("reduced_formula"),
-                "reason": str(error),
-            }
-        )
+        report.skip(record, str(error))
     else:
         report.written += 1

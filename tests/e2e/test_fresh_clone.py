@@ -87,8 +87,8 @@ def test_readme_on_a_fresh_clone(clone: Path, environment: dict[str, str], type_
     assert not list(clone.glob(".venv/lib/python*/site-packages/torch"))
 
     again = type_("make demo")
-    assert "0 imported" in again.stderr
-    assert "0 submitted" in again.stderr
+    assert "0 imported" in again.stdout
+    assert "0 submitted" in again.stdout
     assert "pip" not in again.stdout
 
     assert "Say what it does" in type_("make migration", exits=2).stderr

@@ -16,9 +16,11 @@ from api.cli.demo import demo
 from api.cli.output import fail
 from api.cli.serve import serve
 from api.cli.worker import worker
+from pgsteady.cli.commands import Group
 
 app = typer.Typer(
     name="nano-os",
+    cls=Group,
     help="A research platform for atomic-scale materials.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

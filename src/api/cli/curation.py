@@ -10,16 +10,18 @@ import typer
 
 from api.cli.database import in_transaction
 from api.cli.filters import with_filters
-from api.cli.output import Json, err, print_json
+from api.cli.output import Json, err, number, out, print_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from api.schemas.curation import Deletion, PublishReport
     from api.schemas.search import Query
 
 SHOWN = 20
 """Records of one kind that are listed to a person."""
 
-Ids = Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...")]
+Ids = Annotated[list[UUID] | None, typer.Argument(metavar="ID", help="Of structures.")]
 All = Annotated[bool, typer.Option("--all", help="All that are yours.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
@@ -47,7 +49,7 @@ def tag(
     if json:
         print_json(report.model_dump())
     else:
-        err.print(f"[green]{report.changed} changed[/], {report.unchanged} were so already")
+        out.print(f"[green]{report.changed} changed[/], {report.existing} already so")
 
 
 @with_filters
@@ -84,7 +86,7 @@ def publish(
 
 def _tell_published(report: PublishReport, *, dry_run: bool) -> None:
     what = "would be published" if dry_run else "published"
-    err.print(f"[green]{report.published} {what}[/], {report.public_already} public already")
+    out.print(f"[green]{report.published} {what}[/], {report.existing} already public")
     for twin in report.twins[:SHOWN]:
         err.print(
             f"  {twin.id} stays private: {twin.public_id} is the same, and public", markup=False
@@ -116,7 +118,7 @@ def delete(
     chosen = selection(query, ids, all_=all_)
     planned = in_transaction(lambda session, owner: deletion.plan(session, chosen, owner))
     if not json or planned.dependents:
-        _tell_planned(planned)
+        _tell_planned(planned, out if dry_run and not json else err)
     if planned.dependents and not cascade:
         is_one = len(planned.dependents) == 1
         raise Conflict(
@@ -127,7 +129,8 @@ def delete(
         planned = in_transaction(
             lambda session, owner: deletion.delete_(session, chosen, owner, planned)
         )
-        err.print(f"[green]{len(planned.structures)} deleted[/]")
+        if not json:
+            out.print(f"[green]{len(planned.structures)} deleted[/]")
     if json:
         print_json(planned.model_dump(mode="json"))
 
@@ -141,21 +144,25 @@ def selection(query: Query, ids: list[UUID] | None, *, all_: bool) -> Query:
     return query.model_copy(update={"ids": tuple(ids)}) if ids else query
 
 
-def _tell_planned(planned: Deletion) -> None:
-    n_chosen = len(planned.structures)
-    err.print(f"{n_chosen} structure{'' if n_chosen == 1 else 's'} to be deleted")
+def _tell_planned(planned: Deletion, console: Console) -> None:
+    console.print(f"{number(len(planned.structures), 'structure')} to be deleted")
+    if planned.public:
+        console.print(
+            f"[yellow]{planned.public} of them public:[/] no longer to be read by anyone, and no "
+            "longer found by OPTIMADE; who has the address of one gets 404."
+        )
     for kind in ("structure", "job", "result"):
         dependents = [one for one in planned.dependents if one.kind == kind]
         for one in dependents[:SHOWN]:
-            err.print(f"  with {kind} {one.id}: {one.description}", markup=False)
+            console.print(f"  with {kind} {one.id}: {one.description}", markup=False)
         if len(dependents) > SHOWN:
-            err.print(f"  and {len(dependents) - SHOWN} more of these")
+            console.print(f"  and {len(dependents) - SHOWN} more of these")
 
 
 def _counted(planned: Deletion) -> str:
     """Say how many there are of each kind: ``2 jobs, 1 result``."""
     numbers = [(kind, len(planned.of_kind(kind))) for kind in ("structure", "job", "result")]
-    return ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for kind, n in numbers if n)
+    return ", ".join(number(n, kind) for kind, n in numbers if n)
 
 
 def _confirmed(planned: Deletion) -> bool:

@@ -72,7 +72,7 @@ def shell() -> None:
 
 @app.command()
 def sql(
-    statement: Annotated[str, typer.Argument(help="One statement that only reads.")],
+    statement: Annotated[str, typer.Argument(metavar="SQL", help="One statement that only reads.")],
     bare: Annotated[bool, typer.Option("-t", help="Bare rows, columns apart by tabs.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -91,19 +91,23 @@ def sql(
 
 @app.command()
 def dump(
-    file: Annotated[Path, typer.Argument(help="….sql (plain SQL) or ….dump (compressed).")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="….sql (plain SQL) or ….dump (compressed).")
+    ],
 ) -> None:
     """Write the whole database to a file, which appears complete or not at all."""
     from api.db import database_url
     from pgsteady import backup
 
     backup.dump(database_url(), file)
-    err.print(f"Wrote {file}.", markup=False)
+    out.print(f"Wrote {file}.", markup=False)
 
 
 @app.command()
 def load(
-    file: Annotated[Path, typer.Argument(help="What `nano-os db dump` or pg_dump wrote.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What `nano-os db dump` or pg_dump wrote.")
+    ],
     replace: Annotated[
         bool, typer.Option("--replace", help="First drop everything the database holds.")
     ] = False,
@@ -113,7 +117,7 @@ def load(
     from pgsteady import backup
 
     backup.load(database_url(), file, replace=replace)
-    err.print(f"Loaded {file}.", markup=False)
+    out.print(f"Loaded {file}.", markup=False)
 
 
 @app.command()
@@ -121,7 +125,7 @@ def stop() -> None:
     """Stop the embedded database, whoever uses it; the next command starts it again."""
     from api import embedded
 
-    err.print("Stopped." if embedded.stop() else "It was not running.")
+    out.print("Stopped." if embedded.stop() else "It was not running.")
 
 
 @app.command("upgrade-server")
@@ -136,10 +140,10 @@ def upgrade_server(as_json: Json = False) -> None:
     if as_json:
         print_json(done._asdict())
     elif done.kept is None:
-        err.print(f"The server is PostgreSQL {done.new_major} already.")
+        out.print(f"The server is already PostgreSQL {done.new_major}.")
     else:
-        err.print(f"Moved from PostgreSQL {done.old_major} to {done.new_major}.")
-        err.print(
+        out.print(f"Moved from PostgreSQL {done.old_major} to {done.new_major}.")
+        out.print(
             f"The old cluster is kept in {done.kept}; remove it when you no longer need it.",
             markup=False,
         )

@@ -15,7 +15,7 @@ import typer
 from api.cli.database import in_transaction
 from api.cli.embed import embed_all
 from api.cli.importing import import_files, print_report
-from api.cli.output import err, show_table
+from api.cli.output import err, out, show_table
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -65,20 +65,20 @@ def _take_all_steps(output: Path) -> None:
         print_report(import_files([PROJECT_ROOT / "examples" / "crystals"], recursive=True))
     with _step(3, "Equations of state of the fcc metals, by a worker"):
         report = in_transaction(_submit)
-        err.print(f"{len(report.submitted)} submitted, {len(report.existing)} asked for before")
+        out.print(f"{len(report.submitted)} submitted, {len(report.existing)} already there")
         _run_worker()
     with _step(4, "Compare with all-electron references"):
         compared = in_transaction(_compare)
         _print_comparison(compared)
     with _step(5, "Embed all structures and find neighbours"):
         embedded = embed_all()
-        err.print(f"{embedded.embedded} embedded, {embedded.pairs} pairs of neighbours stored")
+        out.print(f"{embedded.embedded} embedded, {embedded.pairs} pairs of neighbours stored")
         neighbourhoods = in_transaction(_neighbourhoods)
         for place in neighbourhoods:
             _print_neighbours(place)
     with _step(6, "Write the report"):
         path = _write_report(output, compared, neighbourhoods)
-        err.print(f"{path}", markup=False)
+        out.print(f"{path}", markup=False)
     err.print(f"\n[bold green]Done[/] in {time.perf_counter() - started:.0f} s. Try next:")
     for command in _next_steps(compared):
         err.print(f"  {command}", markup=False)
@@ -238,7 +238,7 @@ def _write_report(
 
 
 def _next_steps(compared: list[Compared]) -> list[str]:
-    steps = ["nano-os structures list"]
+    steps = ["nano-os structures search"]
     if compared:
         steps.append(f"nano-os results show {compared[0].result.id}")
     return [

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nanoos.processes import Pool
 
 TIERS = ("file", "exact", "protostructure", "near")
+HEADINGS = {"reduced_formula": "formula", "source_name": "file"}
 PATIENCE_S = 3600.0
 """For how long the structures of one formula may be compared without a pair being found."""
 
@@ -37,9 +38,15 @@ def duplicates(
             metavar="|".join(TIERS), help="In which sense; without it, how many there are."
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Groups on a page.")] = 20,
-    page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
-    members: Annotated[int, typer.Option(min=1, help="Members shown of each group.")] = 10,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Groups on a page: 20 if not given.")
+    ] = None,
+    page: Annotated[
+        int | None, typer.Option(min=1, help="Which page: the first if not given.")
+    ] = None,
+    members: Annotated[
+        int | None, typer.Option(min=1, help="Members shown of each group: 10 if not given.")
+    ] = None,
     link: Annotated[
         bool, typer.Option("--link", help="Store the pairs of tier near as similarities.")
     ] = False,
@@ -62,8 +69,14 @@ def duplicates(
     if tier not in {None, *TIERS}:
         raise WrongUsage(f"--tier {tier}: there are {', '.join(TIERS)}.")
     if link and tier != Tier.NEAR:
-        raise WrongUsage("Only the pairs of --tier near can be linked.")
-    wanted = Page(limit, page, members)
+        raise WrongUsage("--link: only the pairs of --tier near can be linked.")
+    if workers and tier != Tier.NEAR:
+        raise WrongUsage("--workers: only --tier near is computed.")
+    paging = {"--limit": limit, "--page": page, "--members": members}
+    if tier is None and (given := [option for option, n in paging.items() if n is not None]):
+        raise WrongUsage(f"{given[0]}: say of which --tier: {', '.join(TIERS)}.")
+    default = Page()
+    wanted = Page(limit or default.groups, page or default.number, members or default.members)
     if tier is None:
         _summarise(query, json=json)
     elif tier == Tier.NEAR:
@@ -76,7 +89,7 @@ def duplicates(
 
 
 def _summarise(query: Query, *, json: bool) -> None:
-    from api.schemas.duplicates import Tier
+    from api.schemas.duplicates import Tier, TierCount
     from api.services.duplicates import Page, groups
 
     tiers = (Tier.FILE, Tier.EXACT, Tier.PROTOSTRUCTURE)
@@ -85,10 +98,16 @@ def _summarise(query: Query, *, json: bool) -> None:
         in_transaction(lambda session, _, tier=tier: groups(session, query, tier, one))  # type: ignore[misc]
         for tier in tiers
     ]
+    counts = [
+        TierCount(
+            tier=each.tier, count=each.count, largest=each.groups[0].size if each.count else 0
+        )
+        for each in found
+    ]
     if json:
-        print_json({each.tier: each.count for each in found})
+        print_json({"tiers": [one.model_dump(mode="json") for one in counts]})
         return
-    rows = [(each.tier, each.count, each.groups[0].size if each.count else 0) for each in found]
+    rows = [(one.tier, one.count, one.largest) for one in counts]
     show_table(None, ["tier", "groups", "largest"], rows)
     err.print("Show them with --tier; --tier near is computed when it is asked for.")
 
@@ -111,7 +130,7 @@ def _show_group(group: Group) -> None:
     columns = _columns(group.members)
     show_table(
         None,
-        [column.replace("reduced_formula", "formula") for column in columns],
+        [HEADINGS.get(column, column) for column in columns],
         [[getattr(member, column) for column in columns] for member in group.members],
     )
     if group.size > len(group.members):
@@ -232,10 +251,10 @@ def sources(id_: Annotated[UUID, typer.Argument(metavar="ID")], json: Json = Fal
         await structures.get(session, [id_])
         return await service.sources(session, id_)
 
-    rows = in_transaction(work)
-    columns = ("name", "place", "format", "sha256", "created_at")
+    rows = [row.model_dump(mode="json") for row in in_transaction(work)]
     if json:
-        print_json([{name: row.values()[name] for name in columns} for row in rows])
+        print_json({"sources": rows})
         return
-    show_table(None, ["file", "place", "format", "sha256", "found"],
-               [[getattr(row, name) for name in columns] for row in rows])  # fmt: skip
+    show_table(
+        None, ["file", "place", "format", "sha256", "found"], [list(row.values()) for row in rows]
+    )

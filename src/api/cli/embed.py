@@ -9,12 +9,15 @@ from uuid import UUID
 import typer
 
 from api.cli.database import transaction, with_database
-from api.cli.output import Json, err, print_json, progress
+from api.cli.output import Json, err, of_option, out, print_json, progress
+from pgsteady.cli.commands import Group
 
 if TYPE_CHECKING:
     from api.db import Sessions
 
-app = typer.Typer(no_args_is_help=True, help="Structures as vectors, for similarity search.")
+app = typer.Typer(
+    cls=Group, no_args_is_help=True, help="Structures as vectors, for similarity search."
+)
 
 BATCH = 100
 """Structures embedded in one transaction."""
@@ -41,11 +44,17 @@ def run(
     json: Json = False,
 ) -> None:
     """Embed every structure that has no vector yet, and renew the nearest neighbours of all."""
+    from api.services import embeddings
+
+    with of_option("--model"):
+        embeddings.embedder(model)
     report = embed_all(model)
     if json:
         print_json(vars(report))
         return
-    err.print(f"[green]{report.embedded} embedded[/] by {report.model}, {len(report.failed)} not")
+    out.print(
+        f"[green]{report.embedded} embedded[/] by {report.model}, {len(report.failed)} failed"
+    )
     for failed in report.failed:
         err.print(f"  {failed['id']}: {failed['reason']}", markup=False)
 

@@ -15,7 +15,7 @@ import rich.progress
 import typer
 
 from api.cli.database import transaction, with_database
-from api.cli.output import Json, err, print_json
+from api.cli.output import Json, err, of_option, out, print_json
 
 if TYPE_CHECKING:
     from api.db import Sessions
@@ -37,7 +37,8 @@ def import_(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders and archives; - is standard input, optimade:URL?filter a provider."
+            metavar="PATH",
+            help="Files, folders, archives; - is standard input, optimade:URL?filter a provider.",
         ),
     ],
     recursive: Annotated[
@@ -48,12 +49,15 @@ def import_(
     ] = False,
     licence: Annotated[
         str | None,
-        typer.Option(help="Of those whose file states none: an SPDX identifier, or its name."),
+        typer.Option(metavar="SPDX", help="Of those whose file states none, such as CC-BY-4.0."),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="Collection that those come from whose file states none.")
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Of those that are new.")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG", help="Of those that are new; may be repeated."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that read; without it, one a core.")
     ] = None,
@@ -78,10 +82,13 @@ def import_(
     from api.schemas.structure import ImportReport
     from api.services import licences, tags
 
-    tags.check(tag or ())
+    with of_option("--tag"):
+        tags.check(tag or ())
+    with of_option("--licence"):
+        known = None if licence is None else licences.licence(licence)
     terms = {
         "visibility": "public" if public else "private",
-        "licence": None if licence is None else licences.licence(licence),
+        "licence": known,
         "source": source,
         "tags": tuple(sorted(set(tag or ()))),
     }
@@ -136,7 +143,8 @@ def import_files(
 
     _check_paths(paths)
     if format_ is not None:
-        plugins.get("nanoos.parsers", format_)
+        with of_option("--format"):
+            plugins.get("nanoos.parsers", format_)
     report = report or ImportReport()
 
     async def work(sessions: Sessions) -> ImportReport:
@@ -272,10 +280,10 @@ def _writing(path: Path | None) -> Iterator[Callable[[FailedFile], None]]:
 
 
 def print_report(report: ImportReport) -> None:
-    """Print what an import did, the failures last."""
+    """Print what an import did; the failures go to stderr."""
     n_failed, shown = report.n_failed, 0
-    err.print(
-        f"[green]{report.imported} imported[/], {report.existing} there already,"
+    out.print(
+        f"[green]{report.imported} imported[/], {report.existing} already there,"
         f" {'[red]' if n_failed else ''}{n_failed} failed{'[/]' if n_failed else ''}"
     )
     for error, failures in islice(_by_cause(report.failed), SHOWN):

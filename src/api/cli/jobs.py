@@ -3,42 +3,57 @@
 from __future__ import annotations
 
 import json as json_
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 
 from api.cli.database import in_transaction
-from api.cli.output import Json, err, print_json, show_document, show_table
+from api.cli.output import Json, err, of_option, print_json, show_document, show_table
+from pgsteady.cli.commands import Group
 
-app = typer.Typer(no_args_is_help=True, help="Calculations: ask for them, and see how they fare.")
+if TYPE_CHECKING:
+    from api.schemas.simulation import SubmitReport
+
+app = typer.Typer(
+    cls=Group, no_args_is_help=True, help="Calculations: ask for them, and see how they fare."
+)
 
 
 @app.command()
 def submit(
-    workflow: Annotated[str, typer.Argument(help="See `nano-os workflows list`.")],
-    structures: Annotated[list[UUID] | None, typer.Argument(metavar="[STRUCTURE]...")] = None,
+    workflow: Annotated[
+        str, typer.Argument(metavar="WORKFLOW", help="See `nano-os workflows list`.")
+    ],
+    structures: Annotated[
+        list[UUID] | None, typer.Argument(metavar="ID", help="Of structures.")
+    ] = None,
     all_: Annotated[
         bool, typer.Option("--all", help="Every imported structure that the engine can do.")
     ] = False,
     engine: Annotated[str | None, typer.Option(help="The workflow's own if not given.")] = None,
     param: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE; see `nano-os workflows show`.")
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="May be repeated; see `nano-os workflows show`."),
     ] = None,
     priority: Annotated[
         int, typer.Option(min=-100, max=100, help="Each point is worth 10 minutes of waiting.")
     ] = 0,
     json: Json = False,
 ) -> None:
-    """Queue a workflow for structures; what was asked for before is not queued twice.
+    """Queue a workflow for structures; what is there already is not queued twice.
 
     Structures named by id are submitted all or not at all.
     """
     from api.errors import WrongUsage
     from api.services import simulations
+    from nanoos import plugins
 
     if bool(structures) == all_:
         raise WrongUsage("Name the structures to submit, or say --all.")
+    if engine is not None:
+        with of_option("--engine"):
+            plugins.get("nanoos.engines", engine)
     parameters = dict(_parameter(text) for text in param or [])
     report = in_transaction(
         lambda session, owner: simulations.submit(
@@ -54,14 +69,23 @@ def submit(
     if json:
         print_json(report.model_dump(mode="json"))
         return
-    err.print(
-        f"[green]{len(report.submitted)} submitted[/], {len(report.existing)} asked for before,"
-        f" {len(report.skipped)} skipped"
-    )
     for id_ in report.submitted:
         typer.echo(id_)
+    print_report(report)
     if report.submitted:
         err.print("Run them with `nano-os worker --drain`.")
+
+
+def print_report(report: SubmitReport) -> None:
+    """Say what a submission did, and why it skipped structures."""
+    err.print(
+        f"[green]{len(report.submitted)} submitted[/], {len(report.existing)} already there,"
+        f" {report.skipped} skipped"
+    )
+    for one in report.reasons:
+        err.print(f"  {one.structures}: {one.reason}", markup=False)
+    if rest := report.skipped - sum(one.structures for one in report.reasons):
+        err.print(f"  {rest}: other reasons")
 
 
 def _parameter(text: str) -> tuple[str, Any]:
@@ -89,10 +113,10 @@ def list_(
     from api.services import simulations
 
     if status is not None and status not in STATUSES:
-        raise WrongUsage(f"Status {status!r} is none of {', '.join(STATUSES)}.")
+        raise WrongUsage(f"--status {status} is none of {', '.join(STATUSES)}.")
     rows = in_transaction(lambda session, _: simulations.list_(session, status, limit))
     if json:
-        print_json([row.model_dump(mode="json") for row in rows])
+        print_json({"jobs": [row.model_dump(mode="json") for row in rows]})
         return
     show_table(
         None,

@@ -1,9 +1,14 @@
-"""How ``nano-os`` speaks: people read stderr and stdout, programs one JSON document."""
+"""How ``nano-os`` speaks: the result on stdout, for people or as one JSON document.
+
+The result is what was asked for, or what was done. Progress, warnings, the next step and the
+number of rows that were printed are said on stderr.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich import box
@@ -21,12 +26,14 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from pgsteady.cli.output import Json, print_json
+from pgsteady.cli.output import Json, number, print_json
 
 __all__ = [
     "Json",
     "err",
     "fail",
+    "number",
+    "of_option",
     "out",
     "print_json",
     "progress",
@@ -50,6 +57,18 @@ def fail(error: Exception) -> int:
     err.print("[bold red]Error:[/] ", end="")
     err.print(str(error), markup=False)
     return outcome(error).exit_code
+
+
+@contextmanager
+def of_option(option: str) -> Iterator[None]:
+    """Name the option whose value is refused."""
+    from api.errors import WrongUsage
+    from nanoos.errors import PluginNotFound
+
+    try:
+        yield
+    except (PluginNotFound, WrongUsage) as error:
+        raise type(error)(f"{option}: {error}") from error
 
 
 def show_table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

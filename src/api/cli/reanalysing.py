@@ -9,7 +9,7 @@ import typer
 
 from api.cli.database import in_transaction, transaction, with_database
 from api.cli.importing import SHOWN, cores
-from api.cli.output import Json, err, print_json, progress
+from api.cli.output import Json, err, out, print_json, progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -55,7 +55,7 @@ def reanalyse(
     if json:
         print_json(report.model_dump(mode="json"))
     else:
-        err.print(f"[green]{report.analysed} analysed[/], {len(report.failed)} failed")
+        out.print(f"[green]{report.analysed} analysed[/], {len(report.failed)} failed")
         for failed in report.failed[:SHOWN]:
             err.print(f"  {failed.id}: {failed.reason}", markup=False)
     if report.failed:

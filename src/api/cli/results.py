@@ -9,8 +9,9 @@ import typer
 
 from api.cli.database import in_transaction
 from api.cli.output import Json, print_json, show_fields, show_table
+from pgsteady.cli.commands import Group
 
-app = typer.Typer(no_args_is_help=True, help="Numbers, and where they come from.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Numbers, and where they come from.")
 
 
 @app.command()

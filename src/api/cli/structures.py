@@ -15,49 +15,22 @@ from api.cli.importing import import_
 from api.cli.output import Json, print_json, show_document, show_table
 from api.cli.reanalysing import reanalyse
 from api.cli.search import search
+from pgsteady.cli.commands import Group
 
-app = typer.Typer(no_args_is_help=True, help="Crystals and molecules: in, out, and alike.")
+app = typer.Typer(
+    cls=Group, no_args_is_help=True, help="Crystals and molecules: in, out, and alike."
+)
 
 app.command("import")(import_)
 app.command()(reanalyse)
 app.command()(search)
+app.command("list", help="List structures: another name of search.")(search)
 app.command()(export)
 app.command()(tag)
 app.command()(publish)
 app.command()(delete)
 app.command()(duplicates)
 app.command()(sources)
-
-
-@app.command("list")
-def list_(
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
-    json: Json = False,
-) -> None:
-    """List the structures by formula."""
-    from api.services import structures
-
-    rows = in_transaction(lambda session, _: structures.list_(session, limit))
-    if json:
-        print_json([row.model_dump(mode="json") for row in rows])
-        return
-    show_table(
-        None,
-        ["id", "formula", "name", "space group", "sites", "V (Å³)", "origin", "file"],
-        [
-            (
-                row.id,
-                row.reduced_formula,
-                row.name,
-                row.space_group_symbol_at_0_1,
-                row.number_of_sites,
-                row.volume_a3 and round(row.volume_a3, 3),
-                row.origin,
-                row.source_name,
-            )
-            for row in rows
-        ],
-    )
 
 
 @app.command()
@@ -81,7 +54,7 @@ def similar(
     space = embeddings.space(embeddings.embedder())
     rows = in_transaction(lambda session, _: embeddings.nearest(session, id_, space, k))
     if json:
-        print_json([row.model_dump(mode="json") for row in rows])
+        print_json({"structures": [row.model_dump(mode="json") for row in rows]})
         return
     show_table(
         None,

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from api.cli.database import in_transaction
-from api.cli.output import Json, err, print_json
+from api.cli.output import Json, out, print_json
+from pgsteady.cli.commands import Group
 
-app = typer.Typer(no_args_is_help=True, help="Accounts.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Accounts.")
 
 
 @app.callback()
@@ -19,8 +20,8 @@ def users() -> None:
 
 @app.command()
 def create(
-    username: str,
-    email: Annotated[str, typer.Option()],
+    username: Annotated[str, typer.Argument(metavar="NAME", help="To log in with.")],
+    email: Annotated[str, typer.Option(help="Address to write to.")],
     role: Annotated[str, typer.Option(help="viewer, researcher or admin.")] = "researcher",
     password: Annotated[
         str,
@@ -45,5 +46,5 @@ def create(
     if json:
         print_json({"id": user.id, "username": user.username, "email": user.email})
     else:
-        err.print("[green]Created[/] ", end="")
-        err.print(f"{user.username} <{user.email}> as {user.role}", markup=False)
+        out.print("[green]Created[/] ", end="")
+        out.print(f"{user.username} <{user.email}> as {user.role}", markup=False)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from inspect import cleandoc
+from typing import Annotated
 
 import typer
 
 from api.cli.database import in_transaction
 from api.cli.output import Json, out, print_json, show_fields, show_table
+from pgsteady.cli.commands import Group
 
-app = typer.Typer(no_args_is_help=True, help="What can be computed, with which parameters.")
+app = typer.Typer(
+    cls=Group, no_args_is_help=True, help="What can be computed, with which parameters."
+)
 
 
 @app.command("list")
@@ -19,7 +23,7 @@ def list_(json: Json = False) -> None:
 
     rows = in_transaction(lambda session, _: workflows.list_(session))
     if json:
-        print_json([row.model_dump(mode="json") for row in rows])
+        print_json({"workflows": [row.model_dump(mode="json") for row in rows]})
         return
     show_table(
         None,
@@ -29,7 +33,7 @@ def list_(json: Json = False) -> None:
 
 
 @app.command()
-def show(name: str, json: Json = False) -> None:
+def show(name: Annotated[str, typer.Argument(metavar="WORKFLOW")], json: Json = False) -> None:
     """Show a workflow and its parameters."""
     from api.services import workflows
 

@@ -108,19 +108,27 @@ class Found:
         return table.astype({"id": str}).set_index("id")
 
     def export(
-        self, path: str | Path, format: str | None = None, *, sources: bool = True
+        self,
+        path: str | Path,
+        format: str | None = None,
+        *,
+        sources: bool = True,
+        add: bool = False,
     ) -> export.ExportReport:
         """Write them to a file, as `nano-os structures export` does; its name says the format.
 
-        Raises NotWritten, PluginNotFound and WrongUsage.
+        With ``add`` into a folder that has files already. Raises NotWritten, PluginNotFound,
+        StructureError where the format has no place for any of them, and WrongUsage.
         """
         output = Path(path)
         writer = export.writer_for(output, format)
 
         async def work(session: AsyncSession, _: User) -> export.ExportReport:
             several = await export.count(session, self._query) != 1
-            with export.target(output, writer, several=several, sources=sources) as add:
-                return await export.write(session, self._query, add)
+            with export.target(
+                output, writer, several=several, sources=sources, add=add
+            ) as write_one:
+                return await export.write(session, self._query, write_one)
 
         if self._limit is not None:
             raise WrongUsage("A search with a limit is not exported; leave the limit out.")

@@ -8,10 +8,10 @@ from pydantic import BaseModel, Field
 
 
 class TagReport(BaseModel):
-    """How many structures got other tags, and how many had them so already."""
+    """How many structures got other tags; ``existing`` had them so already."""
 
     changed: int
-    unchanged: int
+    existing: int
 
 
 class Twin(BaseModel):
@@ -22,10 +22,10 @@ class Twin(BaseModel):
 
 
 class PublishReport(BaseModel):
-    """What became public, or would by a dry run."""
+    """What became public, or would by a dry run; ``existing`` were public already."""
 
     published: int
-    public_already: int
+    existing: int
     twins: list[Twin] = Field(description="Not published: the same content is public already")
 
 
@@ -45,6 +45,7 @@ class Deletion(BaseModel):
     """
 
     structures: list[UUID]
+    public: int = Field(description="How many of all that goes can be read by everyone")
     dependents: list[Dependent]
     materials: int = 0
     citations: int = 0

@@ -25,7 +25,7 @@ class Member(BaseModel):
     reduced_formula: str | None = None
     visibility: str | None = None
     source: str | None = None
-    file: str | None = None
+    source_name: str | None = None
     place: int | None = None
 
 
@@ -43,6 +43,14 @@ class Groups(BaseModel):
     tier: Tier
     count: int = Field(description="How many groups there are on all pages")
     groups: list[Group]
+
+
+class TierCount(BaseModel):
+    """How many groups there are of a tier, and how many members the largest has."""
+
+    tier: Tier
+    count: int
+    largest: int
 
 
 class Pair(BaseModel):

@@ -9,7 +9,7 @@ _MEANT: Mapping[str, str] = {
     "float": "no number",
     "int": "no whole number",
     "datetime": "no date; write 2026-01-31 or 2026-01-31T12:00",
-    "uuid": "no id; copy it from `nano-os structures list`",
+    "uuid": "no id; copy it from `nano-os structures search`",
     "bool": "neither true nor false",
     "string_pattern": "no beginning of an id; write some of its digits, 0 to 9 and a to f",
     "string_too_short": "no text to look for",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class WorkflowSummary(BaseModel):
@@ -29,19 +29,23 @@ class WorkflowDetail(WorkflowSummary):
     resources: dict[str, Any]
 
 
-class Skipped(BaseModel):
-    """A structure for which no job was made, and why."""
+class SkipReason(BaseModel):
+    """Why no job was made for some structures, how many, and one of them."""
 
-    id: UUID
     reason: str
+    structures: int
+    example: UUID
 
 
 class SubmitReport(BaseModel):
-    """What a submission did; ``existing`` are jobs that were asked for before."""
+    """What a submission did; ``existing`` are jobs that were there already."""
 
     submitted: list[UUID] = []
     existing: list[UUID] = []
-    skipped: list[Skipped] = []
+    skipped: int = Field(0, description="Structures for which no job was made")
+    reasons: list[SkipReason] = Field([], description="The most frequent ones, at most LISTED")
+
+    LISTED: ClassVar[int] = 20
 
 
 class JobSummary(BaseModel):

@@ -60,8 +60,8 @@ class ReanalysisReport(BaseModel):
     failed: list[Unanalysed] = []
 
 
-class StructureSummary(BaseModel):
-    """One line of a list."""
+class StructureDetail(BaseModel):
+    """All that is known of one structure."""
 
     id: UUID
     name: str | None
@@ -75,11 +75,6 @@ class StructureSummary(BaseModel):
     visibility: str
     source_name: str | None
     created_at: datetime
-
-
-class StructureDetail(StructureSummary):
-    """All that is known of one structure."""
-
     material_id: UUID
     anonymous_formula: str
     hill_formula: str
@@ -114,6 +109,16 @@ class StructureDetail(StructureSummary):
     source_format: str | None
     source_sha256: str | None
     extra: dict[str, Any]
+
+
+class SourceRow(BaseModel):
+    """A place in a file where a structure was found."""
+
+    source_name: str
+    place: int = Field(description="Which of the file's structures it is, from 1")
+    source_format: str
+    source_sha256: str
+    created_at: datetime
 
 
 class Neighbour(BaseModel):

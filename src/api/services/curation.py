@@ -34,7 +34,7 @@ async def tag(
     ids = await owned.ids_of(session, query, owner, lock=True)
     changed = await session.scalars(text(_TAG), {"ids": ids, "added": added, "removed": removed})
     n_changed = len(changed.all())
-    return TagReport(changed=n_changed, unchanged=len(ids) - n_changed)
+    return TagReport(changed=n_changed, existing=len(ids) - n_changed)
 
 
 def _check_tags(added: list[str], removed: list[str]) -> None:
@@ -72,7 +72,7 @@ async def publish(
         )
     if chosen and not dry_run:
         await _publish(session, [row.id for row in chosen], licence)
-    return PublishReport(published=len(chosen), public_already=len(ids) - len(rows), twins=twins)
+    return PublishReport(published=len(chosen), existing=len(ids) - len(rows), twins=twins)
 
 
 async def _publish(session: AsyncSession, ids: list[UUID], licence: str | None) -> None:

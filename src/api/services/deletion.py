@@ -39,6 +39,7 @@ async def plan(session: AsyncSession, query: Query, owner: User, *, lock: bool =
         )
     return Deletion(
         structures=chosen,
+        public=await session.scalar(text(_N_PUBLIC), {"ids": tree}) or 0,
         dependents=[
             Dependent(kind=kind, id=row["id"], description=row["description"])
             for kind, rows in (("structure", derived), ("job", jobs), ("result", results))
@@ -119,6 +120,10 @@ WHERE job.structure_id = ANY(CAST(:ids AS uuid[]))
 OR job.id IN (SELECT simulation_job_id FROM simulation_results
               WHERE output_structure_id = ANY(CAST(:ids AS uuid[])))
 ORDER BY job.id
+"""
+
+_N_PUBLIC = """
+SELECT count(*) FROM structures WHERE id = ANY(CAST(:ids AS uuid[])) AND visibility = 'public'
 """
 
 _LOCK_STRUCTURES = "FOR UPDATE OF structures"

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.models import Structure, StructureSource
 from api.schemas.duplicates import Group, Groups, Member, Tier
 from api.schemas.search import Query
+from api.schemas.structure import SourceRow
 from api.services import search
 
 
@@ -89,7 +90,7 @@ async def _members(
 ) -> dict[str, list[Member]]:
     """Return the first members of each group."""
     kind = _KINDS[tier]
-    columns: dict[str, Any] = {"file": func.min(_file(tier))}
+    columns: dict[str, Any] = {"source_name": func.min(_file(tier))}
     by: list[Any] = [kind.key]
     if kind.by_name:
         by.append(StructureSource.name)
@@ -119,7 +120,7 @@ def _file(tier: Tier) -> Any:
     return Structure.source_name if tier is Tier.PROTOSTRUCTURE else StructureSource.name
 
 
-async def sources(session: AsyncSession, id_: UUID) -> list[StructureSource]:
+async def sources(session: AsyncSession, id_: UUID) -> list[SourceRow]:
     """Return the places in files where a structure in view was found, by name."""
     rows = await session.scalars(
         select(StructureSource)
@@ -127,4 +128,13 @@ async def sources(session: AsyncSession, id_: UUID) -> list[StructureSource]:
         .where(Structure.id == id_)
         .order_by(StructureSource.name, StructureSource.place)
     )
-    return list(rows)
+    return [
+        SourceRow(
+            source_name=row.name,
+            place=row.place,
+            source_format=row.format,
+            source_sha256=row.sha256,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]

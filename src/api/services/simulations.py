@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from api.errors import NotFound
 from api.models import SimulationJob, SimulationResult, Structure, User
-from api.schemas.simulation import JobDetail, JobSummary, Skipped, SubmitReport
+from api.schemas.simulation import JobDetail, JobSummary, SkipReason, SubmitReport
 from api.services import structures, workflows
 from nanoos import plugins
 from nanoos.canonical import sha256
@@ -35,7 +36,7 @@ async def submit(
     parameters: Mapping[str, Any] | None = None,
     priority: int = 0,
 ) -> SubmitReport:
-    """Queue one job per structure; what was asked for before is returned as existing.
+    """Queue one job per structure; what is there already is returned as existing.
 
     With ``structure_ids`` None all uploaded structures are taken and those the
     engine cannot do are skipped; named ones are submitted all or not at all.
@@ -48,17 +49,20 @@ async def submit(
     given = read_parameters(plugin, dict(template.defaults) | dict(parameters or {}))
     calculator = plugins.get("nanoos.engines", engine or template.engine)()
     wanted: list[UUID] = []
-    skipped: list[Skipped] = []
+    refused: list[str] = []
+    skipped: Counter[str] = Counter()
+    examples: dict[str, UUID] = {}
     async for row in _chosen(session, structure_ids):
         reason = refusal(plugin, structures.to_atoms(row), calculator)
         if reason is None:
             wanted.append(row.id)
         else:
-            skipped.append(Skipped(id=row.id, reason=reason))
-    if structure_ids is not None and skipped:
-        raise UnsupportedByEngine(
-            "Nothing was submitted:\n" + "\n".join(f"{s.id}: {s.reason}" for s in skipped)
-        )
+            skipped[reason] += 1
+            examples.setdefault(reason, row.id)
+            if structure_ids is not None:
+                refused.append(f"{row.id}: {reason}")
+    if refused:
+        raise UnsupportedByEngine("\n".join(["Nothing was submitted:", *refused]))
     job = {
         "owner_id": owner.id,
         "workflow_template_id": template.id,
@@ -68,7 +72,15 @@ async def submit(
         "priority": priority,
     }
     submitted, existing = await _insert_jobs(session, job, wanted)
-    return SubmitReport(submitted=submitted, existing=existing, skipped=skipped)
+    return SubmitReport(
+        submitted=submitted,
+        existing=existing,
+        skipped=skipped.total(),
+        reasons=[
+            SkipReason(reason=reason, structures=n, example=examples[reason])
+            for reason, n in skipped.most_common(SubmitReport.LISTED)
+        ],
+    )
 
 
 async def _chosen(session: AsyncSession, ids: Sequence[UUID] | None) -> AsyncIterator[Structure]:

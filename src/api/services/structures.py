@@ -1,9 +1,8 @@
-"""Structures: lists, one in full, and back to the science."""
+"""Structures: in full, and back to the science."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -13,9 +12,7 @@ from sqlalchemy.orm import contains_eager
 
 from api.errors import NotFound
 from api.models import Material, Structure
-from api.schemas.search import Sort
-from api.schemas.structure import StructureDetail, StructureSummary
-from api.services.order import in_order
+from api.schemas.structure import StructureDetail
 from nanoos.structures import Species
 from nanoos.structures import Structure as Atoms
 
@@ -50,23 +47,6 @@ def _summary(row: Structure) -> dict[str, object]:
 
 def _query() -> Select[Structure]:
     return select(Structure).join(Structure.material).options(contains_eager(Structure.material))
-
-
-async def list_(session: AsyncSession, limit: int | None = None) -> list[StructureSummary]:
-    """Return the structures in view by formula, at most ``limit``."""
-    rows = await session.execute(
-        select(*_LISTED, Material.reduced_formula)
-        .join(Structure.material)
-        .order_by(*in_order(Sort("reduced_formula"), Structure))
-        .limit(limit)
-    )
-    return [StructureSummary.model_validate(row._mapping) for row in rows]
-
-
-_LISTED: list[Any] = [
-    getattr(Structure, name) for name in StructureSummary.model_fields if name != "reduced_formula"
-]
-"""What a line of the list shows, and nothing that is stored apart from its row."""
 
 
 async def count(session: AsyncSession) -> int:

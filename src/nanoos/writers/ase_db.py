@@ -37,6 +37,7 @@ class AseDatabaseWriter:
 
     name = "ase-db"
     suffixes = (".db",)
+    stems: tuple[str, ...] = ()
     one_per_file = False
 
     @contextmanager

@@ -28,6 +28,7 @@ class ParquetWriter:
 
     name = "parquet"
     suffixes = (".parquet",)
+    stems: tuple[str, ...] = ()
     one_per_file = False
 
     @contextmanager

@@ -16,6 +16,7 @@ class PoscarWriter(TextWriter):
 
     name = "poscar"
     suffixes = (".vasp", ".poscar")
+    stems = ("poscar", "contcar")
     one_per_file = True
 
     def encoder(self) -> Callable[[Record], str]:

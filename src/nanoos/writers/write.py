@@ -29,9 +29,12 @@ def format_of(path: Path) -> str | None:
     name = path.name.lower()
     for compression in COMPRESSIONS:
         name = name.removesuffix(compression)
-    said = {suffix: format for format in known_formats() for suffix in writer_of(format).suffixes}
+    writers = [writer_of(format) for format in known_formats()]
+    said = {suffix: writer.name for writer in writers for suffix in writer.suffixes}
     longest_first = sorted(said, key=len, reverse=True)
-    return next((said[suffix] for suffix in longest_first if name.endswith(suffix)), None)
+    by_suffix = (said[suffix] for suffix in longest_first if name.endswith(suffix))
+    by_stem = (writer.name for writer in writers if name.startswith(writer.stems))
+    return next(by_suffix, None) or next(by_stem, None)
 
 
 def write(

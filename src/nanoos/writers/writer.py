@@ -29,6 +29,9 @@ class Writer(Protocol):
     suffixes: tuple[str, ...]
     """How names of such files end, the usual one first: ``.cif`` …"""
 
+    stems: tuple[str, ...]
+    """How names of such files begin that need no ending, in lower case: ``poscar`` …"""
+
     one_per_file: bool
     """A file holds exactly one structure."""
 
@@ -42,6 +45,7 @@ class TextWriter(ABC):
 
     name: str
     suffixes: tuple[str, ...]
+    stems: tuple[str, ...] = ()
     one_per_file: bool = False
 
     @abstractmethod

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -29,10 +30,16 @@ COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document to stdout; UUIDs, dates and paths become text."""
+    """Print one JSON document to stdout; UUIDs and paths become text, times by RFC 3339."""
     is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
-    json.dump(document, sys.stdout, indent=2, default=str, ensure_ascii=not is_unicode)
+    json.dump(document, sys.stdout, indent=2, default=_text, ensure_ascii=not is_unicode)
     sys.stdout.write("\n")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(value)
 
 
 def print_finding(finding: Finding) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,7 @@ def crystals(tmp_path: Path) -> Path:
 def ids(invoke: Invoke, crystals: Path) -> dict[str, UUID]:
     """The ids of these, imported, by their formula."""
     invoke("structures", "import", crystals)
-    rows = invoke("structures", "list", "--json").json
+    rows = invoke("structures", "list", "--json").json["structures"]
     return {row["reduced_formula"]: UUID(row["id"]) for row in rows}
 
 
@@ -57,7 +58,7 @@ def test_import_counts_what_is_new(invoke: Invoke, crystals: Path) -> None:
     assert "--licence" in refused["error"]
     public = invoke(*gold, "--licence", "CC0-1.0").json
     assert public["imported"] == 1
-    listed = invoke("structures", "list", "--json").json
+    listed = invoke("structures", "list", "--json").json["structures"]
     assert [row["visibility"] for row in listed].count("public") == 1
 
 
@@ -123,23 +124,28 @@ def test_submission_prints_what_it_did(invoke: Invoke, ids: dict[str, UUID]) -> 
     eos = ("jobs", "submit", "equation_of_state")
     first = invoke(*eos, ids["Cu"], "--param", "points_per_side=2", "--json").json
     assert len(first.pop("submitted")) == 1
-    assert first == {"existing": [], "skipped": []}
+    assert first == {"existing": [], "skipped": 0, "reasons": []}
     every = invoke(*eos, "--all", "--param", "points_per_side=2", "--engine", "emt", "--json").json
     assert (len(every["submitted"]), len(every["existing"])) == (1, 1)
-    assert {one["id"] for one in every["skipped"]} == {str(ids["ClNa"]), str(ids["MgO"])}
-    assert all(set(one) == {"id", "reason"} for one in every["skipped"])
-    jobs = invoke("jobs", "list", "--json").json
+    assert every["skipped"] == 2
+    assert {one["example"] for one in every["reasons"]} == {str(ids["ClNa"]), str(ids["MgO"])}
+    assert all((one["structures"], one["reason"][:4]) == (1, "EMT ") for one in every["reasons"])
+    again = invoke(*eos, "--all", "--param", "points_per_side=2")
+    assert again.stdout == ""
+    assert "0 submitted, 2 already there, 2 skipped" in again.stderr
+    assert "  1: EMT knows" in again.stderr
+    jobs = invoke("jobs", "list", "--json").json["jobs"]
     assert [job["status"] for job in jobs] == ["queued", "queued"]
     job = invoke("jobs", "show", jobs[0]["id"], "--json").json
     assert job["parameters"]["points_per_side"] == 2
-    assert invoke("jobs", "list", "--status", "failed", "--json").json == []
+    assert invoke("jobs", "list", "--status", "failed", "--json").json == {"jobs": []}
     assert "queued" in invoke("jobs", "list").stdout
 
 
 def test_named_structures_are_submitted_all_or_none(invoke: Invoke, ids: dict[str, UUID]) -> None:
     answer = invoke("jobs", "submit", "equation_of_state", ids["Cu"], ids["MgO"], exits=1)
     assert f"{ids['MgO']}: EMT knows" in answer.stderr
-    assert invoke("jobs", "list", "--json").json == []
+    assert invoke("jobs", "list", "--json").json == {"jobs": []}
 
 
 def test_from_files_to_results_and_neighbours(
@@ -157,7 +163,7 @@ def test_from_files_to_results_and_neighbours(
 
     embedded = invoke("embed", "run", "--json").json
     assert (embedded["embedded"], embedded["failed"]) == (6, [])
-    near = invoke("structures", "similar", ids["ClNa"], "-k", "2", "--json").json
+    near = invoke("structures", "similar", ids["ClNa"], "-k", "2", "--json").json["structures"]
     assert near[0]["id"] == str(ids["MgO"])
     assert len(near) == 2
     assert "MgO" in invoke("structures", "similar", ids["ClNa"]).stdout
@@ -177,7 +183,7 @@ def test_a_molecule_that_cannot_be_embedded_is_no_failure(
 
 
 def test_workflows_are_described(invoke: Invoke) -> None:
-    (listed,) = invoke("workflows", "list", "--json").json
+    (listed,) = invoke("workflows", "list", "--json").json["workflows"]
     assert (listed["name"], listed["version"]) == ("equation_of_state", 1)
     shown = invoke("workflows", "show", "equation_of_state", "--json").json
     assert shown["defaults"] == {"volume_range": 0.06, "points_per_side": 3}
@@ -206,7 +212,7 @@ def test_names_with_brackets_are_shown_as_they_are(
     file = tmp_path / "[red].extxyz"
     file.write_text(write([metal("Cu")], "extxyz", [{"name": "[/red]"}]))
     invoke("structures", "import", file)
-    (row,) = invoke("structures", "list", "--json").json
+    (row,) = invoke("structures", "list", "--json").json["structures"]
     for command in (
         ("structures", "list"),
         ("structures", "show", row["id"]),
@@ -221,4 +227,37 @@ def test_names_with_brackets_are_shown_as_they_are(
     assert "[/red]" in invoke("results", "show", jobs[0]).stdout
     monkeypatch.setenv("NANO_OS_PASSWORD", "correct horse battery")
     made = invoke("users", "create", "[/]rita", "--email", "rita@example.org")
-    assert "[/]rita" in made.stderr
+    assert "[/]rita" in made.stdout
+
+
+HELP = ["structures import", "structures search", "jobs submit", "db backup", "users create"]
+
+
+@pytest.mark.parametrize("command", HELP)
+def test_help_speaks_of_no_types_of_python(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    shown = invoke(*command.split(), "--help").stdout
+    assert not re.search(r"<\w|list\[|\[\[|\{[a-z]", shown), shown
+
+
+def test_the_result_is_on_stdout_and_what_failed_is_not(invoke: Invoke, crystals: Path) -> None:
+    (crystals / "broken.cif").write_text("data_x\n_cell_length_a 1\n")
+    done = invoke("structures", "import", crystals, exits=1)
+    assert done.stdout == "4 imported, 0 already there, 1 failed\n"
+    assert "broken.cif" in done.stderr
+
+
+def test_a_refused_value_is_said_with_its_option(invoke: Invoke, crystals: Path) -> None:
+    crystal = ("structures", "import", crystals)
+    for arguments in (
+        (*crystal, "--format", "docx"),
+        (*crystal, "--tag", "a,b"),
+        (*crystal, "--licence", "CC BY"),
+        ("structures", "export", "--all", "-o", "a.cif", "--format", "docx"),
+        ("jobs", "submit", "equation_of_state", "--all", "--engine", "oracle"),
+        ("jobs", "list", "--status", "done"),
+        ("embed", "run", "--model", "palm"),
+    ):
+        assert f"Error: {arguments[-2]}" in invoke(*arguments, exits=2).stderr

@@ -31,7 +31,7 @@ def ids(invoke: Invoke, tmp_path: Path) -> dict[str, str]:
     for name, structure in structures.items():
         (folder / f"{name}.cif").write_text(write([structure], "cif"))
     invoke("structures", "import", folder)
-    rows = invoke("structures", "list", "--json").json
+    rows = invoke("structures", "list", "--json").json["structures"]
     return {row["source_name"].removesuffix(".cif"): row["id"] for row in rows}
 
 
@@ -47,14 +47,14 @@ def rows_of(invoke: Invoke, table: str) -> int:
 def test_tags(invoke: Invoke, ids: dict[str, str]) -> None:
     tag = ("structures", "tag", "--json")
     both = invoke(*tag, ids["copper"], ids["gold"], "--add", "metal", "--add", "soft").json
-    assert both == {"changed": 2, "unchanged": 0}
+    assert both == {"changed": 2, "existing": 0}
     again = invoke(*tag, "--any-of", "Cu,Au", "--add", "soft", "--remove", "metal").json
-    assert again == {"changed": 3, "unchanged": 0}  # the solid solution too
-    assert invoke(*tag, ids["gold"], "--add", "soft").json == {"changed": 0, "unchanged": 1}
+    assert again == {"changed": 3, "existing": 0}  # the solid solution too
+    assert invoke(*tag, ids["gold"], "--add", "soft").json == {"changed": 0, "existing": 1}
     soft = {row["id"]: row["tags"] for row in found(invoke, "--tag", "soft")}
     assert soft == {ids[name]: ["soft"] for name in ("copper", "gold", "mixed")}
-    told = invoke("structures", "tag", "--all", "--remove", "soft").stderr
-    assert "3 changed, 1 were so already" in told
+    told = invoke("structures", "tag", "--all", "--remove", "soft").stdout
+    assert told == "3 changed, 1 already so\n"
 
 
 def test_tags_that_make_no_sense(invoke: Invoke, ids: dict[str, str]) -> None:
@@ -83,13 +83,13 @@ def test_publishing_needs_a_licence(invoke: Invoke, ids: dict[str, str]) -> None
     assert not found(invoke, "--visibility", "public")
 
     would = invoke(*publish, "--licence", "cc-by-4.0", "--dry-run", "--json").json
-    assert would == {"published": 2, "public_already": 0, "twins": []}
+    assert would == {"published": 2, "existing": 0, "twins": []}
     assert not found(invoke, "--visibility", "public")
     assert invoke(*publish, "--licence", "cc-by-4.0", "--json").json == would
     public = {row["id"]: row["licence"] for row in found(invoke, "--visibility", "public")}
     assert public == {ids["copper"]: "CC-BY-4.0", ids["gold"]: "CC-BY-4.0"}
     again = invoke(*publish, "--licence", "CC0-1.0", "--json").json
-    assert again == {"published": 0, "public_already": 2, "twins": []}
+    assert again == {"published": 0, "existing": 2, "twins": []}
     assert found(invoke, "--with-licence", "CC-BY-4.0")  # it is not given another one
 
 
@@ -102,7 +102,7 @@ def test_a_structure_that_is_public_already_stays_private(
     report = invoke("structures", "publish", "--all", "--licence", "CC0-1.0", "--json").json
     assert report == {
         "published": 3,
-        "public_already": 1,
+        "existing": 1,
         "twins": [{"id": ids["copper"], "public_id": public["id"]}],
     }
     assert [row["id"] for row in found(invoke, "--visibility", "private")] == [ids["copper"]]
@@ -134,8 +134,18 @@ def test_deleting_what_nothing_rests_on(invoke: Invoke, ids: dict[str, str]) -> 
     assert ids["gold"] not in {row["id"] for row in found(invoke)}
     assert rows_of(invoke, "vector_embeddings") == 3
     assert invoke("structures", "delete", ids["gold"], "--yes", exits=1)
-    invoke("structures", "delete", "--all", "--yes")
+    assert invoke("structures", "delete", "--all", "--yes").stdout == "3 deleted\n"
     assert not rows_of(invoke, "structures") + rows_of(invoke, "materials")
+
+
+def test_deleting_what_is_public_says_what_follows(invoke: Invoke, ids: dict[str, str]) -> None:
+    delete = ("structures", "delete", ids["copper"], ids["gold"], "--dry-run")
+    assert "public" not in invoke(*delete).stdout
+    invoke("structures", "publish", ids["copper"], "--licence", "CC0-1.0")
+    told = invoke(*delete).stdout
+    assert "2 structures to be deleted\n1 of them public: no longer to be read by anyone" in told
+    assert invoke(*delete, "--json").json["public"] == 1
+    assert "1 of them public" in invoke(*delete[:-1], "--yes").stderr
 
 
 @pytest.fixture

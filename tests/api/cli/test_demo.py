@@ -62,8 +62,8 @@ def test_interrupted_anywhere_the_next_run_completes_it(
     assert ran(start, "db", "sql", "-t", COUNTS).split() == ["86", "7", "7", "7"]
 
     again = ran(start, "demo", "--output", tmp_path)
-    assert "0 imported, 86 there already, 0 failed" in again
-    assert "0 submitted, 7 asked for before" in again
+    assert "0 imported, 86 already there, 0 failed" in again
+    assert "0 submitted, 7 already there" in again
     assert ran(start, "db", "sql", "-t", COUNTS).split() == ["86", "7", "7", "7"]
 
 
@@ -72,7 +72,7 @@ def test_its_report_holds_the_numbers_and_where_they_come_from(
 ) -> None:
     ran(start, "demo", "--output", tmp_path)
     report = (tmp_path / "report.html").read_text()
-    jobs = json.loads(ran(start, "jobs", "list", "--json"))
+    jobs = json.loads(ran(start, "jobs", "list", "--json"))["jobs"]
     assert {job["reduced_formula"] for job in jobs} == METALS
     for job in jobs:
         result = json.loads(ran(start, "results", "show", job["id"], "--json"))

@@ -51,14 +51,20 @@ def groups(invoke: Invoke, tier: str, *options: object) -> list[dict[str, Any]]:
 
 def test_how_many_there_are(invoke: Invoke, folder: Path) -> None:
     answer = invoke("structures", "duplicates", "--json").json
-    assert answer == {"file": 1, "exact": 1, "protostructure": 1}
+    assert answer == {
+        "tiers": [
+            {"tier": "file", "count": 1, "largest": 2},
+            {"tier": "exact", "count": 1, "largest": 2},
+            {"tier": "protostructure", "count": 1, "largest": 2},
+        ]
+    }
     assert "near" in invoke("structures", "duplicates").stderr
 
 
 def test_one_file_under_two_names(invoke: Invoke, folder: Path) -> None:
     (group,) = groups(invoke, "file")
     assert group["size"] == 2
-    names = [Path(member["file"]).name for member in group["members"]]
+    names = [Path(member["source_name"]).name for member in group["members"]]
     assert names == ["copper.cif", "copy.cif"]
 
 
@@ -66,9 +72,10 @@ def test_one_structure_at_several_places(invoke: Invoke, folder: Path) -> None:
     (group,) = groups(invoke, "exact")
     assert group["size"] == 2  # the copy is no other file
     assert {member["reduced_formula"] for member in group["members"]} == {"Cu"}
-    (again,) = (m for m in group["members"] if m["file"].endswith("again.cif"))
-    places = invoke("structures", "sources", again["id"], "--json").json
-    assert sorted(Path(place["name"]).name for place in places) == [
+    (again,) = (m for m in group["members"] if m["source_name"].endswith("again.cif"))
+    places = invoke("structures", "sources", again["id"], "--json").json["sources"]
+    assert all(place["created_at"].endswith("Z") for place in places)
+    assert sorted(Path(place["source_name"]).name for place in places) == [
         "again.cif",
         "copper.cif",
         "copy.cif",
@@ -117,7 +124,7 @@ def test_near_duplicates_are_linked_and_never_merged(invoke: Invoke, folder: Pat
     ((pair,), (group,)) = answer["pairs"], answer["groups"]
     assert answer["compared"] == 2
     assert 0 < pair["rms_a"] <= pair["max_a"] <= 0.05
-    assert {m["file"] for m in group["members"]} == {"salt.cif", "measured.cif"}
+    assert {m["source_name"] for m in group["members"]} == {"salt.cif", "measured.cif"}
     assert answer["linked"] == 0
 
     stored = "SELECT model, model_version, distance FROM structure_similarities"

@@ -94,11 +94,11 @@ def test_standard_output_holds_the_structures_alone(invoke: Invoke, filled: Path
 
 
 def test_what_comes_along_and_what_is_skipped_is_named(invoke: Invoke, filled: Path) -> None:
-    said = invoke("structures", "export", "--all", "-o", filled / "a.xyz").stderr
-    assert "4 written" in said
-    assert "with a.bib and a.licences.csv, 1 skipped" in said
-    mixed = next(r for r in invoke("structures", "list", "--json").json if not r["is_ordered"])
-    assert f"{mixed['id']} {mixed['reduced_formula']}" in said
+    answer = invoke("structures", "export", "--all", "-o", filled / "a.xyz")
+    assert "4 written" in answer.stdout
+    assert "with a.bib and a.licences.csv, 1 skipped" in answer.stdout
+    (mixed,) = invoke("structures", "list", "--disordered", "--json").json["structures"]
+    assert f"{mixed['id']} {mixed['reduced_formula']}" in answer.stderr
     invoke("structures", "export", "--ordered", "--periodic", "3", "-o", filled / "b.vasp")
     assert (filled / "b.vasp").is_dir()
     assert (filled / "b.bib").exists()
@@ -108,6 +108,32 @@ def test_a_search_that_finds_nothing_writes_nothing(invoke: Invoke, filled: Path
     said = invoke("structures", "export", "--formula", "Au", "-o", filled / "a.cif", exits=1).stderr
     assert "nothing was written" in said
     assert list(filled.iterdir()) == []
+
+
+def test_where_the_format_has_a_place_for_nothing_nothing_is_written(
+    invoke: Invoke, filled: Path
+) -> None:
+    what = ("structures", "export", "--disordered", "--json")
+    said = invoke(*what, "-o", filled / "a.xyz", exits=1).stderr
+    assert "Nothing was written: the format has no place for any of 1 (1: " in said
+    assert list(filled.iterdir()) == []
+
+
+def test_a_folder_that_has_files_is_added_to_only_when_told(invoke: Invoke, filled: Path) -> None:
+    (filled / "mine.txt").write_text("of somebody")
+    cubic = ("structures", "export", "--formula", "NaCl", "--format", "poscar", "-o", filled)
+    assert "--add" in invoke(*cubic, exits=2).stderr
+    assert [path.name for path in filled.iterdir()] == ["mine.txt"]
+    invoke(*cubic, "--add")
+    assert {path.suffix for path in filled.iterdir()} == {".txt", ".vasp"}
+
+
+@pytest.mark.parametrize("name", ["POSCAR", "CONTCAR.gz", "poscar-halite"])
+def test_names_of_vasp_say_their_format(invoke: Invoke, filled: Path, name: str) -> None:
+    invoke("structures", "export", "--formula", "NaCl", "-o", filled / name)
+    (halite,) = read(filled / name)
+    assert halite.source_format == "poscar"
+    assert halite.structure.n_sites == 8
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("b.traj", ".traj"), ("q.json.gz", ".json")])
@@ -129,7 +155,7 @@ def test_a_name_that_says_nothing_gets_a_cif(invoke: Invoke, filled: Path, name:
 
 
 def test_named_structures_are_written_all_or_none(invoke: Invoke, filled: Path) -> None:
-    rows = invoke("structures", "list", "--json").json
+    rows = invoke("structures", "list", "--json").json["structures"]
     mixed = next(row["id"] for row in rows if not row["is_ordered"])
     ids = [row["id"] for row in rows]
     answer = invoke("structures", "export", *ids, "-o", filled / "all.xyz", exits=1)

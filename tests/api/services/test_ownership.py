@@ -78,7 +78,7 @@ async def test_what_is_named_must_be_ones_own(world: World) -> None:
 
 async def test_a_second_one_cannot_publish_the_same(world: World) -> None:
     first = await curation.publish(world.session, EVERYTHING, world.rita, licence="CC0-1.0")
-    assert (first.published, first.public_already, first.twins) == (1, 1, [])
+    assert (first.published, first.existing, first.twins) == (1, 1, [])
     scope.read_as(world.session, world.hugo)
     second = await curation.publish(world.session, EVERYTHING, world.hugo, licence="CC0-1.0")
     ((twin,),) = (second.twins,)

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import NotFound
 from api.models import Material, User
-from api.services import embeddings, queue, results, scope, simulations, structures
+from api.schemas.search import Query
+from api.services import embeddings, queue, results, scope, search, simulations, structures
 from api.worker.perform import Task, perform
 
 
@@ -51,7 +52,7 @@ async def world(session: AsyncSession) -> World:
 
 async def test_the_lists_of_the_owner(world: World) -> None:
     scope.read_as(world.session, world.rita)
-    seen = {row.id for row in await structures.list_(world.session)}
+    seen = {row.id for row in (await search.find(world.session, Query())).rows}
     assert {world.private, world.public} < seen  # and what was relaxed from them
     assert world.hugos not in seen
     assert await structures.count(world.session) == len(seen)
@@ -63,7 +64,7 @@ async def test_the_lists_of_the_owner(world: World) -> None:
 
 async def test_the_lists_of_a_stranger(world: World) -> None:
     scope.read_as(world.session, world.hugo)
-    seen = await structures.list_(world.session)
+    seen = (await search.find(world.session, Query())).rows
     assert {row.id for row in seen if row.visibility == "private"} == {world.hugos}
     assert world.public in {row.id for row in seen}
     assert {row.id async for row in structures.stream(world.session)} == {row.id for row in seen}

@@ -94,8 +94,10 @@ async def test_all_skips_what_cannot_be_done_and_says_why(
     report = await simulations.submit(session, EOS, None, owner=owner)
     done = {row.structure_id for row in await simulations.list_(session)}
     assert done == {copper, ids[4]}
-    assert {one.id for one in report.skipped} == set(ids[:4])
-    assert all(one.reason for one in report.skipped)
+    assert report.skipped == 4
+    assert sum(one.structures for one in report.reasons) == 4
+    assert {one.example for one in report.reasons} <= set(ids[:4])
+    assert all(one.reason for one in report.reasons)
     again = await simulations.submit(session, EOS, None, owner=owner)
     assert again.existing == report.submitted
 
