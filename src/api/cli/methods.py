@@ -8,9 +8,10 @@ import typer
 
 from api.cli.database import in_transaction
 from api.cli.output import Json, out, print_json, show_fields, show_table
+from pgsteady.cli.commands import Group
 
 app = typer.Typer(
-    no_args_is_help=True, help="How numbers were calculated, and which may be compared."
+    cls=Group, no_args_is_help=True, help="How numbers were calculated, and which may be compared."
 )
 Id = Annotated[str, typer.Argument(metavar="ID", help="The method's hash, or its beginning.")]
 OtherId = Annotated[str, typer.Argument(metavar="OTHER", help="That of the other.")]
@@ -23,7 +24,7 @@ def list_(json: Json = False) -> None:
 
     found = in_transaction(lambda session, _: methods.list_(session))
     if json:
-        print_json([summary.model_dump(mode="json") for summary in found])
+        print_json({"methods": [summary.model_dump(mode="json") for summary in found]})
         return
     show_table(
         None,
