@@ -38,6 +38,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "nanoos.runs": {
         "espresso": "nanoos.runs.espresso:Espresso",
+        "vasp": "nanoos.runs.vasp:Vasp",
     },
     "nanoos.writers": {
         "cif": "nanoos.writers.cif:CifWriter",

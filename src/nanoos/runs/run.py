@@ -21,7 +21,9 @@ from nanoos.structures import Structure
 Array = NDArray[np.float64]
 Task = Literal["single_point", "relax", "molecular_dynamics", "other"]
 End = Literal["finished", "unfinished", "crashed", "time_limit"]
-Problem = Literal["electronic_steps_exhausted", "ionic_steps_exhausted", "truncated", "error"]
+Problem = Literal[
+    "electronic_steps_exhausted", "ionic_steps_exhausted", "truncated", "files_disagree", "error"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

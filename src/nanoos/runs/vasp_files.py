@@ -1,0 +1,145 @@
+"""Which files of a folder belong to which run of VASP, known by what they contain."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+from nanoos.errors import ParseError
+from nanoos.parsers import Source
+from nanoos.parsers.compression import SUFFIXES
+from nanoos.runs.run import RunFolder
+
+Kind = Literal["vasprun", "outcar", "incar", "kpoints", "poscar", "contcar", "potcar", "log"]
+
+_HEAD_BYTES = 4096
+_VASPRUN = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<modeling>")
+_OUTCAR = re.compile(rb"\s*vasp\.\d(?!.*^ *POSCAR found)", re.MULTILINE | re.DOTALL)
+_POTCAR = re.compile(rb"^\s*(?:VRHFIN|TITEL)\s*=", re.MULTILINE)
+_LOG = re.compile(
+    rb"^\s*(?:running\D*\d+ (?:total cores|mpi-ranks)|distrk?:|POSCAR found|entering main loop)"
+    rb"|slurmstepd|DUE TO TIME LIMIT|TERM_RUNLIMIT|job killed|forrtl:|MPI_ABORT|BAD TERMINATION",
+    re.MULTILINE,
+)
+_XML_DATE = re.compile(
+    rb'name="date"[^>]*>\s*(\d{4}) (\d\d) (\d\d)\s*<.*?name="time"[^>]*>\s*([\d:]+)', re.DOTALL
+)
+_DATE = re.compile(rb" date (\d{4})\.(\d\d)\.(\d\d)\s+([\d:]+)")
+_NAME = re.compile(r"(vasprun|outcar|incar|kpoints|poscar|contcar|potcar)", re.IGNORECASE)
+_LOG_NAME = re.compile(
+    r".*(out|err|log|output|stdout|stderr)[^/]*|.*\.[oe]\d+|slurm.*|vasp[^/]*", re.IGNORECASE
+)
+_BY_NAME: Mapping[str, Kind] = {
+    "incar": "incar",
+    "kpoints": "kpoints",
+    "poscar": "poscar",
+    "contcar": "contcar",
+    "potcar": "potcar",
+}
+_OUTPUTS: Mapping[str, Kind] = {"vasprun": "vasprun", "outcar": "outcar"}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file of VASP: its name in the folder, what it is, and when its run began, as text."""
+
+    name: str
+    kind: Kind
+    source: Source
+    started: str
+
+    @property
+    def tag(self) -> str:
+        """What tells files of one run from those of others: ``relax1`` of ``OUTCAR.relax1.gz``."""
+        path = PurePosixPath(self.name)
+        name = path.stem if path.suffix.lower() in SUFFIXES else path.name
+        rest = _NAME.sub("", re.sub(r"\.xml$", "", name, flags=re.IGNORECASE))
+        return str(path.parent / (re.sub(r"[._-]+", ".", rest).strip(".") or "."))
+
+
+def known(files: Mapping[str, Source]) -> list[Known]:
+    """Return the files that are VASP's, by name; one that cannot be opened is passed over."""
+    found = []
+    for name, source in sorted(files.items()):
+        try:
+            head = source.head(_HEAD_BYTES)
+        except ParseError:
+            head = b""
+        if kind := _kind(name, head):
+            found.append(Known(name, kind, source, _started(head)))
+    return found
+
+
+def runs(folder: RunFolder) -> list[RunFolder]:
+    """Return the runs of a folder in the order in which they began, as `RunReader.runs` has it."""
+    every = known(folder.files)
+    outputs: dict[str, list[Known]] = defaultdict(list)
+    for one in every:
+        if one.kind in ("vasprun", "outcar"):
+            outputs[one.tag].append(one)
+    groups = [_distinct(group) for group in outputs.values()]
+    if len(groups) == 2 and _belong_together(*groups):
+        groups = [[*groups[0], *groups[1]]]
+    groups.sort(key=_order)
+    return [_run(folder, group, every, is_only=len(groups) == 1) for group in groups]
+
+
+def _run(folder: RunFolder, group: list[Known], every: list[Known], *, is_only: bool) -> RunFolder:
+    tags = {one.tag for one in group}
+    parts = [
+        one
+        for one in every
+        if one in group
+        or (one.kind not in _OUTPUTS and (is_only or one.tag in tags or one.kind == "potcar"))
+    ]
+    name = folder.name if is_only else f"{folder.name}/{group[0].name}"
+    return RunFolder(name, {one.name: one.source for one in parts})
+
+
+def _distinct(group: list[Known]) -> list[Known]:
+    """Return the first file of each kind: ``OUTCAR`` beside ``OUTCAR.gz`` is the same again."""
+    return list({one.kind: one for one in reversed(group)}.values())
+
+
+def _belong_together(one: list[Known], other: list[Known]) -> bool:
+    """Tell whether two are one run's XML and OUTCAR, though their names do not tell."""
+    if len(one) != 1 or len(other) != 1 or one[0].kind == other[0].kind:
+        return False
+    return one[0].started == other[0].started != ""
+
+
+def _order(group: list[Known]) -> tuple[str, bool, list[tuple[bool, int, str]]]:
+    """By time; where that is not known by name, ``relax10`` after ``relax2``, the bare one last."""
+    started = max(one.started for one in group)
+    tag = group[0].tag
+    parts = [
+        (part.isdecimal(), int(part[:9]) if part.isdecimal() else 0, part)
+        for part in re.split(r"(\d+)", tag)
+    ]
+    return started, tag == ".", parts
+
+
+def _kind(name: str, head: bytes) -> Kind | None:
+    if _VASPRUN.match(head):
+        return "vasprun"
+    if _OUTCAR.match(head):
+        return "outcar"
+    if _POTCAR.search(head):
+        return "potcar"
+    filename = PurePosixPath(name).name
+    named = _NAME.search(filename)
+    word = named[1].lower() if named else ""
+    if word in _BY_NAME:
+        return _BY_NAME[word]
+    if word in _OUTPUTS and not head.strip():  # the run ended before a word was written
+        return _OUTPUTS[word]
+    return "log" if _LOG_NAME.fullmatch(filename) and _LOG.search(head) else None
+
+
+def _started(head: bytes) -> str:
+    found = _XML_DATE.search(head) or _DATE.search(head)
+    return b" ".join(found.groups()).decode() if found else ""

@@ -1,0 +1,174 @@
+"""What the two outputs of VASP, vasprun.xml and OUTCAR, have in common once they are read."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from nanoos.runs.bands import Bands
+from nanoos.structures.structure import ELEMENTS, Array
+
+_TOUCHING = re.compile(rb"(?<=\d)-(?=\d)")
+
+
+@dataclass(slots=True, kw_only=True)
+class IonicStep:
+    """One geometry of an output and what was calculated for it; see `nanoos.runs.Step`."""
+
+    lattice_a: Array
+    positions_a: Array
+    energy_ev: float | None = None
+    free_energy_ev: float | None = None
+    energy_without_entropy_ev: float | None = None
+    forces_ev_per_a: Array | None = None
+    stress_gpa: Array | None = None
+    magnetic_moments_mu_b: Array | None = None
+    electronic_steps: int | None = None
+    is_electronically_converged: bool | None = None
+    place: int | None = None
+
+
+@dataclass
+class Output:
+    """What an output says of a run as a whole, filled while its steps are read.
+
+    ``incar`` holds the tags as a user set them, ``parameters`` as VASP took them.
+    """
+
+    version: str | None = None
+    started_at: datetime | None = None
+    incar: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    elements: list[str] = field(default_factory=list)
+    """Of each type of atom, in the order of the POTCAR."""
+    counts: list[int] = field(default_factory=list)
+    valences: list[float] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
+    hashes: dict[str, str] = field(default_factory=dict)
+    """Title of a potential → the sha256 that its header states."""
+    lattice_a: Array | None = None
+    positions_a: Array | None = None
+    """Of the geometry that the run began with."""
+    divisions: tuple[int, ...] = ()
+    """Of the mesh of k-points."""
+    is_line_mode: bool = False
+    n_k_points: int | None = None
+    bands: Bands = field(default_factory=Bands)
+    fermi_energy_ev: float | None = None
+    total_magnetization_mu_b: float | None = None
+    n_cores: int | None = None
+    wall_time_s: float | None = None
+    is_complete: bool = False
+    """The program came to its end and wrote all of the file."""
+    has_reached_accuracy: bool = False
+    """The program says that the relaxation converged."""
+    was_stopped: bool = False
+    """By a file STOPCAR."""
+    fatal: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    damage: str | None = None
+    """Why the rest of the file cannot be read."""
+
+    @property
+    def symbols(self) -> list[str]:
+        """The element of each atom."""
+        types = zip(self.elements, self.counts, strict=False)
+        return [element for element, count in types for _ in range(count)]
+
+
+def together(xml: Output | None, outcar: Output | None, incar: Mapping[str, Any]) -> Output:
+    """Return what the outputs of one run say, those of the XML first; either may be missing."""
+    each = [output for output in (xml, outcar) if output is not None]
+    merged = Output()
+    for one in fields(Output):
+        values = [getattr(output, one.name) for output in each]
+        for value in values:
+            if value is not None and (not isinstance(value, Sized) or len(value)):
+                setattr(merged, one.name, value)
+                break
+    merged.incar = {**incar, **(outcar.incar if outcar else {}), **(xml.incar if xml else {})}
+    merged.parameters = dict(merged.incar)
+    for output in reversed(each):
+        said = {name.upper(): value for name, value in output.parameters.items()}
+        merged.parameters |= {name: value for name, value in said.items() if value is not None}
+    for name in ("is_complete", "has_reached_accuracy", "was_stopped", "is_line_mode"):
+        setattr(merged, name, any(getattr(output, name) for output in each))
+    return merged
+
+
+def is_converged(
+    n_steps: int, last_energies_ev: Sequence[float | None], parameters: Mapping[str, Any]
+) -> bool | None:
+    """Tell whether self-consistency was reached, of the number of electronic steps.
+
+    After as many as were allowed it was only if the last two energies say so. VASP 5 says that
+    EDIFF is reached then, whether it is or not.
+    """
+    limit, criterion = parameters.get("NELM"), parameters.get("EDIFF")
+    if not limit or n_steps < limit:
+        return True if limit else None
+    energies = [energy for energy in last_energies_ev if energy is not None]
+    if len(energies) < 2 or criterion is None:
+        return False
+    return abs(energies[1] - energies[0]) < float(criterion)
+
+
+def number(text: str | bytes | None) -> float | None:
+    """Return a number as Fortran prints it; None for asterisks, NaN and what is none."""
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def integer(text: str | bytes | None) -> int | None:
+    """Return an integer; None for asterisks and what is none."""
+    value = number(text)
+    return None if value is None else int(value)
+
+
+def table(lines: Iterable[bytes], shape: tuple[int, int], columns: slice) -> Array | None:
+    """Return some columns of rows of numbers; None unless all are there, and finite.
+
+    Numbers that touch, as where one is too wide for its column, are taken apart.
+    """
+    rows = list(lines)
+    try:
+        values = np.array(b" ".join(rows).split(), dtype=np.float64)
+        if values.size % shape[0]:
+            raise ValueError
+    except ValueError:
+        words = _TOUCHING.sub(b" -", b" ".join(rows)).split()
+        try:
+            values = np.array(words, dtype=np.float64)
+        except ValueError:
+            return None
+    if values.size == 0 or values.size % shape[0]:
+        return None
+    found = values.reshape(shape[0], -1)[:, columns]
+    return found if found.shape == shape and np.isfinite(found).all() else None
+
+
+def element_of(*names: str) -> str | None:
+    """Return the element that the first of the names begins with that begins with one."""
+    for name in names:
+        found = re.match(r"[^A-Za-z]*([A-Z][a-z]?)", name)
+        for length in (2, 1):
+            if found and found[1][:length] in ELEMENTS:
+                return found[1][:length]
+    return None
+
+
+def title_element(title: str) -> str | None:
+    """Return the element of a potential from its title, such as ``PAW_PBE Fe_pv 02Aug2007``."""
+    words = title.split()
+    return element_of(*words[1:2], *words[:1])
