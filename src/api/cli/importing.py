@@ -141,7 +141,7 @@ def import_files(
     from api.schemas.structure import ImportReport
     from nanoos import plugins
 
-    _check_paths(paths)
+    check_paths(paths)
     if format_ is not None:
         with of_option("--format"):
             plugins.get("nanoos.parsers", format_)
@@ -154,7 +154,7 @@ def import_files(
 
         async with transaction(sessions) as (_, owner):
             whose = Terms(owner.id, **terms or {})
-        with _bar(paths, recursive) as show, _writing(failures) as write:
+        with bar(paths, recursive=recursive) as show, writing(failures) as write:
             intake = Intake(
                 sessions,
                 whose,
@@ -170,7 +170,8 @@ def import_files(
     return with_database(work)
 
 
-def _check_paths(paths: Sequence[str | Path]) -> None:
+def check_paths(paths: Sequence[str | Path]) -> None:
+    """Raise WrongUsage where one of the paths is not there."""
     from api.errors import WrongUsage
 
     for path in map(str, paths):
@@ -200,10 +201,12 @@ def cores() -> int:
 
 
 @contextmanager
-def _bar(paths: Sequence[str | Path], recursive: bool) -> Iterator[Callable[[Progress], None]]:
+def bar(
+    paths: Sequence[str | Path], *, recursive: bool, what: str = "structures"
+) -> Iterator[Callable[[Progress], None]]:
     """Show how far it is, with rate and time left, and give the function that is told."""
     columns = (
-        "{task.fields[structures]} structures",
+        f"{{task.fields[stored]}} {what}",
         "{task.fields[rate]:.0f}/s",
         "{task.fields[failed]} failed",
     )
@@ -215,22 +218,22 @@ def _bar(paths: Sequence[str | Path], recursive: bool) -> Iterator[Callable[[Pro
         console=err,
         transient=True,
         disable=not err.is_terminal,
-    ) as bar:
-        task = bar.add_task("Importing", total=None, structures=0, rate=0, failed=0)
+    ) as shown:
+        task = shown.add_task("Importing", total=None, stored=0, rate=0, failed=0)
         began = time.monotonic()
 
         def show(now: Progress) -> None:
-            rate = now.structures / (time.monotonic() - began + 1e-9)
-            bar.update(
+            rate = now.stored / (time.monotonic() - began + 1e-9)
+            shown.update(
                 task,
                 completed=now.bytes,
-                structures=now.structures,
+                stored=now.stored,
                 rate=rate,
                 failed=now.failed,
             )
 
         def measure() -> None:
-            bar.update(task, total=expected_bytes(paths, recursive=recursive))
+            shown.update(task, total=expected_bytes(paths, recursive=recursive))
 
         if err.is_terminal:
             threading.Thread(target=measure, daemon=True).start()
@@ -264,7 +267,7 @@ def _expected(path: Path) -> int:
 
 
 @contextmanager
-def _writing(path: Path | None) -> Iterator[Callable[[FailedFile], None]]:
+def writing(path: Path | None) -> Iterator[Callable[[FailedFile], None]]:
     """Give the function that writes a failure to the file, where there is to be one."""
     from api.errors import WrongUsage
 
@@ -279,12 +282,12 @@ def _writing(path: Path | None) -> Iterator[Callable[[FailedFile], None]]:
         yield lambda failed: print(failed.model_dump_json(exclude_none=True), file=stream)
 
 
-def print_report(report: ImportReport) -> None:
+def print_report(report: ImportReport, further: str = "") -> None:
     """Print what an import did; the failures go to stderr."""
     n_failed, shown = report.n_failed, 0
     out.print(
         f"[green]{report.imported} imported[/], {report.existing} already there,"
-        f" {'[red]' if n_failed else ''}{n_failed} failed{'[/]' if n_failed else ''}"
+        f" {'[red]' if n_failed else ''}{n_failed} failed{'[/]' if n_failed else ''}{further}"
     )
     for error, failures in islice(_by_cause(report.failed), SHOWN):
         first, others = failures[0], len(failures) - 1

@@ -1,0 +1,179 @@
+"""One import of structures: sources are found, read in other processes, and stored in batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.db import Sessions, retried
+from api.intake.batches import Batch, Progress, collect, store_or_refuse
+from api.intake.finder import Finder
+from api.schemas.structure import FailedFile, ImportReport
+from api.services import known_files
+from api.services.known_files import known_as
+from api.services.structure_import import Found, Terms, store_
+from api.services.structure_rows import READ, Reading, Refusal
+from nanoos.errors import NanoError
+from nanoos.parsers import Source, Unfound
+from nanoos.processes import Answer, Limits, Pool
+
+
+class Intake:
+    """Brings structures in on given terms; ``report`` says at any time what came of it so far.
+
+    ``format_`` names the format of all sources; with ``again`` known ones are read, too.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        terms: Terms,
+        workers: int,
+        report: ImportReport | None = None,
+        *,
+        format_: str | None = None,
+        again: bool = False,
+        failed: Callable[[FailedFile], None] = lambda _: None,
+        progress: Callable[[Progress], None] = lambda _: None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.report = report or ImportReport()
+        self._sessions = sessions
+        self._terms = terms
+        self._workers = workers
+        self._tell_failed = failed
+        self._tell = progress
+        self._limits = limits
+        self._format = format_
+        self._is_again = again
+        self._progress = Progress()
+        self._begun: Counter[str] = Counter()  # bytes read of sources that go on
+
+    async def run(self, sources: Iterable[Source | Unfound]) -> ImportReport:
+        """Bring all sources in. Raises DatabaseFull, ProcessesError, and what the database does."""
+        async with self._sessions() as session:
+            are_known = await known_files.there_are_any(session, self._terms)
+        hashed = are_known and not self._is_again
+        finder = Finder(_looked_at(sources, hashed=hashed), _held)
+        async with Pool[Reading](READ, self._workers, self._limits) as pool:
+            try:
+                await pool.run(self._feed(pool, finder), collect(pool, self._take, self._store))
+            finally:
+                finder.close()
+        return self.report
+
+    async def _feed(self, pool: Pool[Reading], finder: Finder[_Candidate]) -> None:
+        """Give the pool what is not known yet."""
+        while found := await finder.next():
+            known = await self._recognise(found)
+            for one in found:
+                source, error = one.source, one.error
+                if error is not None or isinstance(source, Unfound):
+                    self._fail(source.name, str(error), getattr(error, "line", None))
+                elif (n_structures := known.get(one.sha256 or "")) is None:
+                    await pool.put(Reading(source, self._format), _size(source))
+                else:
+                    self.report.existing += n_structures
+                    self._done(source, n_structures)
+        await pool.finish()
+
+    async def _recognise(self, found: list[_Candidate]) -> dict[str, int]:
+        files = [
+            (one.sha256, known_as(one.source))
+            for one in found
+            if one.sha256 is not None and isinstance(one.source, Source)
+        ]
+        if not files:
+            return {}
+
+        async def recognise(session: AsyncSession) -> dict[str, int]:
+            return await known_files.recognise(session, files, self._terms, self._format)
+
+        return await retried(self._sessions, recognise)
+
+    def _take(self, answer: Answer[Reading], batch: Batch[Found]) -> None:
+        source = answer.item.source
+        name = known_as(source)
+        for result in answer.results:
+            if isinstance(result, Refusal):
+                self._fail(source.name, *result)
+            elif reason := self._terms.refuse(result):
+                self._fail(source.name, reason, place=result.place)
+            else:
+                batch.add(Found(result, name), len(result.fields))
+        read = sum(getattr(result, "length", 0) for result in answer.results)
+        self._begun[source.name] += read
+        self._progress.bytes += read
+        if answer.failure is not None:
+            self._fail(source.name, answer.failure.message, answer.failure.line)
+        if answer.is_end:
+            self._done(source)
+        else:
+            self._tell(self._progress)
+
+    def _done(self, source: Source, structures: int = 0) -> None:
+        self._progress.stored += structures
+        self._progress.bytes += _size(source) - self._begun.pop(source.name, 0)
+        source.discard()
+        self._tell(self._progress)
+
+    def _fail(
+        self, name: str, error: str, line: int | None = None, place: int | None = None
+    ) -> None:
+        failed = FailedFile(file=name, error=error, line=line, place=place)
+        self.report.fail(failed)
+        self._tell_failed(failed)
+        self._progress.failed += 1
+        self._tell(self._progress)
+
+    async def _store(self, found: list[Found]) -> None:
+        await store_or_refuse(found, self._store_all, self._refuse)
+
+    async def _store_all(self, found: list[Found]) -> None:
+        stored = await retried(self._sessions, lambda session: store_(session, found, self._terms))
+        new = sum(one.is_new for one in stored)
+        self.report.imported += new
+        self.report.existing += len(stored) - new
+        self._progress.stored += len(stored)
+        self._tell(self._progress)
+
+    def _refuse(self, one: Found, said: str) -> None:
+        self._fail(one.name or "", said, place=one.row.place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A source that was found, its hash if it is to be looked up, or what is wrong with it."""
+
+    source: Source | Unfound
+    sha256: str | None = None
+    error: NanoError | None = None
+
+
+def _looked_at(sources: Iterable[Source | Unfound], *, hashed: bool) -> Iterator[_Candidate]:
+    for source in sources:
+        if isinstance(source, Unfound):
+            yield _Candidate(source, error=source.error)
+            continue
+        try:
+            yield _Candidate(source, source.sha256 if hashed else None)
+        except NanoError as error:
+            source.discard()
+            yield _Candidate(source, error=error)
+
+
+def _held(one: _Candidate) -> int:
+    return len(getattr(one.source, "data", None) or b"")
+
+
+def _size(source: Source) -> int:
+    """Return the source's size in bytes, as it lies there."""
+    if source.data is not None:
+        return len(source.data)
+    try:
+        return source.path.stat().st_size if source.path else 0
+    except OSError:
+        return 0  # reading it will say why
