@@ -66,6 +66,10 @@ class DatabaseFull(PlatformError):
     """The database has no room left: its disk is full."""
 
 
+class ArtifactDamaged(PlatformError):
+    """The content of an artifact is not what was stored."""
+
+
 class UnderMaintenance(PlatformError):
     """The platform is under maintenance."""
 
@@ -118,6 +122,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     VersionNotSupported: Outcome(553, USAGE),
     SchemaNotReady: Outcome(503, ENVIRONMENT),
     DatabaseFull: Outcome(507, ENVIRONMENT),
+    ArtifactDamaged: Outcome(500, FAILURE),
     UnderMaintenance: Outcome(503, ENVIRONMENT, retry=True),
     NotListening: Outcome(503, ENVIRONMENT),
     LostLease: Outcome(409, FAILURE),

@@ -25,7 +25,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("nano-os"),
-        description="Folder of the embedded database.",
+        description="Folder of the embedded database, and of artifacts.",
     )
     postgres_major: int = Field(
         default=18, description="Major version of a newly made embedded database: 16 or 18."
@@ -68,6 +68,11 @@ class Settings(BaseSettings):
     optimade_timeout_s: float = Field(
         default=10.0, gt=0, description="Seconds after which an OPTIMADE query is stopped."
     )
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of what results have beside their numbers."""
+        return self.home.expanduser().absolute() / "artifacts"
 
 
 @lru_cache(maxsize=1)

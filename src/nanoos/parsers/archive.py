@@ -13,7 +13,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO, Literal, cast
 
@@ -70,14 +70,17 @@ def archive_kind(head: bytes) -> Literal["zip", "tar"] | None:
 
 
 def members(
-    source: Source, kind: Literal["zip", "tar"], budget: Budget
+    source: Source,
+    kind: Literal["zip", "tar"],
+    budget: Budget,
+    wanted: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[Source | Unfound]:
-    """Yield the files of an archive one by one, and what cannot be had.
+    """Yield the files of an archive whose names are wanted one by one, and what cannot be had.
 
     An archive that is damaged gives what comes before the damage, then an Unfound for the rest.
     """
     try:
-        yield from (_of_zip if kind == "zip" else _of_tar)(source, budget)
+        yield from (_of_zip if kind == "zip" else _of_tar)(source, budget, wanted)
     except ParseError as error:
         yield Unfound(source.name, error)
     except _DAMAGE as error:
@@ -120,13 +123,16 @@ def _refused(name: str, reason: str) -> Unfound:
 # zip
 
 
-def _of_zip(source: Source, budget: Budget) -> Iterator[Source | Unfound]:
+def _of_zip(
+    source: Source, budget: Budget, wanted: Callable[[str], bool]
+) -> Iterator[Source | Unfound]:
     with source.local_path() as path, path.open("rb") as stream:
         _check_directory(stream)
         with zipfile.ZipFile(stream) as archive:
             for member in archive.infolist():
-                is_folder = member.filename.endswith("/")  # is_dir() fails where there is no name
-                if not is_folder and not _is_hidden(member.filename):
+                name = member.filename
+                is_folder = name.endswith("/")  # is_dir() fails where there is no name
+                if not is_folder and not _is_hidden(name) and wanted(name):
                     yield _zip_member(archive, member, source.name, budget)
 
 
@@ -180,7 +186,9 @@ def _check_directory(stream: BinaryIO) -> None:
 # tar
 
 
-def _of_tar(source: Source, budget: Budget) -> Iterator[Source | Unfound]:
+def _of_tar(
+    source: Source, budget: Budget, wanted: Callable[[str], bool]
+) -> Iterator[Source | Unfound]:
     with source.open() as content:
         stream = _Forward(content)
         with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r:", tarinfo=_Member) as archive:
@@ -188,7 +196,7 @@ def _of_tar(source: Source, budget: Budget) -> Iterator[Source | Unfound]:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined] # it would keep them all
                 count += 1
-                if not member.isdir() and not _is_hidden(member.name):
+                if not member.isdir() and not _is_hidden(member.name) and wanted(member.name):
                     yield _tar_member(archive, member, source.name, budget)
         if len(stream.last) < HEAD_BYTES or stream.last.strip(b"\0"):
             raise ParseError(f"The tar archive is damaged or cut short after {count} members.")

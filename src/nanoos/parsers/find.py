@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from nanoos.errors import ParseError
@@ -18,7 +19,22 @@ MAX_ARCHIVES_DEEP = 2
 """An archive may hold archives, but those no further ones."""
 
 
-def find(arguments: Iterable[str | Path], *, recursive: bool = False) -> Iterator[Source | Unfound]:
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What is looked at: see `find`."""
+
+    recursive: bool
+    wanted: Callable[[str], bool]
+    whole: Callable[[str], bool]
+
+
+def find(
+    arguments: Iterable[str | Path],
+    *,
+    recursive: bool = False,
+    wanted: Callable[[str], bool] = lambda _: True,
+    whole: Callable[[str], bool] = lambda _: False,
+) -> Iterator[Source | Unfound]:
     """Yield the sources that the arguments name, those of a folder in order, and what is amiss.
 
     A folder's own folders are entered if ``recursive``, each only once whatever links lead to
@@ -26,19 +42,23 @@ def find(arguments: Iterable[str | Path], *, recursive: bool = False) -> Iterato
     ``-`` is standard input, and ``optimade:URL?filter`` asks a provider. Memory stays constant
     but for the names in one folder.
 
+    Files of folders and archives whose names are not ``wanted`` are neither opened nor unpacked;
+    archives whose names are ``whole`` are sources themselves.
+
     Large members of archives lie in temporary files: `Source.discard` each when it is read.
     """
+    scope = _Scope(recursive, wanted, whole)
     for argument in arguments:
         if argument == STANDARD_INPUT:
-            yield from _streamed(STANDARD_INPUT, "standard input")
+            yield from _streamed(STANDARD_INPUT, "standard input", scope)
         elif str(argument).startswith(PREFIX):
             yield from pages(str(argument))
         else:
-            yield from _at(Path(argument), recursive, set(), named=True)
+            yield from _at(Path(argument), scope, set(), named=True)
 
 
 def _at(
-    path: Path, recursive: bool, entered: set[tuple[int, int]], *, named: bool
+    path: Path, scope: _Scope, entered: set[tuple[int, int]], *, named: bool
 ) -> Iterator[Source | Unfound]:
     """Yield what lies at a path; ``named`` on the command line, or found in a folder."""
     name = printable(str(path))
@@ -50,19 +70,20 @@ def _at(
         return
     if stat.S_ISDIR(status.st_mode):
         key = (status.st_dev, status.st_ino)
-        if (named or recursive) and key not in entered:
+        if (named or scope.recursive) and key not in entered:
             entered.add(key)
-            yield from _in_folder(path, recursive, entered)
+            yield from _in_folder(path, scope, entered)
     elif stat.S_ISREG(status.st_mode):
-        yield from _looked_into(Source(name, path), Budget(status.st_size))
+        if named or scope.wanted(name):
+            yield from _looked_into(Source(name, path), Budget(status.st_size), scope)
     elif stat.S_ISFIFO(status.st_mode) and named:  # the shell's <(command)
-        yield from _streamed(path, name)
+        yield from _streamed(path, name, scope)
     else:
         yield Unfound(name, ParseError("It is neither a file nor a folder."))
 
 
 def _in_folder(
-    folder: Path, recursive: bool, entered: set[tuple[int, int]]
+    folder: Path, scope: _Scope, entered: set[tuple[int, int]]
 ) -> Iterator[Source | Unfound]:
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208 - names alone take a tenth of the memory
@@ -71,10 +92,10 @@ def _in_folder(
         yield Unfound(printable(str(folder)), ParseError(cause))
         return
     for name in names:
-        yield from _at(folder / name, recursive, entered, named=False)
+        yield from _at(folder / name, scope, entered, named=False)
 
 
-def _streamed(path: str | Path, name: str) -> Iterator[Source | Unfound]:
+def _streamed(path: str | Path, name: str, scope: _Scope) -> Iterator[Source | Unfound]:
     """Yield what a stream that can be read only once holds."""
     try:
         if path == STANDARD_INPUT:
@@ -86,10 +107,12 @@ def _streamed(path: str | Path, name: str) -> Iterator[Source | Unfound]:
         yield Unfound(name, error)
         return
     size = len(source.data) if source.data is not None else Path(source.path or "").stat().st_size
-    yield from _looked_into(source, Budget(size))
+    yield from _looked_into(source, Budget(size), scope)
 
 
-def _looked_into(source: Source, budget: Budget, depth: int = 0) -> Iterator[Source | Unfound]:
+def _looked_into(
+    source: Source, budget: Budget, scope: _Scope, depth: int = 0
+) -> Iterator[Source | Unfound]:
     """Yield the source, or its members if it is an archive."""
     try:
         kind = archive_kind(source.head(HEAD_BYTES))
@@ -97,16 +120,16 @@ def _looked_into(source: Source, budget: Budget, depth: int = 0) -> Iterator[Sou
         source.discard()
         yield Unfound(source.name, error)
         return
-    if kind is None:
+    if kind is None or scope.whole(source.name):
         yield source
         return
     try:
         if depth == MAX_ARCHIVES_DEEP:
             yield Unfound(source.name, ParseError("It is an archive in an archive in an archive."))
             return
-        for one in members(source, kind, budget):
+        for one in members(source, kind, budget, scope.wanted):
             if isinstance(one, Source):
-                yield from _looked_into(one, budget, depth + 1)
+                yield from _looked_into(one, budget, scope, depth + 1)
             else:
                 yield one
     finally:

@@ -153,6 +153,13 @@ class Source:
         finally:
             copy.unlink(missing_ok=True)
 
+    def on_disk(self) -> Self:
+        """Return the source with its bytes in a temporary file of its own, not in memory."""
+        if self.data is None:
+            return self
+        path = _copied(BytesIO(self.data))
+        return type(self)(self.name, path=path, temporary=True)
+
     def discard(self) -> None:
         """Remove the file of a temporary source; others are left alone."""
         if self.temporary and self.path is not None:

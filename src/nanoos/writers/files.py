@@ -52,6 +52,17 @@ def exporting(
         staging.discard()
 
 
+def write_text(output: Path, text: str) -> None:
+    """Write a text, whole or not at all. Raises NotWritten."""
+    staging = _Staging()
+    try:
+        with _failures_told(output):
+            staging.place(output).write_text(text, encoding="utf-8")
+            staging.finish()
+    finally:
+        staging.discard()
+
+
 class _Staging:
     """What is written under other names, beside its place, until all of it is complete."""
 

@@ -1,0 +1,133 @@
+"""Finding runs: the files of one folder come together, wherever the folder lies."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from nanoos.parsers import Unfound
+from nanoos.runs import RunFolder
+from nanoos.runs.find import digest, find, is_wanted
+
+FILES = {
+    "a.out": "top",
+    "relax/INCAR": "x",
+    "relax/OUTCAR": "y",
+    "relax/WAVECAR": "huge",
+    "relax/later/OUTCAR": "z",
+    "relax/z.log": "w",
+    "scf/pw.out": "q",
+    "scf/si.save/data-file-schema.xml": "<x/>",
+    "scf/si.save/charge-density.dat": "huge",
+    "scf/si.save/wfc1.dat": "huge",
+    ".hidden/OUTCAR": "no",
+}
+EXPECTED = {
+    "": ["a.out"],
+    "/relax": ["INCAR", "OUTCAR", "z.log"],
+    "/relax/later": ["OUTCAR"],
+    "/scf": ["pw.out", "si.save/data-file-schema.xml"],
+}
+
+
+@pytest.fixture
+def calcs(tmp_path: Path) -> Path:
+    folder = tmp_path / "calcs"
+    for name, content in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return folder
+
+
+def found(*arguments: Path | str) -> dict[str, list[str]]:
+    folders = list(find(arguments))
+    assert all(isinstance(one, RunFolder) for one in folders), folders
+    names = [one.name for one in folders]
+    assert len(set(names)) == len(names)
+    return {one.name: sorted(one.files) for one in folders if isinstance(one, RunFolder)}
+
+
+def test_files_of_a_folder_come_together_and_what_is_huge_is_left(calcs: Path) -> None:
+    expected = {f"calcs{name}": files for name, files in EXPECTED.items()}
+    assert found(calcs) == expected
+    assert found(calcs / "relax" / "OUTCAR") == {"relax": ["OUTCAR"]}
+
+
+def test_the_folder_at_hand_is_named_by_its_name(
+    calcs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(calcs)
+    assert set(found(".")) == {f"calcs{name}" for name in EXPECTED}
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "zip"])
+def test_archives_are_looked_into_in_whatever_folder(
+    calcs: Path, tmp_path: Path, kind: str
+) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    archive = shelf / f"old.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as packed:
+            for name, content in FILES.items():
+                packed.writestr(name, content)
+    else:
+        with tarfile.open(archive, "w:gz") as packed:
+            for name, content in FILES.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                packed.addfile(member, io.BytesIO(content.encode()))
+    assert found(shelf) == {f"shelf/old.{kind}{name}": files for name, files in EXPECTED.items()}
+
+
+def test_links_that_lead_back_are_followed_once(calcs: Path) -> None:
+    (calcs / "relax" / "loop").symlink_to(calcs)
+    (calcs / "scf" / "same").symlink_to(calcs / "relax")
+    assert set(found(calcs)) == {f"calcs{name}" for name in EXPECTED}
+
+
+def test_what_cannot_be_read_is_said_and_the_rest_found(calcs: Path) -> None:
+    (calcs / "broken").symlink_to(calcs / "nothing")
+    (calcs / "damaged.zip").write_bytes(b"PK\x03\x04 not an archive")
+    each = list(find([calcs]))
+    said = {one.name.rpartition("/")[2]: str(one.error) for one in each if isinstance(one, Unfound)}
+    assert set(said) == {"broken", "damaged.zip"}
+    assert len(each) - len(said) == len(EXPECTED)
+
+
+def test_an_archive_of_aiida_is_one_file(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "export.aiida", "w") as packed:
+        packed.writestr("repo/ab", "content")
+    assert found(tmp_path) == {tmp_path.name: ["export.aiida"]}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["WAVECAR", "CHGCAR.gz", "CHGCAR.relax1.gz", "AECCAR0", "si.wfc12", "wfc1.hdf5", "x.cube"],
+)
+def test_names_of_what_holds_no_energy(name: str) -> None:
+    assert not is_wanted(f"some/folder/{name}")
+
+
+@pytest.mark.parametrize(
+    "name", ["OUTCAR", "CHGNET.out", "vasprun.xml.gz", "core_level.out", "bar.out", "wfc.out"]
+)
+def test_names_that_may_hold_one(name: str) -> None:
+    assert is_wanted(f"some/WAVECAR/{name}")
+
+
+def test_a_run_is_known_by_its_contents_wherever_it_lies(calcs: Path, tmp_path: Path) -> None:
+    def digests() -> dict[str, str]:
+        return {one.name: digest(one) for one in find([tmp_path]) if isinstance(one, RunFolder)}
+
+    before = digests()
+    (calcs / "relax" / "OUTCAR").rename(calcs / "relax" / "OUTCAR.1")
+    calcs.rename(tmp_path / "moved")
+    assert set(digests().values()) == set(before.values())
+    (tmp_path / "moved" / "a.out").write_text("changed")
+    assert len(set(digests().values()) - set(before.values())) == 1
