@@ -39,6 +39,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "nanoos.runs": {
         "espresso": "nanoos.runs.espresso:Espresso",
         "vasp": "nanoos.runs.vasp:Vasp",
+        "aiida": "nanoos.runs.aiida:AiidaArchive",
     },
     "nanoos.writers": {
         "cif": "nanoos.writers.cif:CifWriter",

@@ -127,7 +127,7 @@ def _of_zip(
     source: Source, budget: Budget, wanted: Callable[[str], bool]
 ) -> Iterator[Source | Unfound]:
     with source.local_path() as path, path.open("rb") as stream:
-        _check_directory(stream)
+        check_directory(stream)
         with zipfile.ZipFile(stream) as archive:
             for member in archive.infolist():
                 name = member.filename
@@ -157,7 +157,7 @@ def _zip_member(
         return Unfound(name, ParseError(f"The member of the zip archive is damaged: {error}."))
 
 
-def _check_directory(stream: BinaryIO) -> None:
+def check_directory(stream: BinaryIO) -> None:
     """Raise ParseError where the list of members is too long to be held in memory.
 
     PKWARE's APPNOTE 6.3.10, sections 4.3.14 to 4.3.16: the size of the central directory, in

@@ -1,7 +1,6 @@
 """ASE's databases in SQLite (``.db``), row by row.
 
-Format: ``ase.db.sqlite``, versions 5 to 9. The file is opened for reading only and trusted with
-nothing: no function, view or trigger of its own runs, and no other file is opened for it.
+Format: ``ase.db.sqlite``, versions 5 to 9.
 """
 
 from __future__ import annotations
@@ -9,11 +8,8 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +21,9 @@ from nanoos.parsers.json_text import loads
 from nanoos.parsers.parser import Parsed, Rejected
 from nanoos.parsers.plain import plain
 from nanoos.parsers.source import Source
+from nanoos.parsers.sqlite import MAGIC, database
 
-_MAGIC = b"SQLite format 3\0"
 _VERSIONS = range(5, 10)
-_MAX_VALUE_BYTES = 64 * 1024**2  # of one column of one row: 10⁶ atoms and room to spare
 _MAX_DATA_BYTES = 1024**2
 _STEPS = 100_000  # of SQLite's virtual machine between two looks; a row takes some fifty
 _MAX_LOOKS = 20  # at one row
@@ -58,13 +53,14 @@ class AseDatabase:
 
     def recognises(self, head: bytes, filename: str) -> bool:
         """An SQLite database (which it is shows when it is read), or a name ending in .db."""
-        return head.startswith(_MAGIC) or filename.lower().endswith(".db")
+        return head.startswith(MAGIC) or filename.lower().endswith(".db")
 
     def parse(self, source: Source) -> Iterator[Parsed | Rejected]:
         """Yield every row; ``extra`` holds its key–value pairs, its data and its ids."""
         row_id = None
-        with source.local_path() as path, _database(path) as database:
-            for values in _rows(database):
+        with source.local_path() as path, database(path) as opened:
+            _check(opened)
+            for values in _rows(opened):
                 row = dict(zip(_COLUMNS, values, strict=True))
                 row_id = row["id"]
                 try:
@@ -75,41 +71,11 @@ class AseDatabase:
             raise ParseError("The database has no row.")
 
 
-@contextmanager
-def _database(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the file for reading, with all that it could make SQLite do switched off."""
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
-    with _damage_told(), closing(sqlite3.connect(uri, uri=True)) as database:
-        database.text_factory = lambda data: data.decode(errors="replace")
-        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
-        database.execute("PRAGMA trusted_schema = OFF")
-        database.execute("PRAGMA query_only = ON")
-        database.execute("PRAGMA mmap_size = 0")
-        database.execute("PRAGMA cell_size_check = ON")
-        database.set_authorizer(_allowed)
-        _check(database)
-        yield database
-
-
-@contextmanager
-def _damage_told() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of a name in the schema
-        raise ParseError(f"The database cannot be read further: {error}.") from error
-
-
-def _allowed(action: int, *names: str | None) -> int:
-    """Let SQLite read, and nothing else; the last name is the view or trigger that wants to."""
-    reads = action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ) and names[-1] is None
-    return sqlite3.SQLITE_OK if reads else sqlite3.SQLITE_DENY
-
-
-def _check(database: sqlite3.Connection) -> None:
-    declared = database.execute(_DECLARED).fetchone()
+def _check(opened: sqlite3.Connection) -> None:
+    declared = opened.execute(_DECLARED).fetchone()
     if declared is None or not str(declared[0]).upper().startswith("CREATE TABLE"):
         raise ParseError("The SQLite database is none of ASE's: it has no table 'systems'.")
-    found = database.execute(_VERSION).fetchone()
+    found = opened.execute(_VERSION).fetchone()
     version = str(found[0]) if found else "none"
     if version not in map(str, _VERSIONS):
         raise ParseError(
@@ -118,7 +84,7 @@ def _check(database: sqlite3.Connection) -> None:
         )
 
 
-def _rows(database: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
+def _rows(opened: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
     """Yield the rows as they lie, without keeping them; none may keep SQLite busy."""
     looks = 0
 
@@ -127,8 +93,8 @@ def _rows(database: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
         looks += 1
         return looks > _MAX_LOOKS
 
-    database.set_progress_handler(is_too_long, _STEPS)
-    rows = database.execute(_ROWS)
+    opened.set_progress_handler(is_too_long, _STEPS)
+    rows = opened.execute(_ROWS)
     while (values := rows.fetchone()) is not None:
         looks = 0
         yield values

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nanoos.errors import ParseError
-from nanoos.methods import Method, Potential
+from nanoos.methods import Method, Potential, functional_name
 from nanoos.parsers.espresso_cards import element_of
 from nanoos.runs.run import End, Problem, Task
 from nanoos.structures.structure import Array
@@ -116,7 +116,7 @@ class Facts:
         return Method(
             code="Quantum ESPRESSO",
             code_version=self.version,
-            functional=self.functional,
+            functional=functional_name(self.functional) if self.functional else None,
             dispersion=self.dispersion,
             hubbard_ev=self.hubbard_ev,
             potentials=self._potentials(),

@@ -89,6 +89,9 @@ class Run:
         Of the last step.
     wall_time_s, n_cores, started_at, host
         What it cost, where and when it ran.
+    extra
+        What else the source says, JSON-able: its id elsewhere, corrections that its database
+        adds to the energy. Energies of steps are always as the code gave them.
     files
         Every file that was read: name within the folder → sha256 of its content.
     """
@@ -111,6 +114,7 @@ class Run:
     n_cores: int | None = None
     started_at: datetime | None = None
     host: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
 

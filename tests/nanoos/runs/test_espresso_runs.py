@@ -196,7 +196,7 @@ def test_kinds_of_relativity_dispersion_and_occupation_are_named():
     _, run = one(folder(FIXTURES / "spin_orbit"))
     assert (run.method.spin_orbit, run.method.relativistic) == (True, "full")
     _, run = one(folder(FIXTURES / "dispersion"))
-    assert (run.method.functional, run.method.dispersion) == ("PBESOL", "D3")
+    assert (run.method.functional, run.method.dispersion) == ("PBEsol", "D3")
     _, run = one(folder(FIXTURES / "tetrahedra"))
     assert (run.method.smearing, run.method.smearing_width_ev) == ("tetrahedron", None)
 
