@@ -40,6 +40,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "espresso": "nanoos.runs.espresso:Espresso",
         "vasp": "nanoos.runs.vasp:Vasp",
         "aiida": "nanoos.runs.aiida:AiidaArchive",
+        "entries": "nanoos.runs.entries:Entries",
     },
     "nanoos.writers": {
         "cif": "nanoos.writers.cif:CifWriter",

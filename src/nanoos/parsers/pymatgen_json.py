@@ -24,7 +24,12 @@ from nanoos.structures.structure import Array
 
 _MODULE = re.compile(rb'"@module"\s*:\s*"pymatgen')
 _MAX_LOOKED_INTO = 500_000  # of what is no structure
-_KEPT = ("entry_id", "parameters", "data", "correction")  # of what holds a structure
+# Of what holds a structure: a computed entry, or a document of the Materials Project
+_KEPT = (
+    *("entry_id", "parameters", "data", "correction", "energy_adjustments", "material_id"),
+    *("energy_per_atom", "uncorrected_energy_per_atom", "formation_energy_per_atom"),
+    *("energy_above_hull", "band_gap", "is_gap_direct", "efermi", "total_magnetization"),
+)
 
 
 class PymatgenJson:
@@ -112,11 +117,15 @@ def _parsed(holder: Any) -> Parsed:
     if disorder := disorder_of(structure):
         extra["disorder"] = disorder
     if holder is not found:
-        extra |= {key: plain(holder[key]) for key in _KEPT if holder.get(key)}
+        extra |= {key: plain(holder[key]) for key in _KEPT if _is_said(holder.get(key))}
         if holder.get("energy") is not None:
             extra["calculation"] = {"energy_ev": number_of(holder["energy"], "energy")}
-    name = extra.get("entry_id")
+    name = extra.get("entry_id") or extra.get("material_id")
     return Parsed(structure, name if isinstance(name, str) else "", extra)
+
+
+def _is_said(value: Any) -> bool:
+    return value == 0 or bool(value)
 
 
 def _structure(found: dict[str, Any], sites: list[Any], species: list[Species]) -> Structure:
