@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup check format test test-slow test-all migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator clean
+.PHONY: help demo setup check format test test-slow test-all test-properties migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -32,6 +32,9 @@ test-slow: .venv/development ## The tests that install the project or break it o
 
 test-all: .venv/development ## Both, as in CI
 	$(BIN)/pytest -n 2 -m ''
+
+test-properties: .venv/development ## Tests of invariants, with 500 examples of most
+	PROPERTIES=thorough $(BIN)/pytest -n 2 --timeout 3600 -m '' $$(grep -rl '@given' tests)
 
 migration: .venv/development ## Write a revision from changed models: make migration m="add x to y"
 	@test -n "$$m" || { echo 'Say what it does: make migration m="add x to y"' >&2; exit 2; }

@@ -40,8 +40,10 @@ pytest_plugins = ["servers"]
 
 ROOT = Path(__file__).parents[1]
 
-hypothesis.settings.register_profile("nano-os", deadline=None)  # no test depends on the clock
-hypothesis.settings.load_profile("nano-os")
+# No test depends on the clock. `make test-properties` looks longer than CI has time for.
+hypothesis.settings.register_profile("sample", deadline=None, max_examples=30)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)
+hypothesis.settings.load_profile(os.environ.get("PROPERTIES", "sample"))
 
 
 @pytest.fixture(scope="session")
