@@ -10,5 +10,8 @@ env.run(
     context,
     Base.metadata,
     fallback_url=join,
-    foreign_index_prefixes=("ix_vector_embeddings_hnsw__",),  # one per model in use
+    foreign_index_prefixes=(
+        "ix_vector_embeddings_hnsw__",  # one per model in use
+        "ix_structures_contains",  # where the server has pg_trgm: docs/search.md
+    ),
 )
