@@ -31,7 +31,9 @@ SHOWN = {
 @with_filters
 def search(
     query: Query,
-    sort: Annotated[str, typer.Option(metavar="COLUMN[:desc]", help="See docs/search.md.")] = "id",
+    sort: Annotated[
+        str | None, typer.Option(metavar="COLUMN[:desc]", help="See docs/search.md.")
+    ] = None,
     columns: Annotated[
         str | None, typer.Option(metavar="NAME,…", help="What to show of each.")
     ] = None,
@@ -50,7 +52,7 @@ def search(
     from api.cli.reanalysing import hint
     from api.services import search as searches
 
-    order = read_sort(sort)
+    order = None if sort is None else read_sort(sort)
     names = _columns(columns)
     if count:
         number, is_exact = in_transaction(lambda session, _: searches.count(session, query))

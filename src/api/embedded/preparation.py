@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import psutil
+
 from api.embedded.home import DATABASE, ROLE, Home, cluster_in, wipe
 from pgsteady.errors import ClusterError
 from pgsteady.server import Cluster
+
+
+def _shared_buffers_mb() -> int:
+    """An eighth of the computer's memory, at most 2 GB: what a million structures are read from."""
+    return max(128, min(psutil.virtual_memory().total // 2**23, 2048))
+
 
 SETTINGS = {
     "maintenance_work_mem": "256MB",  # an HNSW build needs about 4 · dim + 716 bytes a row
     "max_connections": "100",
     "max_wal_size": "2GB",
     "random_page_cost": "1.1",  # workstations have solid-state disks
-    "shared_buffers": "256MB",
+    "shared_buffers": f"{_shared_buffers_mb()}MB",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

@@ -120,9 +120,9 @@ OPTIONS: Mapping[str, str] = {
 """Filters that the options of ``nano-os structures search`` call otherwise."""
 
 
-def sort_of(text: str | None) -> Sort:
-    """Return what ``density_g_per_cm3:desc`` says. Raises WrongUsage."""
+def sort_of(text: str | None) -> Sort | None:
+    """Return what ``density_g_per_cm3:desc`` says, None for nothing. Raises WrongUsage."""
     try:
-        return Sort.read(text) if text else Sort()
+        return Sort.read(text) if text else None
     except ValueError as error:
         raise WrongUsage(f"sort={text!r}: {error}.") from None

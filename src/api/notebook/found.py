@@ -43,7 +43,9 @@ class Found:
     ['Quartz']
     """
 
-    def __init__(self, background: Background, query: Query, sort: Sort, limit: int | None) -> None:
+    def __init__(
+        self, background: Background, query: Query, sort: Sort | None, limit: int | None
+    ) -> None:
         self._background = background
         self._query = query
         self._sort = sort
@@ -51,7 +53,7 @@ class Found:
 
     @property
     def count(self) -> int:
-        """How many there are: exact up to 10,000, beyond that estimated."""
+        """How many there are: exact up to 6,000, beyond that estimated."""
         found = self._background.run(lambda session, _: search.count(session, self._query))
         return found.number if self._limit is None else min(found.number, self._limit)
 

@@ -205,6 +205,16 @@ class Formula:
         return formula.reduced({e: n for e, n in self.amounts.items() if n is not None})
 
     @property
+    def spelled(self) -> list[str]:
+        """The reduced formulas that it means, unless two elements or more, or amounts, are open."""
+        if self.is_exact:
+            return [self.reduced]
+        if len(self.others) != 1:
+            return []
+        unnamed = sorted(ELEMENTS - self.amounts.keys())
+        return [Formula({**self.amounts, e: self.others[0]}).reduced for e in unnamed]
+
+    @property
     def anonymous(self) -> str:
         """OPTIMADE's anonymous formula; where all amounts are known."""
         known = [n for n in self.amounts.values() if n is not None]

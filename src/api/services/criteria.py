@@ -152,8 +152,8 @@ def _only(of: type[Structure], elements: Sequence[str]) -> Condition:
 def _formulas(query: Query, of: type[Structure]) -> Iterator[Condition]:
     if query.reduced_formula:
         wanted = [read_formula(text) for text in query.reduced_formula]
-        exact = [formula.reduced for formula in wanted if formula.is_exact]
-        patterns = [_matches(of, formula) for formula in wanted if not formula.is_exact]
+        exact = [text for formula in wanted for text in formula.spelled]
+        patterns = [_matches(of, formula) for formula in wanted if not formula.spelled]
         yield or_(*([_one_of(of.reduced_formula, exact)] if exact else []), *patterns)
     if query.anonymous_formula:
         yield _beginnings(of.anonymous_formula, query.anonymous_formula)
@@ -166,8 +166,8 @@ def _formulas(query: Query, of: type[Structure]) -> Iterator[Condition]:
 def _matches(of: type[Structure], formula: Formula) -> Condition:
     """Return that a reduced formula follows the pattern.
 
-    With unnamed elements, the anonymous formula fixes all amounts; that the named ones have
-    theirs is looked up in the formula. With unknown amounts, the chemical system is known.
+    With several unnamed elements, the anonymous formula fixes all amounts; that the named ones
+    have theirs is looked up in the formula. With unknown amounts, the chemical system is known.
     """
     written = {e: "" if n == 1 else r"\d*" if n is None else n for e, n in formula.amounts.items()}
     if None in formula.amounts.values():

@@ -11,7 +11,7 @@ from sqlalchemy.sql.operators import custom_op
 
 from api.models import Structure
 from api.models.structure import CELL
-from api.schemas.search import Query, Sort, StructureRow
+from api.schemas.search import BY_ID, Query, Sort, StructureRow
 from api.services.criteria import Condition
 from api.services.cursor import Cursor
 
@@ -37,11 +37,22 @@ class Part(NamedTuple):
     sort: Sort
 
 
-def parts(sort: Sort, cursor: Cursor) -> Iterator[Part]:
+def usual(query: Query) -> Sort:
+    """Return the order where none is said: of their making, or by the time that is asked for.
+
+    What came in last lies at the far end of the first, and is found at once by the other.
+    """
+    for column in ("created_at", "updated_at"):
+        if getattr(query, column) is not None:
+            return Sort(column)
+    return BY_ID
+
+
+def parts(sort: Sort, cursor: Cursor, of: Any = Structure) -> Iterator[Part]:
     """Yield what follows the cursor: its equals, what is beyond them, what has no value."""
-    column = getattr(Structure, sort.column)
+    column = getattr(of, sort.column)
     by_id = Sort("id", sort.descending)
-    behind = [] if cursor.id is None else [_beyond(Structure.id, cursor.id, sort.descending)]
+    behind = [] if cursor.id is None else [_beyond(of.id, cursor.id, sort.descending)]
     if sort.column == "id":
         yield Part(behind, by_id)
         return
@@ -76,16 +87,18 @@ def gathered(
 
     They come by the index that finds them. The planner would rather walk the order and hope
     to meet them soon, which it judges by their number alone; the inner limit, of ``most``
-    rows or none, keeps it from seeing the order. The last column is their number.
+    rows or none, keeps it from seeing the order, and from looking up half of all rows for what
+    is behind the cursor. The last column is the number of all, on whichever page.
     """
     column = getattr(Structure, sort.column)
-    behind = [] if cursor is None else [or_(*(and_(*part.where) for part in parts(sort, cursor)))]
     keys = [Structure.id] if sort.column == "id" else [Structure.id, column]
-    every = select(*keys).where(*where, *behind)
+    every = select(*keys).where(*where)
     all_ = (every.offset(0) if most is None else every.limit(most)).subquery()
+    counted = select(all_, func.count().over().label("number")).subquery()
     first = (
-        select(all_.c.id, func.count().over().label("number"))
-        .order_by(*in_order(sort, all_.c))
+        select(counted.c.id, counted.c.number)
+        .where(*_behind(sort, cursor, counted.c))
+        .order_by(*in_order(sort, counted.c))
         .limit(limit)
         .subquery()
     )
@@ -94,6 +107,10 @@ def gathered(
         .join(first, first.c.id == Structure.id)
         .order_by(*in_order(sort, Structure))
     )
+
+
+def _behind(sort: Sort, cursor: Cursor | None, of: Any) -> list[Condition]:
+    return [] if cursor is None else [or_(*(and_(*part.where) for part in parts(sort, cursor, of)))]
 
 
 def go_together(query: Query, sort: Sort) -> bool:

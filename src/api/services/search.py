@@ -16,23 +16,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, contains_eager, defer
 
 from api.models import Structure
-from api.schemas.search import BY_ID, Page, Query, Sort, StructureRow
+from api.schemas.search import Page, Query, Sort, StructureRow
 from api.services.criteria import Condition, Known, condition, look_up
 from api.services.cursor import Cursor
-from api.services.order import gathered, go_together, in_order, parts, walked
+from api.services.order import gathered, go_together, in_order, parts, usual, walked
 
 __all__ = ["COUNTED", "Count", "condition", "count", "find", "stream"]
 
-COUNTED = 10_000
-"""Structures that are counted one by one; how many more there are is estimated."""
-SORTED = 100_000
+COUNTED = 6_000
+"""Structures that are counted one by one; how many more there are is estimated.
+
+Of a million, as many rows are read to fetch so many of them as to meet a page's fifty in order.
+"""
+SORTED = 12_000
 """Structures that are all fetched and sorted, where they may lie at the far end of the order."""
 SAMPLE = 4_000
 """Rows that an estimate looks at."""
 GLANCE = 1_000
 """Rows that are looked at beforehand, and of a search for words, whose every look is dear."""
-SURE = 40
-"""Matches among them that leave no doubt."""
 
 
 class Count(NamedTuple):
@@ -46,20 +47,23 @@ async def find(
     session: AsyncSession,
     query: Query,
     *,
-    sort: Sort = BY_ID,
+    sort: Sort | None = None,
     after: str | None = None,
     limit: int = 50,
 ) -> Page:
     """Return the ``limit`` structures that come after the cursor ``after``, or the first ones.
 
+    Without ``sort`` they come in the `usual` order.
     Raises WrongUsage for a cursor of another query or order, and for a quantity that results
     do not have.
     """
+    sort = sort or usual(query)
     cursor = None if after is None else Cursor.read(after, query, sort)
     await _plan_each(session)
     known = await look_up(session, query)
     where = condition(query, known=known)
-    are_few = cursor.is_exact if cursor else not await _surely_many(session, query, known)
+    estimate = None if cursor else await _estimate_if_many(session, query, known)
+    are_few = cursor.is_exact if cursor else estimate is None
     rows: Sequence[Row[Any]] = []
     if are_few:
         most = COUNTED + 1
@@ -67,7 +71,10 @@ async def find(
         number = rows[0].number if rows else 0
         are_few = number <= COUNTED  # not so after all, or many came in since the first page
     if cursor is None:
-        found = Count(number, True) if are_few else await _estimate(session, query, known)
+        if not are_few:
+            found = estimate or await _estimate(session, query, known)
+        else:
+            found = Count(number, True)
         cursor = Cursor.start(query, sort, found.number, is_exact=found.is_exact)
     if not are_few and cursor.count <= SORTED and go_together(query, sort):
         behind = cursor if after else None
@@ -129,15 +136,18 @@ FROM pg_class WHERE oid = 'structures'::regclass
 """
 
 
-async def _surely_many(session: AsyncSession, query: Query, known: Known) -> bool:
-    """Say whether there are so many that counting up to `COUNTED` is not worth it.
+async def _estimate_if_many(session: AsyncSession, query: Query, known: Known) -> Count | None:
+    """Return the estimate of so many that counting up to `COUNTED` is not worth it, else None.
 
-    A glance at some rows saves fetching thousands for a page of fifty.
+    A glance at some rows saves fetching thousands for a page of fifty; where it leaves a doubt,
+    the sample that the estimate needs anyway is looked at.
     """
-    if not known.serves(query):
-        return True
-    hits, share = await _sample(session, query, known, GLANCE)
-    return hits >= SURE and hits / share > 2 * COUNTED
+    if known.serves(query):
+        hits, share = await _sample(session, query, known, GLANCE)
+        if hits / share < COUNTED / 2:
+            return None
+    estimate = await _estimate(session, query, known)
+    return estimate if estimate.number > COUNTED or not known.serves(query) else None
 
 
 async def _estimate(session: AsyncSession, query: Query, known: Known) -> Count:
@@ -154,7 +164,7 @@ async def _estimate(session: AsyncSession, query: Query, known: Known) -> Count:
 
 
 async def stream(
-    session: AsyncSession, query: Query, *, sort: Sort = BY_ID, batch: int = 500
+    session: AsyncSession, query: Query, *, sort: Sort | None = None, batch: int = 500
 ) -> AsyncIterator[list[Structure]]:
     """Yield all that the query finds in full, with their materials, ``batch`` at a time.
 
@@ -163,7 +173,7 @@ async def stream(
     """
     await _plan_each(session)
     where = condition(query, known=await look_up(session, query))
-    ids = select(Structure.id).where(*where).order_by(*in_order(sort, Structure))
+    ids = select(Structure.id).where(*where).order_by(*in_order(sort or usual(query), Structure))
     found = await session.stream_scalars(ids, execution_options={"yield_per": batch})
     async for some in found.partitions():
         rows = await session.scalars(
@@ -180,11 +190,13 @@ async def _plan_each(session: AsyncSession) -> None:
     """Have each statement of this transaction planned for its own values, and for one process.
 
     The plan for any values, which PostgreSQL takes from the sixth time on, is right for none;
-    and no page is so much work that starting other processes for it would pay.
+    and no page is so much work that starting other processes for it would pay. In the memory
+    that is usual, the places of 100,000 rows are kept by page, and each of its rows is read.
     """
     await session.execute(
         text(
             "SELECT set_config('plan_cache_mode', 'force_custom_plan', true),"
-            " set_config('max_parallel_workers_per_gather', '0', true)"
+            " set_config('max_parallel_workers_per_gather', '0', true),"
+            " set_config('work_mem', '32MB', true), set_config('jit', 'off', true)"
         )
     )

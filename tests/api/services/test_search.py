@@ -209,7 +209,9 @@ def looked_through(world: Database, query: Query, sort: Sort) -> list[Any]:
     return [row.id for row in [*known, *(row for row in rows if row.id not in known_ids)]]
 
 
-def paged(world: Database, query: Query, sort: Sort, limit: int) -> tuple[list[Any], set[Any]]:
+def paged(
+    world: Database, query: Query, sort: Sort | None, limit: int
+) -> tuple[list[Any], set[Any]]:
     """Return the ids of all pages, and what was said of their number."""
 
     async def walk(session: AsyncSession) -> tuple[list[Any], set[Any]]:
@@ -335,6 +337,14 @@ def test_a_stream_holds_all_pages_with_their_materials(
         return [row.id for batch in batches for row in batch]
 
     assert world.search(all_) == looked_through(world, query, sort)
+
+
+def test_a_time_that_is_asked_for_is_the_usual_order(world: Database) -> None:
+    query = Query(updated_at=(min(row.row.updated_at for row in world.in_view), None))
+    ids, _ = paged(world, query, None, 50)
+    assert ids == looked_through(world, query, Sort("updated_at"))
+    ids, _ = paged(world, Query(), None, 50)
+    assert ids == looked_through(world, Query(), Sort())
 
 
 # Counts
