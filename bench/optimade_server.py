@@ -1,9 +1,10 @@
 """Claim: 95 of 100 OPTIMADE queries on 100,000 structures are answered within 100 ms.
 
-Rows are made up in SQL, of 1 to 5 of 60 elements and 1 to 80 sites, on a private server in
-memory with the settings of the embedded database; `nano-os serve` runs as its user runs it.
-Fifty filters of all kinds, each asked three times, one after the other, with a page of twenty
-entries; times are those of the client, from the request to the parsed document.
+Rows are made up in SQL, of 1 to 5 of 60 elements and 1 to 80 sites, in an embedded database;
+`nano-os serve` runs as its user runs it. Fifty filters of all kinds, each asked three times, one
+after the other, with a page of twenty entries; times are those of the client, from the request
+to the parsed document. Where the 95th percentile of the filters' medians is above 100 ms at
+100,000 structures or more, it ends with 1.
 
 With `--reference PYTHON`, an interpreter that has `optimade[server]`, the standard's own server
 (on mongomock) answers the same filters on the same first thousand entries in the same run. It
@@ -12,7 +13,9 @@ counts as answered what both answer; the numbers of matches must be equal.
 What it does not show: a disk, several clients at once, or real compositions, which are less
 even. The reference server is made for real MongoDB; on mongomock it is what people try first.
 
-Run: python bench/optimade_server.py [--reference PYTHON] [ROWS …]
+Run: python bench/optimade_server.py [--home FOLDER] [--rows ROWS] [--reference PYTHON]
+
+With --home, the database is kept in that folder, and is not filled again the next time.
 """
 
 from __future__ import annotations
@@ -31,21 +34,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import text
+import psycopg2.extensions
+from filled import filled
 
-from api.embedded.preparation import SETTINGS
-from pgsteady.connection import connect
-from pgsteady.server import BUNDLED_MAJORS, private_server, url_of
-from pgsteady.url import DatabaseUrl
-
-INI = Path(__file__).parents[1] / "alembic.ini"
-BYTES_OF_A_STRUCTURE = 12_000
-"""More than one takes on disk, with its indexes and the log."""
-
-REFERENCE_ROWS = 1_000
+ROWS, REFERENCE_ROWS = 100_000, 1_000
 REPEATS = 3
+BAR_MS = 100.0
 
 SYMBOLS = """
 H Li Be B C N O F Na Mg Al Si P S Cl K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Rb Sr Y Zr Nb
@@ -54,12 +48,12 @@ Mo Ru Rh Pd Ag Cd In Sn Sb Te I Cs Ba La Ce Hf Ta W Pt Au Hg Pb Bi
 
 MADE_UP = """
 SELECT setseed(0.5);
-CREATE TEMPORARY TABLE symbols AS SELECT symbol FROM unnest(:symbols) symbol;
+CREATE TEMPORARY TABLE symbols AS SELECT symbol FROM unnest(%(symbols)s) symbol;
 CREATE TEMPORARY TABLE drawn AS
 SELECT n, 1 + floor(random() * 5)::int AS kinds, 1 + floor(80 * random() ^ 2)::int AS atoms,
        1 + floor(random() * 230)::int AS space_group, random() < 0.2 AS mixed,
        CASE WHEN random() < 0.95 THEN 3 ELSE 0 END AS periodic
-FROM generate_series(1, :rows) n;
+FROM generate_series(1, %(rows)s) n;
 CREATE TEMPORARY TABLE made AS
 SELECT n, greatest(atoms, kinds) AS atoms, space_group, mixed, periodic, elements, amounts,
        string_agg(element || CASE WHEN amount > 1 THEN amount::text ELSE '' END, ''
@@ -76,8 +70,8 @@ FROM drawn, LATERAL (
 GROUP BY n, atoms, kinds, space_group, mixed, periodic, elements, amounts, total;
 INSERT INTO users (email, username) VALUES ('a@example.org', 'a');
 INSERT INTO citations (digest, title, authors, year)
-  SELECT encode(sha256(n::text::bytea), 'hex'), 'Paper ' || n, '{A. Uthor}', 1950 + n % 70
-  FROM generate_series(1, greatest(1, :rows / 10)) n;
+  SELECT encode(sha256(n::text::bytea), 'hex'), 'Paper ' || n, '{A. Uthor}', 1950 + n %% 70
+  FROM generate_series(1, greatest(1, %(rows)s / 10)) n;
 INSERT INTO materials (hill_formula, reduced_formula, anonymous_formula, chemical_system, elements,
   space_group_number, owner_id, visibility)
   SELECT DISTINCT ON (formula, number) formula, formula, 'A', array_to_string(elements, '-'),
@@ -90,13 +84,13 @@ INSERT INTO structures (material_id, name, lattice_a, positions_a, species, spec
   space_group_number_at_0_1, space_group_symbol_at_0_1, fingerprint, fingerprint_version,
   citation_id, owner_id, visibility, updated_at)
 SELECT m.id, 'made ' || n,
-  CASE WHEN periodic = 3 THEN ARRAY[[5 + n % 7, 0, 0], [0, 6, 0], [0, 0, 7]]::float8[] END,
+  CASE WHEN periodic = 3 THEN ARRAY[[5 + n %% 7, 0, 0], [0, 6, 0], [0, 0, 7]]::float8[] END,
   (SELECT array_agg(ARRAY[random(), random(), random()]::float8[]) FROM generate_series(1, atoms)),
   (SELECT jsonb_agg(jsonb_build_object('name', e, 'chemical_symbols',
      CASE WHEN mixed THEN jsonb_build_array(e, 'vacancy') ELSE jsonb_build_array(e) END,
      'concentration', CASE WHEN mixed THEN '[0.5, 0.5]' ELSE '[1.0]' END::jsonb))
    FROM unnest(made.elements) e),
-  (SELECT array_agg(made.elements[1 + k % cardinality(made.elements)])
+  (SELECT array_agg(made.elements[1 + k %% cardinality(made.elements)])
    FROM generate_series(0, atoms - 1) k),
   CASE WHEN periodic = 3 THEN '{1,1,1}' ELSE '{0,0,0}' END::smallint[], atoms, made.elements,
   ratios, cardinality(made.elements), array_to_string(made.elements, '-'), formula,
@@ -113,7 +107,7 @@ FROM made CROSS JOIN users
 JOIN materials m ON m.hill_formula = formula AND m.space_group_number IS NOT DISTINCT FROM
   CASE WHEN periodic = 3 THEN space_group END
 JOIN (SELECT id, row_number() OVER () AS place FROM citations) AS c
-  ON c.place = 1 + n % greatest(1, :rows / 10);
+  ON c.place = 1 + n %% greatest(1, %(rows)s / 10);
 """
 
 FILTERS = """
@@ -170,41 +164,23 @@ id="00000000-0000-0000-0000-000000000000"
 """.strip().splitlines()
 
 
-def main(sizes: list[int], reference: str | None) -> None:
-    """Print one line for each number of structures, and the slowest filters of each."""
-    if reference:
-        sizes = [REFERENCE_ROWS, *(size for size in sizes if size != REFERENCE_ROWS)]
-    for rows in sizes:
-        room = 2**29 + rows * BYTES_OF_A_STRUCTURE
-        with private_server(BUNDLED_MAJORS[-1], room_bytes=room) as cluster:
-            cluster.stop()
-            cluster.start(SETTINGS | {"fsync": "off"})
-            url = url_of(cluster, "postgres")
-            _fill(url, rows)
-            environment = {"DATABASE_URL": url.url.render_as_string(hide_password=False)}
-            program = str(Path(sys.executable).with_name("nano-os"))
-            with _served([program, "serve", "--port"], environment) as port:
-                base = f"http://127.0.0.1:{port}/optimade/v1"
-                ours = _asked(base)
-                _report(f"nano-os, {rows:,}", ours)
-                if reference and rows == REFERENCE_ROWS:
-                    _beside(reference, base, ours)
+def main(home: Path | None, rows: int, reference: str | None) -> bool:
+    """Print the filters with their times, and return whether the bar is met."""
+    with filled(home, lambda cursor: _fill(cursor, rows), f"{rows:,} structures for OPTIMADE"):
+        program = str(Path(sys.executable).with_name("nano-os"))
+        with _served([program, "serve", "--port"], {}) as port:
+            base = f"http://127.0.0.1:{port}/optimade/v1"
+            ours = _asked(base)
+            if reference:
+                _beside(reference, base, ours)
+        return _report(f"nano-os, {rows:,} structures", ours) <= BAR_MS
 
 
-def _fill(url: DatabaseUrl, rows: int) -> None:
-    os.environ["DATABASE_URL"] = url.url.render_as_string(hide_password=False)
-    command.upgrade(Config(INI), "head")
-    began = time.perf_counter()
-    with connect(url) as connection:
-        with connection.begin():
-            for statement in MADE_UP.split(";\n"):
-                if statement.strip():
-                    known = {"rows": rows, "symbols": SYMBOLS.split()}
-                    asked = {name: known[name] for name in known if f":{name}" in statement}
-                    connection.execute(text(statement), asked)
-        connection.execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(text("VACUUM ANALYZE"))
-    print(f"{rows:,} structures made in {time.perf_counter() - began:.0f} s", flush=True)
+def _fill(cursor: psycopg2.extensions.cursor, rows: int) -> None:
+    cursor.execute("BEGIN")
+    cursor.execute(MADE_UP, {"rows": rows, "symbols": SYMBOLS.split()})
+    cursor.execute("COMMIT")
+    cursor.execute("VACUUM ANALYZE")
 
 
 @contextmanager
@@ -247,17 +223,20 @@ def _asked(base: str) -> dict[str, tuple[float, int | None]]:
     return found
 
 
-def _report(name: str, found: dict[str, tuple[float, int | None]]) -> None:
-    times = sorted(time_ms for time_ms, _matched in found.values())
-    p95 = times[min(len(times) - 1, round(0.95 * len(times)))]
+def _report(name: str, found: dict[str, tuple[float, int | None]]) -> float:
+    """Print a line for each filter, the slowest last, and return the 95th percentile in ms."""
+    print(f"{'ms':>6s}  {'matches':>9s}  filter")
+    for filter_ in sorted(found, key=lambda one: found[one][0]):
+        time_ms, matched = found[filter_]
+        print(f"{time_ms:6.1f}  {'many' if matched is None else f'{matched:,}':>9s}  {filter_}")
+    times = [time_ms for time_ms, _matched in found.values()]
+    p95 = statistics.quantiles(times, n=20)[-1]
     print(
         f"{name}: {len(found)} of {len(FILTERS)} filters answered, median"
-        f" {statistics.median(times):.0f} ms, p95 {p95:.0f} ms, slowest {times[-1]:.0f} ms"
+        f" {statistics.median(times):.1f} ms, p95 {p95:.1f} ms, slowest {max(times):.1f} ms",
+        flush=True,
     )
-    for filter_ in sorted(found, key=lambda one: -found[one][0])[:5]:
-        time_ms, matched = found[filter_]
-        print(f"    {time_ms:6.0f} ms  {filter_}  ({'many' if matched is None else matched})")
-    sys.stdout.flush()
+    return p95
 
 
 def _beside(python: str, base: str, ours: dict[str, tuple[float, int | None]]) -> None:
@@ -289,7 +268,11 @@ def _beside(python: str, base: str, ours: dict[str, tuple[float, int | None]]) -
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("--reference")
-    arguments.add_argument("rows", type=int, nargs="*", default=[100_000])
+    arguments.add_argument("--home", type=Path, help="keep the database there, filled")
+    arguments.add_argument("--rows", type=int)
+    arguments.add_argument("--reference", help="an interpreter with the standard's server")
     given = arguments.parse_args()
-    main(given.rows, given.reference)
+    rows = given.rows or (REFERENCE_ROWS if given.reference else ROWS)
+    is_met = main(given.home, rows, given.reference)
+    print(f"The bar of {BAR_MS:.0f} ms is {'met' if is_met else 'MISSED'}.")
+    sys.exit(not is_met)

@@ -5,52 +5,52 @@ synthetic structures as wide as real ones; half are the searcher's, half of all 
 each kind of filter, values are drawn from the structures themselves, so most find few and some
 find many: each is asked for its first page, with its count, and for a page behind 50,000 rows
 (the thousandth of 50 rows) or, where it finds fewer, behind half of what it finds. Timed is
-what the caller waits for: the service with its session, statements and documents.
+what the caller waits for: the service with its session, statements and documents. The 95th
+percentile of each kind may be 50 ms on either page; where one is above, it ends with 1. The
+table is read into the server's memory first, of which the embedded server takes an eighth.
 
 Beside it, in the same run and on the same rows: the list as it was before, objects with their
 materials ordered by formula, its page found by OFFSET, and its count by count(*).
 
 What it does not show: a server with a disk slower than its memory, and several callers at once.
 
-Run: python bench/search.py [ROWS]
+Run: python bench/search.py [--home FOLDER] [--rows ROWS] [--kind KIND …]
+
+With --home, the database is kept in that folder, and is not filled again the next time.
 """
 
 # ruff: noqa: ARG005 - what is drawn from a structure may not depend on it
 from __future__ import annotations
 
+import argparse
 import asyncio
-import os
 import random
-import shutil
+import re
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-import alembic.command
-import psycopg2
-from alembic.config import Config
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from api import embedded  # noqa: E402
-from api.db import connect, database_url  # noqa: E402
-from api.models import Material, Structure, User  # noqa: E402
-from api.schemas.search import Page, Query, Sort  # noqa: E402
-from api.services import scope, search  # noqa: E402
-from api.services.cursor import Cursor  # noqa: E402
-from api.services.order import in_order  # noqa: E402
-from population import VIEWER, populate  # noqa: E402
+from filled import filled
+
+from api.db import connect
+from api.models import Material, Structure, User
+from api.schemas.search import Page, Query, Sort
+from api.services import scope, search
+from api.services.cursor import Cursor
+from api.services.order import in_order, usual
+from population import VIEWER, populate
 
 ROWS, PAGE, DEEP, DRAWN = 1_000_000, 50, 50_000, 40
+BAR_MS = 50.0
 
 Draw = Callable[[Structure, random.Random], dict[str, Any]]
 
@@ -76,7 +76,9 @@ KINDS: dict[str, Draw] = {
     "its subsystems": lambda row, chance: {"chemical_subsystems_of": row.elements},
     "formula": lambda row, chance: {"reduced_formula": row.reduced_formula},
     "formula, any element": lambda row, chance: {
-        "reduced_formula": row.reduced_formula.replace(chance.choice(row.elements), "*")
+        "reduced_formula": re.sub(
+            rf"{chance.choice(row.elements)}(?![a-z])", "*", row.reduced_formula
+        )
     },
     "anonymous formula": lambda row, chance: {"anonymous_formula": row.anonymous_formula},
     "protostructure": lambda row, chance: {
@@ -115,7 +117,8 @@ KINDS: dict[str, Draw] = {
     "id": lambda row, chance: {"id_prefix": str(row.id)[: chance.randint(8, 36)]},
     "created": lambda row, chance: {"created_at": (row.created_at, None)},
 }
-SORTS = (Sort(), Sort("density_g_per_cm3", descending=True), Sort("reduced_formula"))
+SORTS = (None, Sort("density_g_per_cm3", descending=True), Sort("reduced_formula"))
+"""The usual order, and two others."""
 
 
 def p95(seconds: list[float]) -> float:
@@ -154,7 +157,8 @@ async def kind(session: AsyncSession, draw: Draw, drawn: list[Structure]) -> dic
     chance = random.Random(0)
     first, deep, found = [], [], []
     for number, row in enumerate(drawn):
-        query, sort = Query(**draw(row, chance)), SORTS[number % len(SORTS)]
+        query = Query(**draw(row, chance))
+        sort = SORTS[number % len(SORTS)] or usual(query)
         seconds, page = await timed(
             lambda q=query, s=sort: search.find(session, q, sort=s, limit=PAGE)
         )
@@ -169,6 +173,13 @@ async def kind(session: AsyncSession, draw: Draw, drawn: list[Structure]) -> dic
             )
             deep.append(seconds)
     return {"first": first, "deep": deep, "found": sorted(found)}
+
+
+async def read_in(session: AsyncSession) -> None:
+    """Have the table in the server's memory, as after a day of searches; from disk, all is slow."""
+    await session.execute(text("SET LOCAL enable_seqscan = off"))
+    await session.execute(text("SELECT count(name) FROM structures WHERE number_of_sites > 0"))
+    await session.execute(text("SET LOCAL enable_seqscan = on"))
 
 
 async def peer(session: AsyncSession) -> dict[str, list[float]]:
@@ -195,8 +206,8 @@ async def peer(session: AsyncSession) -> dict[str, list[float]]:
     }
 
 
-async def measure() -> None:
-    """Print the table of all kinds, and the ratio to the peer."""
+async def measure(kinds: list[str]) -> bool:
+    """Print the table of the kinds, and the ratio to the peer; return whether the bar is met."""
     async with connect() as sessions, sessions() as session:
         viewer = (await session.scalars(select(User).where(User.username == VIEWER))).one()
         scope.read_as(session, viewer)
@@ -208,49 +219,50 @@ async def measure() -> None:
                 .limit(DRAWN)
             )
         )
-        print(f"{'':22s} {'found (median, most)':>24s}   first p50   p95    deep p50   p95   ms")
-        worst = {"first": 0.0, "deep": 0.0}
+        print(f"{'ms':22s} {'found':>11s} {'':>11s} {'first page':>17s} {'page 1,000':>17s}")
+        print(f"{'':22s} {'median':>11s} {'most':>11s}" + f" {'p50':>8s} {'p95':>8s}" * 2)
+        worst = {"first": (0.0, ""), "deep": (0.0, "")}
         everything: dict[str, list[float]] = {}
-        for name, draw in KINDS.items():
-            await kind(session, draw, drawn[:3])  # what is read for the first time comes from disk
-            times = await kind(session, draw, drawn)
+        await read_in(session)
+        for name in kinds:
+            await kind(session, KINDS[name], drawn[:3])  # what is read first comes from disk
+            times = await kind(session, KINDS[name], drawn)
             counts = times["found"]
-            line = f"{name:22s} {counts[len(counts) // 2]:>12,} {counts[-1]:>11,}"
-            for which in ("first", "deep"):
-                seconds = times[which]
-                if seconds:
-                    line += f"   {p50(seconds):8.1f} {p95(seconds):6.1f}"
-                    worst[which] = max(worst[which], p95(seconds))
+            line = f"{name:22s} {counts[len(counts) // 2]:>11,} {counts[-1]:>11,}"
+            for which, so_far in list(worst.items()):
+                if seconds := times[which]:
+                    line += f" {p50(seconds):8.1f} {p95(seconds):8.1f}"
+                    worst |= {which: max(so_far, (p95(seconds), name))}
+                else:
+                    line += f" {'-':>8s} {'-':>8s}"
             print(line, flush=True)
             everything = everything or times
-        print(f"worst p95: first page {worst['first']:.1f} ms, deep page {worst['deep']:.1f} ms")
         before = await peer(session)
-        for which in ("first", "deep"):
-            ours, theirs = p50(everything[which]), p50(before[which])
-            print(
-                f"{which} page of everything: ours {ours:.1f} ms, objects with OFFSET and count(*)"
-                f" {theirs:.1f} ms: {theirs / ours:.0f} times"
-            )
-
-
-def main(rows: int) -> None:
-    """Make the database, measure, remove it."""
-    home = Path(tempfile.mkdtemp(prefix="nano-os-bench-"))
-    home.chmod(0o711)
-    os.environ["NANO_OS_HOME"] = str(home)
-    os.environ.pop("DATABASE_URL", None)
-    try:
-        alembic.command.upgrade(Config(ROOT / "alembic.ini"), "head")
-        start = time.perf_counter()
-        with closing(psycopg2.connect(database_url().libpq())) as connection:
-            connection.autocommit = True
-            populate(connection.cursor(), rows, wide=True)
-        print(f"{rows:,} structures made in {time.perf_counter() - start:.0f} s")
-        asyncio.run(measure())
-    finally:
-        embedded.stop(home)
-        shutil.rmtree(home, ignore_errors=True)
+    for which, page in (("first", "first page"), ("deep", "page 1,000")):
+        ours, theirs = p50(everything[which]), p50(before[which])
+        print(
+            f"{page} of {kinds[0]}: {ours:.1f} ms; of everything by objects with OFFSET and"
+            f" count(*): {theirs:.1f} ms, {theirs / ours:.0f} times"
+        )
+    for which, page in (("first", "first page"), ("deep", "page 1,000")):
+        above = "is met" if worst[which][0] <= BAR_MS else "is MISSED"
+        print(
+            f"{page}: worst p95 {worst[which][0]:.1f} ms ({worst[which][1]}); the bar of"
+            f" {BAR_MS:.0f} ms {above}"
+        )
+    return all(ms <= BAR_MS for ms, _ in worst.values())
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1].replace("_", "")) if len(sys.argv) > 1 else ROWS)
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--home", type=Path, help="keep the database there, filled")
+    arguments.add_argument("--rows", type=int, default=ROWS)
+    arguments.add_argument("--kind", nargs="*", choices=list(KINDS), default=list(KINDS))
+    given = arguments.parse_args()
+    with filled(
+        given.home,
+        lambda cursor: populate(cursor, given.rows, wide=True),
+        f"{given.rows:,} structures to search",
+    ):
+        is_met = asyncio.run(measure(given.kind))
+    sys.exit(not is_met)
