@@ -5,20 +5,17 @@ Both are read into `Facts`; where both say something, the XML, which has all dig
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from nanoos.errors import ParseError
 from nanoos.methods import Method, Potential, functional_name
 from nanoos.parsers.espresso_cards import element_of
 from nanoos.runs.run import End, Problem, Task
-from nanoos.structures.structure import Array
 
 TASKS: Mapping[str, Task] = {
     "scf": "single_point",
@@ -53,8 +50,6 @@ _DISPERSION = {
     "xdm": "XDM",
 }
 _D3_VERSIONS = {2: "D2", 3: "D3", 4: "D3(BJ)", 5: "D3M", 6: "D3M(BJ)"}  # dftd3_version
-_MAX_DIVISIONS = 100  # of a grid of k-points along an axis
-_K_TOLERANCE = 2e-5  # of a fractional coordinate: printed with seven digits
 
 
 @dataclass
@@ -160,66 +155,3 @@ def dispersion_name(written: str, d3_version: int = 3) -> str | None:
     if name in {"grimme-d3", "dft-d3"}:
         return _D3_VERSIONS.get(d3_version, "D3")
     return _DISPERSION.get(name, written.strip())
-
-
-def grid_spacing_per_a(cell_a: Array, divisions: Iterable[int]) -> float | None:
-    """Return the largest distance of neighbours in a Monkhorst–Pack grid, in 1/Å with 2π."""
-    counts = np.array(list(divisions), dtype=np.float64)
-    if counts.shape != (3,) or (counts < 1).any():
-        return None
-    reciprocal = 2 * np.pi * np.linalg.inv(cell_a).T
-    return float((np.linalg.norm(reciprocal, axis=1) / counts).max())
-
-
-def list_spacing_per_a(cell_a: Array, points_per_a: Array, weights: Array) -> float | None:
-    """Return the same for k-points (n, 3) in 1/Å with 2π: those left of a grid by symmetry.
-
-    Along each axis the grid is the coarsest that holds all differences of points and of their
-    opposites; axes that are equally long may have been turned into each other. None where they
-    lie on no grid, or where the weight of Γ, of which there is one, tells of another.
-    """
-    fractions = points_per_a @ cell_a.T / (2 * np.pi)
-    divisions = np.array([_divisions(axis) for axis in fractions.T])
-    lengths = np.linalg.norm(np.linalg.inv(cell_a), axis=0)
-    turned = np.array(
-        [divisions[np.isclose(lengths, length, rtol=1e-4)].max() for length in lengths]
-    )
-    at_gamma = np.abs(fractions).max(axis=1) < _K_TOLERANCE
-    total = np.round(weights.sum() / weights[at_gamma].sum()) if at_gamma.any() else turned.prod()
-    for grid in (divisions, turned):
-        if grid.prod() == total:
-            return grid_spacing_per_a(cell_a, grid)
-    return None
-
-
-def _divisions(fractions: Array) -> int:
-    """Return of how many points a grid along an axis is; 0 where no small number fits."""
-    both = np.sort(np.concatenate([fractions, -fractions]) % 1.0)
-    steps = both - both[0]
-    for count in range(1, _MAX_DIVISIONS + 1):
-        parts = steps * count
-        if np.abs(parts - np.round(parts)).max() < _K_TOLERANCE * count:
-            return count
-    return 0
-
-
-def band_gap(spins: Iterable[Sequence[tuple[Array, Array]]]) -> tuple[float | None, bool | None]:
-    """Return the gap in the unit of the eigenvalues, and whether it is direct.
-
-    ``spins`` holds, for each spin, eigenvalues and occupations (0..1) of each k-point. The gap
-    is 0 for a metal: bands that are occupied at some k-points only. It is None where no empty
-    band was calculated. A gap is direct when both edges are at one k-point, whatever the spin.
-    """
-    tops, bottoms = [], []
-    for points in spins:
-        if len({int((occupations > 0.5).sum()) for _, occupations in points}) > 1:
-            return 0.0, None
-        tops.append([values[full > 0.5].max(initial=-np.inf) for values, full in points])
-        bottoms.append([values[full <= 0.5].min(initial=np.inf) for values, full in points])
-    if not tops or not tops[0]:
-        return None, None
-    top, bottom = np.max(tops, axis=0), np.min(bottoms, axis=0)
-    gap = float(bottom.min() - top.max())
-    if not np.isfinite(gap):
-        return None, None
-    return (gap, bool(top.argmax() == bottom.argmin())) if gap > 0 else (0.0, None)

@@ -18,8 +18,9 @@ from nanoos.errors import ParseError
 from nanoos.parsers.espresso_cards import Line, number
 from nanoos.parsers.espresso_cell import RYDBERG_EV
 from nanoos.parsers.espresso_out import Output, OutputStep, numbers_of, value_of
-from nanoos.runs.espresso_facts import SMEARINGS, Facts, dispersion_name, list_spacing_per_a
+from nanoos.runs.espresso_facts import SMEARINGS, Facts, dispersion_name
 from nanoos.runs.espresso_units import RYDBERG_PER_BOHR3_GPA
+from nanoos.runs.k_points import list_spacing_per_a
 from nanoos.runs.run import Problem
 
 _STARTED = re.compile(r"PWSCF v\.?\s*(\S+).*?starts on\s+(\S+) at\s+(\d+):\s*(\d+):\s*(\d+)")

@@ -19,15 +19,14 @@ from nanoos.errors import ParseError, StructureError
 from nanoos.parsers import Source
 from nanoos.parsers.espresso_cards import element_of, number
 from nanoos.parsers.espresso_cell import BOHR_A, RYDBERG_EV
+from nanoos.runs.bands import Bands
 from nanoos.runs.espresso_facts import (
     SMEARINGS,
     Facts,
-    band_gap,
     dispersion_name,
-    grid_spacing_per_a,
-    list_spacing_per_a,
 )
 from nanoos.runs.espresso_units import HARTREE_EV, HARTREE_PER_BOHR3_GPA
+from nanoos.runs.k_points import grid_spacing_per_a, list_spacing_per_a
 from nanoos.runs.run import End, Problem, Step
 from nanoos.runs.xml_elements import elements
 from nanoos.structures import Structure
@@ -54,7 +53,7 @@ class EspressoXml:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._bands: tuple[list[tuple[Array, Array]], ...] = ([], [])
+        self._bands = Bands()
         self._max_electronic_steps: int | None = None
         self._max_steps: int | None = None
         self._stated_u: dict[tuple[str, str], float] = {}
@@ -176,8 +175,7 @@ class EspressoXml:
             facts.fermi_energy_ev = None if fermi is None else fermi * HARTREE_EV
         if facts.is_spin_polarised:
             facts.total_magnetization_mu_b = _value(output, "magnetization/total")
-        gap, facts.is_gap_direct = band_gap(bands for bands in self._bands if bands)
-        facts.band_gap_ev = None if gap is None else gap * HARTREE_EV
+        facts.band_gap_ev, facts.is_gap_direct = self._bands.gap()
 
     def _take_method(self, given: Element, basis: str) -> None:
         facts = self.facts
@@ -263,10 +261,11 @@ class EspressoXml:
         eigenvalues = _numbers(_text(point, "eigenvalues"))
         occupations = _numbers(_text(point, "occupations"), eigenvalues.size)
         n_spins = 2 if self.facts.is_spin_polarised else 1
-        if eigenvalues.size % n_spins == 0:  # one spin after the other
-            parts = (np.split(values, n_spins) for values in (eigenvalues, occupations))
-            for bands, part in zip(self._bands, zip(*parts, strict=True), strict=False):
-                bands.append(part)
+        if eigenvalues.size % n_spins == 0 < eigenvalues.size:  # one spin after the other
+            place = len(self._bands)
+            energies_ev = (eigenvalues * HARTREE_EV).reshape(n_spins, 1, -1)
+            for spin, full in enumerate(occupations.reshape(n_spins, 1, -1)):
+                self._bands.add(spin, [place], energies_ev[spin], full)
 
     def _take_exit_status(self, status: Element) -> None:
         end, problems = _STATUS.get(int(_number(status.text)), ("crashed", ("error",)))
