@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -15,6 +17,9 @@ from nanoos.parsers.compression import SUFFIXES
 from nanoos.runs.run import RunFolder
 
 Kind = Literal["vasprun", "outcar", "incar", "kpoints", "poscar", "contcar", "potcar", "log"]
+
+SAME_BEGINNING = timedelta(minutes=1)
+"""Both outputs of a run are begun within seconds."""
 
 _HEAD_BYTES = 4096
 _VASPRUN = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<modeling>")
@@ -45,12 +50,12 @@ _OUTPUTS: Mapping[str, Kind] = {"vasprun": "vasprun", "outcar": "outcar"}
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file of VASP: its name in the folder, what it is, and when its run began, as text."""
+    """A file of VASP: its name in the folder, what it is, and when its run began."""
 
     name: str
     kind: Kind
     source: Source
-    started: str
+    started: datetime | None
 
     @property
     def tag(self) -> str:
@@ -79,13 +84,29 @@ def runs(folder: RunFolder) -> list[RunFolder]:
     every = known(folder.files)
     outputs: dict[str, list[Known]] = defaultdict(list)
     for one in every:
-        if one.kind in ("vasprun", "outcar"):
+        if one.kind in _OUTPUTS:
             outputs[one.tag].append(one)
-    groups = [_distinct(group) for group in outputs.values()]
-    if len(groups) == 2 and _belong_together(*groups):
-        groups = [[*groups[0], *groups[1]]]
+    groups = [part for group in outputs.values() for part in _of_one_run(group)]
+    if len(groups) == 2 and len(groups[0]) == len(groups[1]) == 1:
+        pair = [*groups[0], *groups[1]]  # an XML and an OUTCAR, whose names do not tell
+        two_kinds = pair[0].kind != pair[1].kind
+        if two_kinds and all(one.started for one in pair) and len(_of_one_run(pair)) == 1:
+            groups = [pair]
     groups.sort(key=_order)
     return [_run(folder, group, every, is_only=len(groups) == 1) for group in groups]
+
+
+def _of_one_run(group: list[Known]) -> list[list[Known]]:
+    """Return the first file of each kind; ``OUTCAR`` beside ``OUTCAR.gz`` is the same again.
+
+    Two that began at different times are of two runs, of which each left one.
+    """
+    by_kind = {one.kind: one for one in reversed(group)}
+    first = [by_kind[kind] for kind in sorted(by_kind)]
+    times = [one.started for one in first if one.started]
+    if len(times) == 2 and abs(times[0] - times[1]) > SAME_BEGINNING:
+        return [[one] for one in first]
+    return [first]
 
 
 def _run(folder: RunFolder, group: list[Known], every: list[Known], *, is_only: bool) -> RunFolder:
@@ -100,21 +121,9 @@ def _run(folder: RunFolder, group: list[Known], every: list[Known], *, is_only: 
     return RunFolder(name, {one.name: one.source for one in parts})
 
 
-def _distinct(group: list[Known]) -> list[Known]:
-    """Return the first file of each kind: ``OUTCAR`` beside ``OUTCAR.gz`` is the same again."""
-    return list({one.kind: one for one in reversed(group)}.values())
-
-
-def _belong_together(one: list[Known], other: list[Known]) -> bool:
-    """Tell whether two are one run's XML and OUTCAR, though their names do not tell."""
-    if len(one) != 1 or len(other) != 1 or one[0].kind == other[0].kind:
-        return False
-    return one[0].started == other[0].started != ""
-
-
-def _order(group: list[Known]) -> tuple[str, bool, list[tuple[bool, int, str]]]:
+def _order(group: list[Known]) -> tuple[datetime, bool, list[tuple[bool, int, str]]]:
     """By time; where that is not known by name, ``relax10`` after ``relax2``, the bare one last."""
-    started = max(one.started for one in group)
+    started = max((one.started for one in group if one.started), default=datetime.min)
     tag = group[0].tag
     parts = [
         (part.isdecimal(), int(part[:9]) if part.isdecimal() else 0, part)
@@ -140,6 +149,9 @@ def _kind(name: str, head: bytes) -> Kind | None:
     return "log" if _LOG_NAME.fullmatch(filename) and _LOG.search(head) else None
 
 
-def _started(head: bytes) -> str:
+def _started(head: bytes) -> datetime | None:
     found = _XML_DATE.search(head) or _DATE.search(head)
-    return b" ".join(found.groups()).decode() if found else ""
+    if found:
+        with suppress(ValueError):
+            return datetime.strptime(b" ".join(found.groups()).decode(), "%Y %m %d %H:%M:%S")
+    return None

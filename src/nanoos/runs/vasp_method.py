@@ -13,7 +13,10 @@ import numpy as np
 
 from nanoos.methods import Method, Potential
 from nanoos.methods.method import Spin
+from nanoos.runs.k_points import grid_spacing_per_a, list_spacing_per_a
 from nanoos.runs.vasp_output import Output
+from nanoos.structures.geometry import cell_heights
+from nanoos.structures.structure import MIN_CELL_HEIGHT_A
 
 _GGA = {
     "CA": "LDA",
@@ -219,13 +222,16 @@ def _potentials(output: Output, hashes: Mapping[str, str]) -> tuple[Potential, .
 
 
 def _k_spacing(output: Output) -> float | None:
-    if output.lattice_a is None:
+    """Return the distance of k-points, of the mesh or else of what is left of one."""
+    cell, points = output.lattice_a, output.k_points
+    if cell is None or cell_heights(cell).min() < MIN_CELL_HEIGHT_A or output.is_line_mode:
         return None
-    divisions = output.divisions or ((1, 1, 1) if output.n_k_points == 1 else ())
-    if len(divisions) != 3:
+    if output.divisions:
+        return grid_spacing_per_a(cell, output.divisions)
+    if points is None:
         return None
-    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(output.lattice_a), axis=0)
-    return float((lengths / np.array(divisions)).max())
+    reciprocal = 2 * np.pi * np.linalg.inv(cell).T
+    return list_spacing_per_a(cell, points[:, :3] @ reciprocal, points[:, 3])
 
 
 def _smearing(said: Mapping[str, Any]) -> tuple[str | None, float | None]:

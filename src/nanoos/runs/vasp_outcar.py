@@ -89,6 +89,8 @@ class Outcar:
             b"executed": self._executed,
             b"running": self._running,
             b"generate": self._mesh,
+            b"Following": self._irreducible,
+            b"k-points": self._listed,
             b"POTCAR:": self._listed_title,
             b"TITEL": self._title,
             b"VRHFIN": self._element,
@@ -173,6 +175,23 @@ class Outcar:
         counts = [integer(word) for word in line.partition(b":")[2].split()]
         if len(counts) == 3 and all(counts):
             self.output.divisions = tuple(n for n in counts if n)
+
+    def _irreducible(self, line: bytes) -> None:
+        """Read the k-points that symmetry leaves of a mesh, with whole numbers as weights."""
+        if b"reciprocal" in line:
+            self._next()
+            self._points()
+
+    def _listed(self, line: bytes) -> None:
+        if b"reciprocal lattice" in line and self.output.k_points is None:
+            self._points()
+
+    def _points(self) -> None:
+        rows: list[bytes] = []
+        while len(row := self._next().split()) == 4:
+            rows += row
+        if rows:
+            self.output.k_points = table(rows, (len(rows) // 4, 4), slice(0, 4))
 
     def _listed_title(self, line: bytes) -> None:
         self._printed.append(_said(line.partition(b":")[2]))

@@ -58,7 +58,8 @@ class Output:
     divisions: tuple[int, ...] = ()
     """Of the mesh of k-points."""
     is_line_mode: bool = False
-    n_k_points: int | None = None
+    k_points: Array | None = None
+    """(n, 4) those left of a mesh by symmetry, fractional, and their weights."""
     bands: Bands = field(default_factory=Bands)
     fermi_energy_ev: float | None = None
     total_magnetization_mu_b: float | None = None

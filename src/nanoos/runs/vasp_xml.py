@@ -86,8 +86,8 @@ class Vasprun:
                         read(element)
         except XmlError as error:
             self.output.damage = f"The XML is damaged: {error}."
-        if not self.output.is_complete:
-            yield from self._ended()
+        if self._calculation is not None:
+            yield from self._ended(is_cut=True)
 
     def _blocks(self) -> Iterator[bytes]:
         """Yield the document without its bulky parts; of these the eigenvalues are taken."""
@@ -183,9 +183,12 @@ class Vasprun:
             self.output.parameters.setdefault(name, value)
 
     def _k_points(self, element: Element) -> None:
-        if self._calculation is not None or element.attrib or self.output.n_k_points:
-            return
-        self.output.n_k_points = len(element.findall("varray[@name='kpointlist']/v"))
+        if self._calculation is not None or element.attrib or self.output.k_points is not None:
+            return  # those of an interpolation
+        points = _rows(element.find("varray[@name='kpointlist']"))
+        weights = _rows(element.find("varray[@name='weights']"))
+        if points is not None and weights is not None and len(points) == len(weights):
+            self.output.k_points = np.hstack([points, weights])
         generation = element.find("generation")
         if generation is None:
             return
@@ -206,10 +209,10 @@ class Vasprun:
         if element.get("name") == "initialpos":
             self.output.lattice_a, self.output.positions_a = _geometry(element) or (None, None)
 
-    def _ended(self) -> Iterator[IonicStep]:
-        """Yield the step of the calculation that ended, or broke off, if it is whole."""
+    def _ended(self, *, is_cut: bool = False) -> Iterator[IonicStep]:
+        """Yield the step of the calculation that ended; of one that is cut, if it has energies."""
         calculation, self._calculation = self._calculation, None
-        if calculation is None:
+        if calculation is None or (is_cut and calculation.find("energy") is None):
             return
         place = self._begun.popleft() if self._begun else None
         for dos in calculation.iterfind("dos"):
@@ -221,14 +224,15 @@ class Vasprun:
             yield step
 
     def _step(self, calculation: Element) -> IonicStep | None:
-        energies = calculation.find("energy")
         structure = calculation.find("structure")
         geometry = None if structure is None else _geometry(structure)
-        if energies is None or geometry is None:
+        if geometry is None:
             return None
         cycles = calculation.findall("scstep")
         step = IonicStep(lattice_a=geometry[0], positions_a=geometry[1])
-        self._set_energies(step, _values(energies), cycles)
+        energies = calculation.find("energy")
+        if energies is not None:  # GW has none
+            self._set_energies(step, _values(energies), cycles)
         step.forces_ev_per_a = _rows(calculation.find("varray[@name='forces']"), step.positions_a)
         pressure_kbar = _rows(calculation.find("varray[@name='stress']"), step.lattice_a)
         if pressure_kbar is not None:
