@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.models import User
+from api.models import SimulationJob, SimulationResult, User
 from api.services import simulations
 from api.services.structure_import import Candidate, import_
 from nanoos.structures import Species, Structure, analyse
@@ -56,6 +57,28 @@ async def submitted(session: AsyncSession, owner: User, *ids: UUID, **how: Any) 
     """Submit equations of state and return the new jobs."""
     report = await simulations.submit(session, "equation_of_state", ids, owner=owner, **how)
     return report.submitted
+
+
+async def calculated(
+    session: AsyncSession, owner: User, structure_id: UUID, method_sha256: str, **found: Any
+) -> UUID:
+    """Store the result of a finished run, converged if not said otherwise; return its id."""
+    job = SimulationJob(
+        owner_id=owner.id,
+        structure_id=structure_id,
+        origin="imported",
+        parameters=found.pop("parameters", {}),
+        parameters_sha256="0" * 64,
+        status="succeeded",
+        finished_at=datetime.now(UTC),
+    )
+    session.add(job)
+    await session.flush()
+    known = {"is_converged": True, "provenance": {}} | found
+    result = SimulationResult(simulation_job_id=job.id, method_sha256=method_sha256, **known)
+    session.add(result)
+    await session.flush()
+    return result.id
 
 
 async def person(session: AsyncSession, name: str) -> User:

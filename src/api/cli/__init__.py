@@ -13,6 +13,7 @@ import typer
 
 from api.cli import db, embed, jobs, methods, results, structures, users, workflows
 from api.cli.demo import demo
+from api.cli.hull import hull
 from api.cli.output import fail
 from api.cli.serve import serve
 from api.cli.worker import worker
@@ -33,6 +34,7 @@ app.add_typer(jobs.app, name="jobs")
 app.command()(worker)
 app.add_typer(results.app, name="results")
 app.add_typer(methods.app, name="methods")
+app.command()(hull)
 app.add_typer(embed.app, name="embed")
 app.command()(serve)
 app.add_typer(users.app, name="users")

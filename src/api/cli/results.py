@@ -8,10 +8,14 @@ from uuid import UUID
 import typer
 
 from api.cli.database import in_transaction
+from api.cli.energies import best, eos
 from api.cli.output import Json, print_json, show_fields, show_table
 from pgsteady.cli.commands import Group
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="Numbers, and where they come from.")
+
+app.command()(best)
+app.command()(eos)
 
 
 @app.command()

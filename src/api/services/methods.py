@@ -75,15 +75,15 @@ class Together(NamedTuple):
 
 
 async def comparable(
-    session: AsyncSession, hashes: Sequence[str], *, mix: bool = False
+    session: AsyncSession, hashes: Sequence[str], *, first: str | None = None, mix: bool = False
 ) -> Together:
     """Return the groups of methods within which energies may be compared and combined.
 
     ``hashes`` are those of the results, however often each; those of the most results come
-    first. Raises MixedMethods, with the reasons, if there is more than one group and ``mix``
-    does not allow it.
+    first, but before them ``first``, where it is given, even if no result has it. Raises
+    MixedMethods, with the reasons, if there is more than one group and ``mix`` does not allow it.
     """
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = {} if first is None else {first: len(hashes)}
     for hash_ in hashes:
         counts[hash_] = counts.get(hash_, 0) + 1
     order = sorted(counts, key=lambda hash_: (-counts[hash_], hash_))

@@ -52,12 +52,20 @@ def fit_birch_murnaghan(volumes_a3: ArrayLike, energies_ev: ArrayLike) -> BirchM
     Raises
     ------
     WorkflowError
-        If the fitted curve has no minimum between the smallest and the largest volume.
+        If the lowest energy is at the smallest or the largest volume, or the fitted curve has no
+        minimum between them.
     """
     from ase.units import GPa
 
-    volumes = np.asarray(volumes_a3, float)
-    curve = Polynomial.fit(volumes ** (-2 / 3), np.asarray(energies_ev, float), deg=3)
+    volumes, energies = np.asarray(volumes_a3, float), np.asarray(energies_ev, float)
+    lowest = volumes[energies.argmin()]
+    if lowest in {volumes.min(), volumes.max()}:
+        end, others = ("smallest", "smaller") if lowest == volumes.min() else ("largest", "larger")
+        raise WorkflowError(
+            f"The energies have no minimum between {volumes.min():.3f} and {volumes.max():.3f} Å3: "
+            f"the lowest is that of the {end} volume. Calculate {others} ones."
+        )
+    curve = Polynomial.fit(volumes ** (-2 / 3), energies, deg=3)
     slope, curvature, third = curve.deriv(), curve.deriv(2), curve.deriv(3)
     roots = np.asarray(slope.roots())
     minima = [
@@ -70,7 +78,7 @@ def fit_birch_murnaghan(volumes_a3: ArrayLike, energies_ev: ArrayLike) -> BirchM
     if len(minima) != 1:
         raise WorkflowError(
             f"The energies between {volumes.min():.3f} and {volumes.max():.3f} Å3 have no "
-            "minimum that a Birch–Murnaghan curve could describe; try a wider volume_range."
+            "minimum that a Birch–Murnaghan curve could describe; try a wider range of volumes."
         )
     x = minima[0]
     volume = x ** (-3 / 2)
