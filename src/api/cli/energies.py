@@ -1,4 +1,4 @@
-"""``nano-os results best`` and ``eos``: what follows from energies that may be compared."""
+"""``nano-os results best`` and ``eos``, and what all commands have that compare energies."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from uuid import UUID
 import typer
 
 from api.cli.database import in_transaction
-from api.cli.hull import MethodOption, Mix, elements_of, method_names, show_compared
-from api.cli.output import Json, err, print_json, show_table
+from api.cli.output import Json, err, number, print_json, show_table
 
 if TYPE_CHECKING:
-    from api.schemas.energies import VolumeSeries
+    from api.schemas.energies import Compared, VolumeSeries
+
+MethodOption = Annotated[
+    str | None,
+    typer.Option("--method", metavar="HASH", help="With what is comparable to this method only."),
+]
+Mix = Annotated[
+    bool, typer.Option("--mix", help="Take methods together that cannot be compared, and say so.")
+]
 
 
 def best(
@@ -143,3 +150,32 @@ def _draw(found: list[VolumeSeries], file: Path) -> None:
     title = f"{fits[0].reduced_formula}: {fits[0].methods[0].name}"
     write_text(file, equation_of_state_svg(data, title))
     err.print(f"The picture is {file}.", markup=False)
+
+
+def elements_of(system: str) -> tuple[str, ...]:
+    """Return the elements of a chemical system; raises WrongUsage."""
+    from api.errors import WrongUsage
+    from api.schemas import notation
+
+    try:
+        elements = notation.elements(system)
+    except ValueError as error:
+        raise WrongUsage(f"{error}. Write a chemical system as Al-Cu.") from error
+    if not elements:
+        raise WrongUsage("Write a chemical system as Al-Cu.")
+    return elements
+
+
+def show_compared(found: Compared) -> None:
+    """Say what was taken together and what was left out."""
+    for reason in found.mixed:
+        err.print(f"Mixed, so the numbers mean little: {reason}.", style="yellow", markup=False)
+    if found.n_unconverged:
+        err.print(f"{number(found.n_unconverged, 'result')} not converged: left out.")
+    if found.n_of_other_methods:
+        err.print(f"{number(found.n_of_other_methods, 'result')} of other methods: left out.")
+
+
+def method_names(found: Compared) -> str:
+    """Return the methods in a few words, each once."""
+    return " / ".join(dict.fromkeys(one.name for one in found.methods))

@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.cli.database import in_transaction
+from api.cli.energies import MethodOption, Mix, elements_of, method_names, show_compared
 from api.cli.output import Json, err, out, print_json, show_table
 
 if TYPE_CHECKING:
-    from api.schemas.energies import Compared, ConvexHull, HullEntry
+    from api.schemas.energies import ConvexHull, HullEntry
     from api.services.hulls import Found
-
-MethodOption = Annotated[
-    str | None,
-    typer.Option("--method", metavar="HASH", help="With what is comparable to this method only."),
-]
-Mix = Annotated[
-    bool, typer.Option("--mix", help="Take methods together that cannot be compared, and say so.")
-]
 
 
 def hull(
@@ -60,39 +53,6 @@ def hull(
         _show(document)
     if document.missing:
         raise typer.Exit(1)
-
-
-def elements_of(system: str) -> tuple[str, ...]:
-    """Return the elements of a chemical system; raises WrongUsage."""
-    from api.errors import WrongUsage
-    from api.schemas import notation
-
-    try:
-        elements = notation.elements(system)
-    except ValueError as error:
-        raise WrongUsage(f"{error}. Write a chemical system as Al-Cu.") from error
-    if not elements:
-        raise WrongUsage("Write a chemical system as Al-Cu.")
-    return elements
-
-
-def show_compared(found: Compared) -> None:
-    """Say what was taken together and what was left out."""
-    for reason in found.mixed:
-        err.print(f"Mixed, so the numbers mean little: {reason}.", style="yellow", markup=False)
-    if found.n_unconverged:
-        err.print(f"{_results(found.n_unconverged)} not converged: left out.")
-    if found.n_of_other_methods:
-        err.print(f"{_results(found.n_of_other_methods)} of other methods: left out.")
-
-
-def _results(number: int) -> str:
-    return f"{number} result{'' if number == 1 else 's'}"
-
-
-def method_names(found: Compared) -> str:
-    """Return the methods in a few words, each once."""
-    return " / ".join(dict.fromkeys(one.name for one in found.methods))
 
 
 def _draw(found: Found, file: Path) -> None:
