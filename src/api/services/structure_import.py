@@ -81,8 +81,8 @@ async def import_(
 async def store_(session: AsyncSession, found: Sequence[Found], terms: Terms) -> list[Imported]:
     """Store rows, and in which files they were found; return, in their order, what holds each.
 
-    Raises Conflict where a structure, or what it refers to, was deleted meanwhile; trying again
-    helps.
+    Raises Conflict where a structure was published meanwhile, or it or what it refers to was
+    deleted; trying again helps.
     """
     if not found:
         return []
@@ -105,7 +105,7 @@ async def store_(session: AsyncSession, found: Sequence[Found], terms: Terms) ->
         await session.execute(text(statement), said)
     if not all(await session.scalars(text(_INSERT_STRUCTURES), said)):
         raise Conflict("The citation of a structure was deleted while it was imported.")
-    ids = await _ids(session, list(distinct), terms)
+    ids = await _ids(session, distinct, terms)
     await _store_sources(session, found, ids)
     imported = []
     for one in found:
@@ -115,17 +115,21 @@ async def store_(session: AsyncSession, found: Sequence[Found], terms: Terms) ->
     return imported
 
 
-async def _ids(session: AsyncSession, fingerprints: list[str], terms: Terms) -> dict[str, UUID]:
+async def _ids(session: AsyncSession, distinct: dict[str, Row], terms: Terms) -> dict[str, UUID]:
     rows = await session.execute(
         text(_SELECT_IDS),
         {
             "scope_key": terms.scope_key,
             "owner_id": terms.owner_id,
-            "fingerprints": fingerprints,
+            "fingerprints": list(distinct),
         },
     )
-    ids = {one.fingerprint: one.id for one in rows}
-    if len(ids) < len(fingerprints):
+    ids: dict[str, UUID] = {}
+    for fingerprint, id_ in rows:
+        if fingerprint in ids and id_.bytes == distinct[fingerprint].id:
+            raise Conflict("A structure was published while it was imported.")
+        ids[fingerprint] = id_
+    if len(ids) < len(distinct):
         raise Conflict("A structure, or its material, was deleted while it was imported.")
     return ids
 
@@ -150,7 +154,8 @@ async def _store_sources(
 
 _INCOMING = {"place": "int"} | COLUMNS
 
-# What its owner has published has no private twin. The fingerprints are named once more because
+# What its owner has published has no private twin; `_ids` looks again, as the insertion may wait
+# for who publishes just now. The fingerprints are named once more because
 # a join would read all that is public: nothing is known of how few rows the temporary table has.
 _LEAVE_OUT = """
 DELETE FROM incoming WHERE fingerprint IN (

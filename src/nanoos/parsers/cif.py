@@ -106,13 +106,10 @@ def _parsed(block: Items, general: list[Items], licence: str | None) -> Parsed:
     operators = symmetry_operators(block, angles)
     sites = expanded(asymmetric_unit(block), operators, lattice)
     kinds = {site.occupants: shared_by(site.occupants) for site in sites}
-    species = {kind.name: kind for kind in kinds.values()}
-    names = [kinds[site.occupants].name for site in sites for _ in site.fractional]
-    structure = Structure(
-        lattice_a=lattice,
-        positions_a=np.concatenate([s.fractional for s in sites]) @ lattice,
-        species=tuple(species.values()),
-        species_at_sites=tuple(names),
+    structure = Structure.of_site_species(
+        lattice,
+        np.concatenate([site.fractional for site in sites]) @ lattice,
+        [kinds[site.occupants] for site in sites for _ in site.fractional],
     )
     name, extra = metadata(block, general)
     if licence is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from nanoos.errors import ParseError
 from nanoos.parsers.archive import HEAD_BYTES, Budget, archive_kind, members, printable
 from nanoos.parsers.optimade_provider import PREFIX, pages
-from nanoos.parsers.source import Source, Unfound
+from nanoos.parsers.source import Source, Unfound, sweep_spools
 
 STANDARD_INPUT = "-"
 MAX_ARCHIVES_DEEP = 2
@@ -45,8 +45,10 @@ def find(
     Files of folders and archives whose names are not ``wanted`` are neither opened nor unpacked;
     archives whose names are ``whole`` are sources themselves.
 
-    Large members of archives lie in temporary files: `Source.discard` each when it is read.
+    Large members of archives lie in temporary files: `Source.discard` each when it is read. Those
+    of processes that were killed are removed.
     """
+    sweep_spools()
     scope = _Scope(recursive, wanted, whole)
     for argument in arguments:
         if argument == STANDARD_INPUT:

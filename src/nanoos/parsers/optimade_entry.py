@@ -39,13 +39,7 @@ def structure_of(attributes: Mapping[str, Any]) -> Structure:
     occupied = _occupied(attributes, len(positions))
     positions, occupied = _merged(positions, occupied)
     species = [species_of(shares) for shares in occupied]
-    return Structure(
-        lattice_a=lattice,
-        positions_a=positions,
-        species=tuple({one.name: one for one in species}.values()),
-        species_at_sites=tuple(one.name for one in species),
-        periodic=periodic,
-    )
+    return Structure.of_site_species(lattice, positions, species, periodic)
 
 
 def _check_features(attributes: Mapping[str, Any]) -> None:

@@ -136,13 +136,7 @@ def _structure(found: dict[str, Any], sites: list[Any], species: list[Species]) 
         positions = array_of(fractional, "fractional coordinates (abc)", (None, 3)) @ lattice
     else:
         positions = array_of([site.get("xyz") for site in sites], "positions (xyz)", (None, 3))
-    return Structure(
-        lattice_a=lattice,
-        positions_a=positions,
-        species=tuple({one.name: one for one in species}.values()),
-        species_at_sites=tuple(one.name for one in species),
-        periodic=periodic,
-    )
+    return Structure.of_site_species(lattice, positions, species, periodic)
 
 
 def _lattice(lattice: Any) -> tuple[Array, tuple[bool, bool, bool]]:

@@ -5,6 +5,7 @@ A source is read in another process than it was found in, so it can be pickled.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from typing import BinaryIO, Self
 
 from nanoos.errors import NanoError, ParseError
 from nanoos.parsers.compression import SUFFIXES, uncompressed
+from nanoos.scratch import Scratch, sweep
 
 MAX_TEXT_BYTES = 100 * 1024**2
 """Formats that are read as one text may be this long; those read line by line, any length."""
@@ -25,6 +27,7 @@ SMALL_BYTES = 1024**2
 """Up to this size, content that has no file of its own stays in memory."""
 
 _BLOCK_BYTES = 1024**2
+_SPOOL = "nano-os-spool-"
 
 
 @dataclass(frozen=True)
@@ -212,10 +215,17 @@ def _reading() -> Iterator[None]:
         raise ParseError(f"The file cannot be read: {error.strerror or error}.") from error
 
 
+def sweep_spools() -> None:
+    """Remove the temporary files that processes which were killed left."""
+    sweep(Path(tempfile.gettempdir()), _SPOOL)
+
+
 @cache
-def _spool() -> tempfile.TemporaryDirectory[str]:
+def _spool() -> Path:
     """The folder of this process's temporary files, removed when it ends."""
-    return tempfile.TemporaryDirectory(prefix="nano-os-", ignore_cleanup_errors=True)
+    scratch = Scratch(Path(tempfile.gettempdir()), _SPOOL)
+    atexit.register(scratch.remove)
+    return scratch.path
 
 
 def _copied(
@@ -225,7 +235,7 @@ def _copied(
     path = None
     size = len(first)
     try:
-        with tempfile.NamedTemporaryFile(dir=_spool().name, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=str(_spool()), delete=False) as file:
             path = Path(file.name)
             file.write(first)
             while block := stream.read(_BLOCK_BYTES):

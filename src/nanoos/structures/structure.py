@@ -156,6 +156,23 @@ class Structure:
         )
 
     @classmethod
+    def of_site_species(
+        cls,
+        lattice_a: Array | None,
+        positions_a: Array,
+        site_species: Sequence[Species],
+        periodic: tuple[bool, bool, bool] = (True, True, True),
+    ) -> Self:
+        """Make a structure of one species per site; equal ones have equal names."""
+        return cls(
+            lattice_a=lattice_a,
+            positions_a=positions_a,
+            species=tuple({one.name: one for one in site_species}.values()),
+            species_at_sites=tuple(one.name for one in site_species),
+            periodic=periodic,
+        )
+
+    @classmethod
     def from_ase(cls, atoms: Atoms) -> Self:
         """Make a structure of ASE's Atoms; a missing lattice vector is completed by ASE."""
         pbc = atoms.pbc

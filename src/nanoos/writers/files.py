@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from nanoos.errors import NotWritten
+from nanoos.scratch import Scratch
 from nanoos.structures import formula
 from nanoos.writers.record import Record
 from nanoos.writers.sources import check_replaceable, sources_into
@@ -24,11 +23,13 @@ def exporting(
     """Give what writes one record after another to a file, or to a file each in a folder.
 
     With ``sources`` a bibliography and a table of licences are written beside ``output``. All
-    is written under other names and takes its place when the context ends without an error:
-    until then what stood there is whole, and afterwards nothing half is left. Raises NotWritten,
-    and for each record StructureError when the format has no place for it.
+    is written in a hidden folder beside and takes its place when the context ends without an error:
+    until then what stood there is whole, and afterwards nothing half is left. What a killed export
+    left there is removed by the next one. Raises NotWritten, and for each record StructureError
+    when the format has no place for it.
     """
-    staging = _Staging()
+    with _failures_told(output):
+        staging = _Staging(output.parent)
     try:
         with ExitStack() as open_:
             with _failures_told(output):
@@ -54,7 +55,8 @@ def exporting(
 
 def write_text(output: Path, text: str) -> None:
     """Write a text, whole or not at all. Raises NotWritten."""
-    staging = _Staging()
+    with _failures_told(output):
+        staging = _Staging(output.parent)
     try:
         with _failures_told(output):
             staging.place(output).write_text(text, encoding="utf-8")
@@ -64,14 +66,15 @@ def write_text(output: Path, text: str) -> None:
 
 
 class _Staging:
-    """What is written under other names, beside its place, until all of it is complete."""
+    """What is written beside its place, in a folder of its own, until all of it is complete."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Path) -> None:
+        self._scratch = Scratch(beside, ".unfinished-")
         self._moves: list[tuple[Path, Path]] = []
 
     def place(self, final: Path) -> Path:
         """Return where to write what shall stand at ``final``."""
-        unfinished = final.with_name(f".unfinished-{os.getpid()}-{final.name}")
+        unfinished = self._scratch.path / final.name
         self._moves.append((unfinished, final))
         return unfinished
 
@@ -81,17 +84,12 @@ class _Staging:
             if unfinished.is_dir() and final.is_dir():
                 for file in unfinished.iterdir():
                     file.replace(final / file.name)
-                unfinished.rmdir()
             else:
                 unfinished.replace(final)
 
     def discard(self) -> None:
         """Remove what is left."""
-        for unfinished, _ in self._moves:
-            if unfinished.is_dir():
-                shutil.rmtree(unfinished)
-            else:
-                unfinished.unlink(missing_ok=True)
+        self._scratch.remove()
 
 
 def _into_folder(folder: Path, writer: Writer, staging: _Staging) -> Add:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from meanwhile import Sessions, Work, done_while, in_transaction
 from samples import candidate, metal, person, stored, submitted
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db import retried
@@ -15,7 +15,7 @@ from api.errors import Conflict, NotAllowed
 from api.models import Material, SimulationJob, Structure, User
 from api.schemas.search import Query
 from api.services import curation, deletion
-from api.services.structure_import import Candidate, import_
+from api.services.structure_import import Candidate, Imported, import_
 from api.services.users import local_owner
 
 CITED = {"citation": {"title": "On copper", "authors": ["R. Ita"]}}
@@ -52,6 +52,24 @@ async def test_a_public_material_is_not_dropped_under_what_is_published(
     )
     async with sessions() as session:
         assert (await session.get_one(Structure, mine)).visibility == "public"
+
+
+async def test_what_is_published_just_now_gets_no_private_twin(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        owner = await local_owner(session)
+        mine, _other = await stored(session, owner, metal("Cu"), metal("Cu", a=3.7))
+    imported: list[Imported] = []
+
+    async def bring(session: AsyncSession) -> None:
+        imported[:] = await import_(session, [candidate(metal("Cu"))], owner=owner)
+
+    async def publish(session: AsyncSession) -> None:
+        await curation.publish(session, Query(ids=(mine,)), owner, licence="CC0-1.0")
+
+    await done_while(sessions, retried(sessions, bring), "materials", publish)
+    assert imported == [Imported(mine, is_new=False)]
+    async with sessions() as session:
+        assert await session.scalar(select(func.count(Structure.id))) == 2
 
 
 def deleting(owner: User, id_: UUID) -> Work:
