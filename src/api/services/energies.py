@@ -49,7 +49,7 @@ class Energy(NamedTuple):
     @property
     def kind(self) -> Hashable:
         """Equal for results of one crystal structure, whatever its cell and size."""
-        return self.protostructure or self.fingerprint
+        return self.reduced_formula, self.protostructure or self.fingerprint
 
     @property
     def material(self) -> Hashable:

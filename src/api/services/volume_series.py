@@ -53,14 +53,19 @@ async def _of_its_kind(session: AsyncSession, structure_id: UUID) -> Query:
     (structure,) = await structures.get(session, [structure_id])
     if structure.protostructure is None:
         raise StructureError(f"Structure {structure_id} is no crystal whose kind is known.")
-    return Query.model_validate({"protostructure": [structure.protostructure]})
+    return Query.model_validate(
+        {
+            "protostructure": [structure.protostructure],
+            "reduced_formula": [structure.reduced_formula],
+        }
+    )
 
 
 def _grouped(points: Sequence[Energy]) -> list[list[Energy]]:
-    """Return the points of each protostructure, by formula."""
+    """Return the points of each crystal structure, by formula."""
     groups: dict[Hashable, list[Energy]] = {}
     for one in sorted(points, key=lambda one: (one.reduced_formula, str(one.protostructure))):
-        groups.setdefault(one.protostructure, []).append(one)
+        groups.setdefault(one.kind, []).append(one)
     return list(groups.values())
 
 

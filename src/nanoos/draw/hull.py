@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 STABLE_PT, UNSTABLE_PT = 6.5, 5.0
-HEADROOM = 0.15
-"""Formation energies are shown up to this part of the deepest one, and all below it …"""
-LEAST_HEADROOM_EV = 0.05
-"""… but at least up to this."""
+TITLE_WIDTH = 54
+"""Characters of a line."""
+HEADROOM, LEAST_HEADROOM_EV, MOST_HEADROOM_EV = 0.15, 0.05, 0.3
+"""Formation energies are shown up to this part of the deepest one, and the least; for compounds
+that do not form, up to as much as the deepest, or the most."""
 CORNERS = np.array([[0, 0], [1, 0], [0.5, 3**0.5 / 2]])
 """Where the elements are in a ternary picture: left, right, top."""
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -61,7 +63,7 @@ def hull_svg(hull: Hull, formulas: Sequence[str], title: str) -> str:
     with chart_style():
         figure = Figure(figsize=(5.6, 4.6), layout="constrained")
         axes = figure.add_subplot()
-        axes.set_title(title, color=INK, fontweight="bold")
+        axes.set_title(fill(title, TITLE_WIDTH), color=INK, fontweight="bold")
         points, lines = (_binary if len(hull.elements) == 2 else _ternary)(axes, hull)
         _mark(axes, hull, points)
         figure.draw_without_rendering()  # fixes where things are, so that labels find their places
@@ -77,6 +79,8 @@ def _binary(axes: Axes, hull: Hull) -> tuple[Array, Array]:
     axes.axhline(0, color=MUTED, lw=0.8, zorder=0)
     depth = -points[:, 1].min()
     top = max(HEADROOM * depth, LEAST_HEADROOM_EV)
+    highest = max(points[i, 1] for i in _lowest(hull))
+    top = max(top, min(1.15 * highest, max(depth, MOST_HEADROOM_EV)))
     axes.set_ylim(-1.12 * depth - 0.2 * LEAST_HEADROOM_EV, top)
     axes.set_xlim(-0.04, 1.04)
     first, second = hull.elements
@@ -117,9 +121,10 @@ def _mark(axes: Axes, hull: Hull, points: Array) -> None:
     stable = hull.is_stable
     hollow: dict[str, Any] = {"mfc": "white", "mec": MUTED, "mew": 1.1, "ms": UNSTABLE_PT}
     filled: dict[str, Any] = {"mfc": ACCENT, "mec": "white", "mew": 0.9, "ms": STABLE_PT}
-    axes.plot(
-        *points[~stable].T, "o", zorder=2, label="unstable, + meV/atom above the hull", **hollow
-    )
+    hidden = int((points[:, 1] > axes.get_ylim()[1]).sum())
+    more = f" ({hidden} higher not shown)" if hidden else ""
+    what = f"unstable, + meV/atom above the hull{more}"
+    axes.plot(*points[~stable].T, "o", zorder=2, label=what, **hollow)
     axes.plot(*points[stable].T, "o", zorder=3, label="stable", **filled)
     handles, labels = axes.get_legend_handles_labels()
     axes.figure.legend(
@@ -135,15 +140,19 @@ def _mark(axes: Axes, hull: Hull, points: Array) -> None:
 
 
 def _labels(hull: Hull, points: Array, names: Sequence[str]) -> list[Label]:
-    """Return what to write at which point, the most important first, of a composition once."""
-    seen: set[tuple[float, ...]] = set()
+    """Return what to write at which point, the most important first."""
     labels = []
-    for i in np.argsort(hull.above_hull_ev_per_atom, kind="stable"):
-        where = tuple(hull.fractions[i].round(6))
-        if where not in seen:
-            seen.add(where)
-            is_stable = bool(hull.is_stable[i])
-            above_mev = 1e3 * hull.above_hull_ev_per_atom[i]
-            text = names[i] if is_stable else f"{names[i]} +{above_mev:.0f}"
-            labels.append(Label(text, tuple(points[i]), INK if is_stable else MUTED, is_stable))
+    for i in _lowest(hull):
+        is_stable = bool(hull.is_stable[i])
+        above_mev = 1e3 * hull.above_hull_ev_per_atom[i]
+        text = names[i] if is_stable else f"{names[i]} +{above_mev:.0f}"
+        labels.append(Label(text, tuple(points[i]), INK if is_stable else MUTED, is_stable))
     return labels
+
+
+def _lowest(hull: Hull) -> list[int]:
+    """Return of each composition the lowest entry, the stable ones first."""
+    kept: dict[tuple[float, ...], int] = {}
+    for i in np.argsort(hull.above_hull_ev_per_atom, kind="stable").tolist():
+        kept.setdefault(tuple(hull.fractions[i].round(6)), i)
+    return list(kept.values())

@@ -6,6 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from ase.build import bulk
 from samples import calculated, compound, gas, metal, person, stored
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,6 +16,7 @@ from api.schemas.search import Query
 from api.services import energies, hulls, methods
 from nanoos.engines.emt import Emt
 from nanoos.methods import Method
+from nanoos.structures import Species, Structure
 
 PBE = Method(code="VASP", functional="PBE", cutoff_ev=520.0)
 LDA = replace(PBE, functional="LDA")
@@ -118,6 +120,25 @@ async def test_the_command_for_a_missing_reference_is_that_of_an_engine_of_the_m
     (gold_,) = document.missing
     assert gold_.command is None
     assert "Calculate Au by itself with VASP PBE, 520 eV" in gold_.advice
+
+
+async def test_mixtures_on_one_lattice_are_compounds_of_their_own(
+    session: AsyncSession, owner: User
+) -> None:
+    """A protostructure says which elements share a site, not how much of each."""
+    (pbe,) = await methods.store_(session, [PBE])
+    shares = (0.25, 0.5)
+    lattice = bulk("Cu").cell.array
+    mixed = [
+        Structure(lattice, [[0.0] * 3], (Species("m", ("Au", "Cu"), (x, 1 - x)),), ("m",))
+        for x in shares
+    ]
+    ids = await stored(session, owner, metal("Au"), metal("Cu"), *mixed)
+    for id_ in ids:
+        await calculated(session, owner, id_, pbe, energy_ev_per_atom=-3.0)
+    document, _ = await hulls.hull(session, ["Au", "Cu"])
+    assert [one.reduced_formula for one in document.entries] == ["Au", "AuCu", "AuCu3", "Cu"]
+    assert all(one.is_stable for one in document.entries)
 
 
 async def test_what_others_calculated_is_not_seen(session: AsyncSession, owner: User) -> None:

@@ -32,6 +32,16 @@ def test_two_elements():
     assert len(svg) < 40_000
 
 
+def test_what_does_not_form_is_seen_and_what_is_too_high_is_counted():
+    energies = {"Al": 0.0, "Cu": 0.0, "AlCu": 0.2, "AlCu3": 1.5}
+    compositions = [{"Al": 1}, {"Cu": 1}, {"Al": 1, "Cu": 1}, {"Al": 1, "Cu": 3}]
+    hull = convex_hull(list(map(Entry, compositions, energies.values())))
+    found = words(hull_svg(hull, list(energies), "title"))
+    assert "AlCu +200" in found
+    assert "AlCu₃ +1500" not in found
+    assert "unstable, + meV/atom above the hull (1 higher not shown)" in found
+
+
 def test_three_elements():
     named = {name: entry for name, (entry, _) in ALLOYS.items()}
     named |= {"Ni": Entry({"Ni": 1}, -5.0), "AlCuNi": Entry({"Al": 1, "Cu": 1, "Ni": 1}, -6.0)}
