@@ -5,7 +5,9 @@ ASE and pymatgen read of the same file: the energy, the free energy, every force
 in value and sign. Where a peer reads fewer steps, those it has are compared.
 
 What is known to differ: pymatgen leaves the energy of a step in vasprun.xml as the enthalpy that
-VASP writes there under external pressure; such runs are compared with ASE alone.
+VASP writes there under external pressure; such runs are compared with ASE alone. Of a hybrid
+functional in Quantum ESPRESSO ASE reads an energy without all of the exact exchange, so these are
+not compared.
 
 What it does not show: that all are right; and what neither peer reads.
 
@@ -132,11 +134,29 @@ def pymatgen_vasprun(path: Path) -> list[Numbers]:
     return found
 
 
+def ase_pw(path: Path) -> list[Numbers]:
+    """Return what ASE reads of the output of pw.x."""
+    found = ase_reading("espresso-out")(path)
+    is_hybrid = any("EXX-fraction" in line for line in Source(path.name, path).lines())
+    return [] if is_hybrid else found
+
+
+def pymatgen_entries(path: Path) -> list[Numbers]:
+    """Return the energies, without corrections, of pymatgen's computed entries."""
+    from monty.serialization import loadfn
+
+    found = loadfn(path)
+    entries = found if isinstance(found, list) else [found]
+    return [Numbers(float(one.uncorrected_energy), None, None, None) for one in entries]
+
+
 PEERS: dict[str, dict[str, dict[str, Callable[[Path], list[Numbers]]]]] = {
     "vasp": {
         "vasprun": {"ASE": ase_reading("vasp-xml"), "pymatgen": pymatgen_vasprun},
         "outcar": {"ASE": ase_reading("vasp-out")},
     },
+    "espresso": {"text": {"ASE": ase_pw}},
+    "entries": {"json": {"pymatgen": pymatgen_entries}},
 }
 """Program → kind of file → peer → what reads it."""
 
@@ -149,7 +169,17 @@ def vasp_kind(run: RunFolder) -> tuple[str, str] | None:
     return next(((kind, kinds[kind]) for kind in ("vasprun", "outcar") if kind in kinds), None)
 
 
-KIND_OF: dict[str, Callable[[RunFolder], tuple[str, str] | None]] = {"vasp": vasp_kind}
+def espresso_kind(run: RunFolder) -> tuple[str, str] | None:
+    """Return the text of a run of pw.x."""
+    texts = (name for name, one in run.files.items() if b"Program PWSCF" in one.head(20_000))
+    return next((("text", name) for name in texts), None)
+
+
+KIND_OF: dict[str, Callable[[RunFolder], tuple[str, str] | None]] = {
+    "vasp": vasp_kind,
+    "espresso": espresso_kind,
+    "entries": lambda run: ("json", next(iter(run.files))),
+}
 
 
 def folders(roots: list[Path]) -> Iterator[RunFolder]:

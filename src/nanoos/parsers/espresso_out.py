@@ -146,7 +146,7 @@ class Output:
         self.cell_lines: list[str] = []
         self.elements: list[str] = []
         marks = "|".join(f"(?P<{name}>{mark})" for name, mark in self.marks.items())
-        self._marked = re.compile(rf"\s*(?:{marks})").match
+        self._marked = re.compile(rf"\s*+(?:{marks})").match
 
     def finished_steps(self) -> Iterator[OutputStep]:
         """Yield every step but the last, which stays in ``step``."""

@@ -24,8 +24,8 @@ from nanoos.runs.k_points import list_spacing_per_a
 from nanoos.runs.run import Problem
 
 _STARTED = re.compile(r"PWSCF v\.?\s*(\S+).*?starts on\s+(\S+) at\s+(\d+):\s*(\d+):\s*(\d+)")
-_CORES = re.compile(r"running on\s+(\d+) processor")
-_DURATION = re.compile(r"([\d.]+)\s*([dhms])")
+_CORES = re.compile(r"running on\s+(\d{1,9}) processor")
+_DURATION = re.compile(r"(\d+(?:\.\d*)?)\s*([dhms])")
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _PSEUDO = re.compile(r"for\s+(\S+)\s+read from file:?\s*(\S*)")
 _SMEARING = re.compile(r"(\S+) smearing, width \(Ry\)=\s*(\S+)")
@@ -275,7 +275,7 @@ class RunOutput(Output):
     def _take_stress(self, line: int, text: str) -> None:  # noqa: ARG002
         rows = self.after(line, 3)
         if self.step is not None:
-            table = [numbers_of(row.split()[:3], place) for place, row in rows]
+            table = [numbers_of([*row.split(), "", "", ""][:3], place) for place, row in rows]
             self.step.stress_gpa = np.array(table) * -RYDBERG_PER_BOHR3_GPA
 
     def _take_moments(self, line: int, text: str) -> None:  # noqa: ARG002

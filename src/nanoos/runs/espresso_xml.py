@@ -17,8 +17,9 @@ import numpy as np
 
 from nanoos.errors import ParseError, StructureError
 from nanoos.parsers import Source
-from nanoos.parsers.espresso_cards import element_of, number
+from nanoos.parsers.espresso_cards import element_of
 from nanoos.parsers.espresso_cell import BOHR_A, RYDBERG_EV
+from nanoos.parsers.plain import plain
 from nanoos.runs.bands import Bands
 from nanoos.runs.espresso_facts import (
     SMEARINGS,
@@ -39,6 +40,7 @@ _FACTS = frozenset(
     {"general_info", "parallel_info", "input", "output", "ks_energies", "exit_status", "status"}
     | {"timing_info", "closed"}
 )
+_SKIPPED = frozenset({"symmetries", "Hubbard_ns"})
 _STATUS: dict[int, tuple[End, tuple[Problem, ...]]] = {
     0: ("finished", ()),
     2: ("finished", ("electronic_steps_exhausted",)),
@@ -61,7 +63,6 @@ class EspressoXml:
         self.initial: Structure | None = None
         self.parameters: dict[str, Any] = {}
         self.final: Step | None = None
-        self.n_sites = 0
         self.alat_a: float | None = None
 
     def read(self) -> None:
@@ -101,7 +102,7 @@ class EspressoXml:
 
     def _elements(self, wanted: frozenset[str]) -> Iterator[Element]:
         try:
-            yield from elements(self._source, wanted)
+            yield from elements(self._source, wanted, _SKIPPED)
         except ParseError as error:
             self.facts.problems = ("truncated",)
             self.facts.message = str(error)
@@ -125,7 +126,6 @@ class EspressoXml:
         self.facts.calculation = _text(given, "control_variables/calculation")
         structure = given.find("atomic_structure")
         if structure is not None:
-            self.n_sites = int(_number(structure.get("nat")))
             alat = structure.get("alat")
             self.alat_a = _number(alat) * BOHR_A if alat else None
             with suppress(StructureError):
@@ -374,10 +374,9 @@ def _plain(text: str) -> Any:
     if text in {"true", "false"}:
         return text == "true"
     try:
-        value = number(text, 0)
-    except ParseError:
+        return int(text) if re.fullmatch(r"[-+]?\d{1,18}", text) else plain(float(text))
+    except ValueError:
         return text
-    return int(value) if re.fullmatch(r"[-+]?\d+", text) else value
 
 
 def _flag(element: Element, place: str) -> bool | None:

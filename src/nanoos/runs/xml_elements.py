@@ -20,14 +20,17 @@ MAX_DEPTH = 100
 _BLOCK_BYTES = 256 * 1024
 
 
-def elements(source: Source, wanted: frozenset[str]) -> Iterator[Element]:
-    """Yield every element of these names, with all that it contains, when it ends.
+def elements(
+    source: Source, wanted: frozenset[str], skipped: frozenset[str] = frozenset()
+) -> Iterator[Element]:
+    """Yield every element of the wanted names, with all that it contains, when it ends.
 
     A wanted element within another is yielded before it, and not kept in it. What lies in no
-    wanted element is not kept. Raises ParseError, with the line, where the document is damaged,
-    cut short, or has a document type; what was whole before has been yielded then.
+    wanted element, or in a skipped one, is not kept. Raises ParseError, with the line, where
+    the document is damaged, cut short, or has a document type; what was whole before has been
+    yielded then.
     """
-    collected = _Collected(wanted)
+    collected = _Collected(wanted, skipped)
     parser = ParserCreate()
     parser.buffer_text = True
     parser.StartElementHandler = collected.start
@@ -55,8 +58,10 @@ def _refuse(*_: object) -> NoReturn:
 class _Collected:
     """The wanted elements that have ended, and those that are open."""
 
-    def __init__(self, wanted: frozenset[str]) -> None:
+    def __init__(self, wanted: frozenset[str], skipped: frozenset[str]) -> None:
         self._wanted = wanted
+        self._skipped = skipped
+        self._skipped_at = 0  # the depth of the skipped element that is open
         self._open: list[Element] = []
         self._ended: list[Element] = []
         self._depth = 0
@@ -65,16 +70,24 @@ class _Collected:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise ParseError(f"The XML is nested more than {MAX_DEPTH} levels deep.")
-        if self._open or name in self._wanted:
+        if self._skipped_at:
+            return
+        if name in self._skipped:
+            self._skipped_at = self._depth
+        elif self._open or name in self._wanted:
             self._open.append(Element(name, attributes))
 
     def text(self, text: str) -> None:
-        if self._open and not len(self._open[-1]):  # what stands between children is blank
+        if self._skipped_at or not self._open:
+            return
+        if not len(self._open[-1]):  # what stands between children is blank
             self._open[-1].text = (self._open[-1].text or "") + text
 
     def end(self, name: str) -> None:
         self._depth -= 1
-        if not self._open:
+        if self._skipped_at or not self._open:
+            if self._skipped_at > self._depth:
+                self._skipped_at = 0
             return
         element = self._open.pop()
         if name in self._wanted:

@@ -373,6 +373,12 @@ def test_stars_for_a_number_lose_that_result_alone(old, lost):
     assert run.end == "finished"
 
 
+def test_row_that_is_cut_loses_the_stress_alone():
+    (step,), run = one(of_texts(pw__out=re.sub(r"(\(kbar\).*\n *\S+) .*", r"\1", text_of("scf"))))
+    assert (step.stress_gpa, run.end) == (None, "finished")
+    assert step.forces_ev_per_a is not None
+
+
 def test_geometry_of_stars_is_left_out_and_told():
     text = re.sub(r"(\(alat\)\nSi\s+)\S+", r"\1**********", text_of("relax"), count=1)
     steps, run = one(of_texts(pw__out=text))
