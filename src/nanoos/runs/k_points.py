@@ -13,9 +13,12 @@ _K_TOLERANCE = 2e-5  # of a fractional coordinate: printed with seven digits
 
 
 def grid_spacing_per_a(cell_a: Array, divisions: Iterable[int]) -> float | None:
-    """Return the largest distance of neighbours in a Monkhorst–Pack grid, in 1/Å with 2π."""
+    """Return the largest distance of neighbours in a Monkhorst–Pack grid, in 1/Å with 2π.
+
+    None where the grid has no points, or the cell no volume.
+    """
     counts = np.array(list(divisions), dtype=np.float64)
-    if counts.shape != (3,) or (counts < 1).any():
+    if counts.shape != (3,) or (counts < 1).any() or not np.linalg.det(cell_a):
         return None
     reciprocal = 2 * np.pi * np.linalg.inv(cell_a).T
     return float((np.linalg.norm(reciprocal, axis=1) / counts).max())
@@ -26,8 +29,11 @@ def list_spacing_per_a(cell_a: Array, points_per_a: Array, weights: Array) -> fl
 
     Along each axis the grid is the coarsest that holds all differences of points and of their
     opposites; axes that are equally long may have been turned into each other. None where they
-    lie on no grid, or where the weight of Γ, of which there is one, tells of another.
+    lie on no grid, or where the weight of Γ, of which there is one, tells of another; and where
+    the cell has no volume.
     """
+    if not np.linalg.det(cell_a):
+        return None
     fractions = points_per_a @ cell_a.T / (2 * np.pi)
     divisions = np.array([_divisions(axis) for axis in fractions.T])
     lengths = np.linalg.norm(np.linalg.inv(cell_a), axis=0)

@@ -387,6 +387,12 @@ def test_geometry_of_stars_is_left_out_and_told():
     assert "Line" in run.message
 
 
+def test_cell_without_volume_is_refused():
+    text = re.sub(r"(a\(\d\) = \().*?\)", r"\1 0.0 0.0 0.0 )", text_of("scf"))
+    with pytest.raises(ParseError, match="no geometry"):
+        read(of_texts(pw__out=text))
+
+
 def test_latin_1_and_nul_characters_do_no_harm():
     text = text_of("scf").replace("Reading input from", "Pr\xe9sident \0 input from")
     (step,), run = one(of_texts(pw__out=text.encode("latin-1")))
