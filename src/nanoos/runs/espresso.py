@@ -1,8 +1,7 @@
 """Quantum ESPRESSO: runs of pw.x, from their text, their XML, or both.
 
 The text says what happened, step by step; the XML has more digits, the grid of k-points and all
-of the input. They are put together when they tell of one calculation: the same number of atoms,
-the same unit of length, and the XML's energy among those of the text.
+of the input.
 """
 
 from __future__ import annotations
@@ -18,27 +17,16 @@ from typing import Any
 import numpy as np
 
 from nanoos.errors import ParseError, StructureError
-from nanoos.parsers import Source
-from nanoos.parsers.espresso_cell import BOHR_A
 from nanoos.parsers.espresso_in import EspressoInput, Input
 from nanoos.parsers.plain import plain
-from nanoos.runs import espresso_text, espresso_xml
 from nanoos.runs.espresso_facts import Facts
+from nanoos.runs.espresso_files import Found
 from nanoos.runs.espresso_text import EspressoText, runs_of
 from nanoos.runs.espresso_xml import EspressoXml
 from nanoos.runs.run import Run, RunFolder, Step
 from nanoos.structures import Structure
 
-_HEAD_BYTES = 20_000
-_BLOCK_BYTES = 4 * 1024**2
-_SAME_ENERGY_RY = 2e-8  # two of eight printed decimals
-_SAME_LENGTH_A = 1e-5  # of six decimals in bohr
 _SAME_GEOMETRY_A = 1e-4  # of six decimals in units of alat, times a coordinate
-_PSEUDOPOTENTIAL = re.compile(rb"<UPF |<PP_(?:INFO|HEADER)")
-_ENERGY = re.compile(rb"total energy\s*=\s*([-\d.]+)\s*Ry|<etot>\s*([-\d.eE+]+)\s*</etot>")
-_N_SITES = re.compile(rb'number of atoms/cell\s*=\s*(\d+)|<atomic_structure nat="(\d+)"')
-_ALAT = re.compile(rb'celldm\(1\)=\s*([\d.]+)|<atomic_structure nat="\d+" alat="([\d.eE+]+)"')
-_BANDS = re.compile(rb"Band Structure Calculation|<calculation>(?:nscf|bands)<")
 _CRASH = re.compile(r"%{4,}\s*(.*?)\s*%{4,}", re.DOTALL)
 _SAID_BY_TEXT = (
     *("end", "problems", "message", "n_cores"),
@@ -53,15 +41,17 @@ class Espresso:
 
     def runs(self, folder: RunFolder) -> list[RunFolder]:
         """Return each output with what belongs to it, then each XML that belongs to none."""
-        found = _Found.of(folder)
-        partners = _partners(folder, found) if found.texts and found.xmls else {}
-        groups = [[one, *partners.get(one, ())] for one in found.texts]
-        groups += _of_no_text(found.xmls, partners)
+        found = Found.of(folder)
+        groups = found.groups(folder)
+        inputs = {_stem(folder, one): one for one in reversed(found.inputs)}
         runs = []
-        for group in groups:
-            names = group + _inputs_of(folder, group[0], found, is_only=len(groups) == 1)
-            names += found.pseudopotentials + found.crashes
-            name = folder.name if len(groups) == 1 else f"{folder.name}/{group[0]}"
+        for output, *others in groups:
+            given = inputs.get(_stem(folder, output))
+            names = [output, *others, *([given] if given else [])]
+            if len(groups) == 1:
+                names += ([] if given or len(found.inputs) > 1 else found.inputs) + found.crashes
+            names += found.pseudopotentials
+            name = folder.name if len(groups) == 1 else f"{folder.name}/{output}"
             runs.append(RunFolder(name, {one: folder.files[one] for one in names}))
         return runs
 
@@ -70,7 +60,7 @@ class Espresso:
 
         Raises ParseError when no geometry can be read.
         """
-        found = _Found.of(run)
+        found = Found.of(run)
         if not found.texts:
             yield from _read_xml(run, found)
             return
@@ -87,124 +77,8 @@ class Espresso:
             raise failure or ParseError("The output of pw.x holds no run.")
 
 
-@dataclass
-class _Found:
-    """The names of the files that matter, by what they are."""
-
-    texts: list[str] = field(default_factory=list)
-    xmls: list[str] = field(default_factory=list)
-    inputs: list[str] = field(default_factory=list)
-    pseudopotentials: list[str] = field(default_factory=list)
-    crashes: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, folder: RunFolder) -> _Found:
-        """Tell the files of a folder by their content."""
-        found = cls()
-        for name, source in folder.files.items():
-            with suppress(ParseError):  # what cannot be read is no output
-                kind = found._kind(name, source.head(_HEAD_BYTES))
-                if kind is not None:
-                    kind.append(name)
-        return found
-
-    def _kind(self, name: str, head: bytes) -> list[str] | None:
-        if espresso_text.SIGN in head:
-            return self.texts
-        if espresso_xml.SIGN in head:
-            return self.xmls
-        if _PSEUDOPOTENTIAL.search(head):
-            return self.pseudopotentials
-        if PurePosixPath(name).name == "CRASH":
-            return self.crashes
-        return self.inputs if EspressoInput().recognises(head, "") else None
-
-
-@dataclass(frozen=True)
-class _Signature:
-    """What tells whether a text and an XML are of one run."""
-
-    n_sites: int
-    alat_a: float
-    is_bands: bool
-    energies_ry: frozenset[float]
-    last_energy_ry: float
-
-    @classmethod
-    def of(cls, source: Source) -> _Signature:
-        """Read what tells a run, without reading the rest of it."""
-        n_sites, alat_a, is_bands = 0, 0.0, False
-        energies: set[float] = set()
-        last = 0.0
-        with source.open() as stream:
-            tail = b""
-            while block := stream.read(_BLOCK_BYTES):
-                content = tail + block
-                for printed, hartree in _ENERGY.findall(content):
-                    with suppress(ValueError):
-                        last = float(printed) if printed else 2 * float(hartree)
-                        energies.add(last)
-                n_sites = n_sites or int(_first(_N_SITES, content))
-                alat_a = alat_a or _first(_ALAT, content) * BOHR_A
-                is_bands = is_bands or _BANDS.search(content) is not None
-                tail = content[-200:]
-        return cls(n_sites, alat_a, is_bands, frozenset(energies), last)
-
-    def is_run_of(self, text: _Signature) -> bool:
-        """Tell whether an XML with this signature is of the run of a text."""
-        is_alike = (self.n_sites, self.is_bands) == (text.n_sites, text.is_bands)
-        if not is_alike or abs(self.alat_a - text.alat_a) > _SAME_LENGTH_A:
-            return False
-        if self.is_bands or not self.last_energy_ry:
-            return True
-        return any(abs(one - self.last_energy_ry) < _SAME_ENERGY_RY for one in text.energies_ry)
-
-
-def _first(pattern: re.Pattern[bytes], content: bytes) -> float:
-    found = pattern.search(content)
-    try:
-        return float(found[found.lastindex or 0]) if found else 0.0
-    except ValueError:
-        return 0.0
-
-
-def _partners(folder: RunFolder, found: _Found) -> dict[str, list[str]]:
-    """Return the XML files that are of the run of each text; each file belongs to one at most."""
-    partners: dict[str, list[str]] = {}
-    texts: dict[str, _Signature] = {}
-    for name in found.texts:
-        with suppress(ParseError):
-            texts[name] = _Signature.of(folder.files[name])
-    for xml in found.xmls:
-        with suppress(ParseError):
-            signature = _Signature.of(folder.files[xml])
-            fitting = (text for text, of in texts.items() if signature.is_run_of(of))
-            if (text := next(fitting, None)) is not None:
-                partners.setdefault(text, []).append(xml)
-    return partners
-
-
-def _of_no_text(xmls: list[str], partners: dict[str, list[str]]) -> list[list[str]]:
-    """Return the XML files of no text; ``prefix.xml`` and the one in ``prefix.save`` are one."""
-    paired = {xml for found in partners.values() for xml in found}
-    groups: dict[str, list[str]] = {}
-    for xml in xmls:
-        if xml not in paired:
-            path = PurePosixPath(xml)
-            in_save = path.name == "data-file-schema.xml" and path.parent.suffix == ".save"
-            run = path.parent.with_suffix("") if in_save else path.with_suffix("")
-            groups.setdefault(str(run), []).append(xml)
-    return list(groups.values())
-
-
-def _inputs_of(folder: RunFolder, output: str, found: _Found, *, is_only: bool) -> list[str]:
-    """Return the input that is named as the output is, or that is the only one there."""
-
-    def stem(name: str) -> str:
-        return PurePosixPath(folder.files[name].filename).stem
-
-    named = [one for one in found.inputs if stem(one) == stem(output)]
-    return named[:1] or (found.inputs if is_only and len(found.inputs) == 1 else [])
+def _stem(folder: RunFolder, name: str) -> str:
+    return PurePosixPath(folder.files[name].filename).stem
 
 
 @dataclass
@@ -215,7 +89,7 @@ class _Given:
     parameters: dict[str, Any] = field(default_factory=dict)
     read: list[str] = field(default_factory=list)
 
-    def take_input(self, run: RunFolder, found: _Found, n_sites: int) -> None:
+    def take_input(self, run: RunFolder, found: Found, n_sites: int) -> None:
         """Take the input, if it is of as many atoms."""
         for name in found.inputs[:1]:
             with suppress(ParseError, StructureError):
@@ -227,7 +101,7 @@ class _Given:
                     self.parameters = _parameters(variables)
                     self.read.append(name)
 
-    def take_pseudopotentials(self, run: RunFolder, found: _Found, facts: Facts) -> None:
+    def take_pseudopotentials(self, run: RunFolder, found: Found, facts: Facts) -> None:
         """Take the files that the run names, and the MD5 of each where no text printed it."""
         files = {PurePosixPath(one).name: one for one in reversed(found.pseudopotentials)}
         for label, named in facts.pseudopotentials.items():
@@ -252,7 +126,7 @@ def _parameters(variables: dict[tuple[str, int], tuple[str, int]]) -> dict[str, 
     }
 
 
-def _read_text(run: RunFolder, found: _Found, text: EspressoText) -> Iterator[Step | Run]:
+def _read_text(run: RunFolder, found: Found, text: EspressoText) -> Iterator[Step | Run]:
     xml = EspressoXml(run.files[found.xmls[0]]) if found.xmls else None
     if xml is not None:
         xml.read()
@@ -294,7 +168,7 @@ def _steps_elsewhere(xml: EspressoXml | None, given: _Given, facts: Facts) -> It
         raise ParseError(f"The run of pw.x has no geometry: {cause}")
 
 
-def _read_xml(run: RunFolder, found: _Found) -> Iterator[Step | Run]:
+def _read_xml(run: RunFolder, found: Found) -> Iterator[Step | Run]:
     for name in found.xmls[:1]:
         xml = EspressoXml(run.files[name])
         n_steps = 0
@@ -324,7 +198,7 @@ def _is_close(exact: Structure, step: Step) -> bool:
     )
 
 
-def _take_crash(run: RunFolder, found: _Found, facts: Facts, given: _Given) -> None:
+def _take_crash(run: RunFolder, found: Found, facts: Facts, given: _Given) -> None:
     """Take the error that pw.x left in a file of its own, where the output just ends."""
     if facts.end != "unfinished":
         return
@@ -337,7 +211,7 @@ def _take_crash(run: RunFolder, found: _Found, facts: Facts, given: _Given) -> N
                 given.read.append(name)
 
 
-def _run(run: RunFolder, facts: Facts, given: _Given, found: _Found) -> Run:
+def _run(run: RunFolder, facts: Facts, given: _Given, found: Found) -> Run:
     given.take_pseudopotentials(run, found, facts)
     return Run(
         name=run.name,
