@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,34 +39,59 @@ def _logical(words: list[str]) -> bool:
     return {"T": True, "F": False}[words[0].strip(".")[:1].upper()]
 
 
-_TYPES: Mapping[Callable[[list[str]], Any], str] = {
-    lambda words: int(words[0]): (
-        "ISPIN NELM NELMIN NSW IBRION ISIF ISMEAR IDIPOL LEXCH VOSKOWN IVDW LDAUTYPE ICHARG ISYM "
-        "LMAXPAW I_CONSTRAINED_M IALGO IMAGES"
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How tags of one kind are read, and of which types their values are."""
+
+    read: Callable[[list[str]], Any]
+    types: tuple[type, ...]
+    names: str
+
+
+_KINDS = (
+    _Kind(
+        lambda words: int(words[0]),
+        (int, float),
+        "ISPIN NELM NELMIN NSW IBRION ISIF ISMEAR IDIPOL LEXCH VOSKOWN IVDW IVDW_NL LDAUTYPE "
+        "ICHARG ISYM LMAXPAW I_CONSTRAINED_M IALGO IMAGES",
     ),
-    _number: (
-        "ENCUT EDIFF EDIFFG PSTRESS NELECT NUPDOWN SIGMA AEXX HFSCREEN ALDAC AGGAC AGGAX ALDAX "
-        "TEBEG TEEND POTIM SMASS KSPACING EFIELD BPARAM ZAB_VDW VDW_S6 VDW_S8 VDW_SR VDW_A1 VDW_A2 "
-        "VDW_RADIUS"
+    _Kind(
+        _number,
+        (int, float),
+        "ENCUT ENMAX EDIFF EDIFFG PSTRESS NELECT NUPDOWN SIGMA AEXX HFSCREEN ALDAC AGGAC AGGAX "
+        "ALDAX TEBEG TEEND POTIM SMASS KSPACING EFIELD BPARAM ZAB_VDW VDW_S6 VDW_S8 VDW_SR VDW_A1 "
+        "VDW_A2 VDW_RADIUS",
     ),
-    _logical: (
+    _Kind(
+        _logical,
+        (bool,),
         "LNONCOLLINEAR LSORBIT LASPH GGA_COMPAT LHFCALC LDIPOL LUSE_VDW LSOL LDAU LVDW ADDGRID "
-        "KGAMMA LMODELHF LTHOMAS LSPIRAL LEPSILON LOPTICS"
+        "KGAMMA LMODELHF LTHOMAS LSPIRAL LEPSILON LOPTICS",
     ),
-    lambda words: not words[0].strip(".").upper().startswith("F"): "LREAL",  # A is automatic
-    lambda words: words[0]: "PREC METAGGA GGA ALGO",
-    _numbers: "LDAUL LDAUU LDAUJ ZVAL",
-}
-_TYPE_OF = {name: type_ for type_, names in _TYPES.items() for name in names.split()}
+    _Kind(  # A is automatic
+        lambda words: not words[0].strip(".").upper().startswith("F"), (bool,), "LREAL"
+    ),
+    _Kind(lambda words: words[0], (str,), "PREC METAGGA GGA ALGO"),
+    _Kind(_numbers, (list,), "LDAUL LDAUU LDAUJ ZVAL"),
+)
+_KIND_OF = {name: kind for kind in _KINDS for name in kind.names.split()}
 
 
 def tag_value(name: str, written: str) -> Any:
     """Return the value of an INCAR tag in its type; None for what is none, or a tag not wanted."""
-    words, type_ = written.split(), _TYPE_OF.get(name)
+    words, kind = written.split(), _KIND_OF.get(name)
     try:
-        return type_(words) if type_ and words else None
+        return kind.read(words) if kind and words else None
     except (ValueError, KeyError):
         return None
+
+
+def fits(name: str, value: Any) -> bool:
+    """Tell whether a value is one that the tag may have; those of unknown tags all are."""
+    kind = _KIND_OF.get(name)
+    if kind is None:
+        return True
+    return isinstance(value, kind.types) and (bool in kind.types or not isinstance(value, bool))
 
 
 def incar(source: Source) -> dict[str, Any]:

@@ -57,11 +57,6 @@ class Messages:
         self._output = output
         self._box: list[str] | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the next line may belong to the message."""
-        return self._box is not None
-
     def read(self, line: bytes) -> None:
         """Take a line."""
         if self._box is not None and line.lstrip()[:1] in (b"|", b""):
@@ -78,7 +73,7 @@ class Messages:
         elif _COMPLAINT.search(line):
             self._keep(self._output.complaints, line)
         elif _TIME_LIMIT.search(line):
-            self._output.was_stopped = True
+            self._output.ran_out_of_time = True
 
     def end(self) -> None:
         """Take the box that is open, if one is."""

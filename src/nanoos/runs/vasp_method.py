@@ -85,16 +85,13 @@ _DISPERSION = {
     11: "D3",
     12: "D3(BJ)",
     13: "D4",
-    15: "D3(BJ)",
-    16: "D4",
     2: "TS",
     20: "TS",
     21: "TS/HI",
     202: "MBD@rsSCS",
     263: "MBD@rsSCS/FI",
-    3: "dDsC",
+    3: "ULG",
     4: "dDsC",
-    5: "ULG",
 }
 _PRECISION = {
     "A": "Accurate",
@@ -105,7 +102,6 @@ _PRECISION = {
     "H": "High",
 }
 _ORBITALS = "spdf"
-_RV10_B = {"SCAN": 15.7, "r2SCAN": 11.95}
 _DEFAULTS: Mapping[str, Any] = {
     "LASPH": False,
     "ADDGRID": False,
@@ -155,15 +151,21 @@ def _functional(output: Output) -> tuple[str | None, str | None]:
     said = output.parameters
     gga = _gga(output)
     base = _meta_gga(said) or _GGA.get(gga, gga) or None
-    dispersion = _DISPERSION.get(said.get("IVDW") or 0) or ("D2" if said.get("LVDW") else None)
+    dispersion = _dispersion(said)
     if said.get("LUSE_VDW"):
-        if base in _META_GGA.values() or said.get("BPARAM", 0) > 0:
+        of_rvv10 = said.get("IVDW_NL") == 2 or "BPARAM" in output.incar
+        if of_rvv10 or base in _META_GGA.values():
             return base, "rVV10"
         is_second = abs((said.get("ZAB_VDW") or -0.8491) + 1.8867) < 0.01
         return _VDW_DF.get((gga, is_second), f"{base}, nonlocal van der Waals"), dispersion
     if said.get("LHFCALC"):
         return _hybrid(base, said), dispersion
     return base, dispersion
+
+
+def _dispersion(said: Mapping[str, Any]) -> str | None:
+    number = said.get("IVDW") or (1 if said.get("LVDW") else 0)
+    return _DISPERSION.get(number, f"IVDW = {number}") if number else None
 
 
 def _gga(output: Output) -> str:
@@ -224,7 +226,7 @@ def _potentials(output: Output, hashes: Mapping[str, str]) -> tuple[Potential, .
 def _k_spacing(output: Output) -> float | None:
     """Return the distance of k-points, of the mesh or else of what is left of one."""
     cell, points = output.lattice_a, output.k_points
-    if cell is None or cell_heights(cell).min() < MIN_CELL_HEIGHT_A or output.is_line_mode:
+    if cell is None or output.is_line_mode or not cell_heights(cell).min() >= MIN_CELL_HEIGHT_A:
         return None
     if output.divisions:
         return grid_spacing_per_a(cell, output.divisions)

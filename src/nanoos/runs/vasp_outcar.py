@@ -18,7 +18,6 @@ import numpy as np
 from nanoos.errors import ParseError
 from nanoos.parsers import Source
 from nanoos.parsers.source import MAX_LINE_BYTES
-from nanoos.runs.bands import Bands
 from nanoos.runs.vasp_input import tag_value
 from nanoos.runs.vasp_messages import FIRST_WORDS, Messages
 from nanoos.runs.vasp_output import (
@@ -35,10 +34,12 @@ from nanoos.structures.structure import MAX_SITES, Array
 
 KBAR_GPA = 0.1
 
-_TAG = re.compile(rb"\b([A-Z][A-Z0-9_]+)\s*=\s*([^;=]*?)(?=\s{3,}|;|\n|$)")
+_TAG = re.compile(rb"\b([A-Z][A-Z0-9_]+)\s*=\s*([^;=]*)")
 _ITERATION = re.compile(rb"Iteration\s*[\d*]+\(\s*([\d*]+)\)")
 _NUMBER = re.compile(rb"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?")
-_CORES = re.compile(rb"running\D*(\d+) (?:total cores|mpi-ranks)(?:, with\s+(\d+) threads/rank)?")
+_CORES = re.compile(
+    rb"running\D*(\d{1,7}) (?:total cores|mpi-ranks)(?:, with\s+(\d{1,4}) threads/rank)?"
+)
 _DATE = re.compile(rb"date (\d{4}\.\d\d\.\d\d)\s+(\d\d:\d\d:\d\d)")
 _AXES = b"xyz"
 
@@ -70,6 +71,7 @@ class Outcar:
         self._place: int | None = None
         self._printed: list[str] = []  # titles as VASP lists them before it reads the POTCAR
         self._spin = 1
+        self._levels: list[tuple[int, int, list[bytes]]] = []
         self._readers: dict[bytes, Callable[[bytes], None]] = {
             b"POSITION": self._positions,
             b"in": self._pressure,
@@ -108,12 +110,12 @@ class Outcar:
             try:
                 self._version(self._next())
                 for number, line in self._lines:
-                    word = line.split(None, 1)[:1]
-                    if read := word and self._readers.get(word[0]):
+                    word = line.split(None, 1)
+                    if not word:
+                        continue
+                    if read := self._readers.get(word[0]):
                         read(line)
-                    elif self._messages.is_open:
-                        self._messages.read(line)
-                    elif word and word[0].startswith(b"----") and self._begins_step(line):
+                    elif word[0].startswith(b"----") and self._begins_step(line):
                         yield from self._finished()
                         self._place = number
                     if self._is_header and b"=" in line:
@@ -125,6 +127,7 @@ class Outcar:
         yield from self._finished()
         self._end_header()
         self._messages.end()
+        self._take_bands()
 
     def _next(self) -> bytes:
         for _, line in self._lines:
@@ -141,6 +144,7 @@ class Outcar:
             return False
         found = _ITERATION.search(line)
         if found is None:
+            self._messages.read(line)  # the end of a box, perhaps
             return False
         self._end_header()
         is_first = found[1] == b"1"
@@ -224,6 +228,8 @@ class Outcar:
             element or title_element(title) or "X"
             for element, title in zip(stated, output.titles, strict=False)
         ]
+        if "LDAUTYPE" in output.parameters:  # printed with U alone
+            output.parameters.setdefault("LDAU", True)
         valences = output.parameters.pop("ZVAL", None)
         output.valences = valences if isinstance(valences, list) else []
 
@@ -302,8 +308,7 @@ class Outcar:
     def _fermi(self, line: bytes) -> None:
         if found := _NUMBER.search(line.partition(b":")[2]):
             self.output.fermi_energy_ev = number(found[0])
-            self.output.bands = Bands()
-            self._spin = 1
+            self._levels, self._spin = [], 1
 
     def _spin_component(self, line: bytes) -> None:
         self._spin = integer(line.split()[-1]) or 1 if b"component" in line else self._spin
@@ -315,10 +320,15 @@ class Outcar:
         rows: list[bytes] = []
         while len(row := self._next().split()) == 3:
             rows += row
-        bands = table(rows, (len(rows) // 3, 3), slice(0, 3)) if rows else None
-        if bands is not None:
-            full = bands[None, :, 2] / self._fullest()
-            self.output.bands.add(self._spin, [place], bands[None, :, 1], full)
+        self._levels.append((self._spin, place, rows))
+
+    def _take_bands(self) -> None:
+        """Take the eigenvalues of the last step that has them."""
+        for spin, place, rows in self._levels:
+            bands = table(rows, (len(rows) // 3, 3), slice(0, 3)) if rows else None
+            if bands is not None:
+                full = bands[None, :, 2] / self._fullest()
+                self.output.bands.add(spin, [place], bands[None, :, 1], full)
 
     def _fullest(self) -> int:
         """The electrons in a full band: bands of one spin are printed with one."""

@@ -81,6 +81,8 @@ def end(output: Output) -> End:
         return "time_limit"
     if output.is_complete:
         return "finished"
+    if output.ran_out_of_time:  # the program's own cries then are of being killed
+        return "time_limit"
     return "crashed" if output.fatal else "unfinished"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nanoos.runs.bands import Bands
-from nanoos.structures.structure import ELEMENTS, Array
+from nanoos.structures.structure import ELEMENTS, MAX_SITES, Array
 
 _TOUCHING = re.compile(rb"(?<=\d)-(?=\d)")
 
@@ -71,6 +71,8 @@ class Output:
     """The program says that the relaxation converged."""
     was_stopped: bool = False
     """By a file STOPCAR."""
+    ran_out_of_time: bool = False
+    """The queue says so."""
     fatal: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     damage: str | None = None
@@ -79,6 +81,8 @@ class Output:
     @property
     def symbols(self) -> list[str]:
         """The element of each atom."""
+        if sum(self.counts) > MAX_SITES:
+            return []
         types = zip(self.elements, self.counts, strict=False)
         return [element for element, count in types for _ in range(count)]
 
@@ -96,8 +100,7 @@ def together(xml: Output | None, outcar: Output | None, incar: Mapping[str, Any]
     merged.incar = {**incar, **(outcar.incar if outcar else {}), **(xml.incar if xml else {})}
     merged.parameters = dict(merged.incar)
     for output in reversed(each):
-        said = {name.upper(): value for name, value in output.parameters.items()}
-        merged.parameters |= {name: value for name, value in said.items() if value is not None}
+        merged.parameters |= output.parameters
     for name in ("is_complete", "has_reached_accuracy", "was_stopped", "is_line_mode"):
         setattr(merged, name, any(getattr(output, name) for output in each))
     return merged

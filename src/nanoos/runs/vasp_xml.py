@@ -23,7 +23,9 @@ import numpy as np
 from nanoos.errors import ParseError
 from nanoos.parsers import Source
 from nanoos.runs.bands import Bands
+from nanoos.runs.vasp_input import fits
 from nanoos.runs.vasp_output import IonicStep, Output, integer, is_converged, number, title_element
+from nanoos.runs.xml_elements import MAX_DEPTH
 from nanoos.structures.structure import Array
 
 KBAR_EV_PER_A3 = 1e-22 / 1.60217733e-19  # with the charge in VASP's constant.F
@@ -70,24 +72,33 @@ class Vasprun:
         """Yield the ionic steps that are whole. Raises ParseError for a document type."""
         pull: XMLPullParser[Any] = XMLPullParser(("start", "end"))
         root: Element | None = None
+        depth = 0
         try:
             for block in self._blocks():
                 pull.feed(_text(block))
                 for event, element in cast(Iterator[tuple[str, Element]], pull.read_events()):
                     if event == "start":
-                        if root is None:
-                            root = element
-                        elif element.tag == "calculation":
-                            self._calculation = element
-                    elif element.tag == "calculation" and root is not None:
+                        depth += 1
+                        self._begin(element, depth)
+                        root = element if root is None else root
+                        continue
+                    depth -= 1
+                    if element.tag == "calculation":
                         yield from self._ended()
-                        root.clear()
                     elif read := self._ends.get(element.tag):
                         read(element)
+                    if depth == 1 and root is not None:
+                        root.clear()
         except XmlError as error:
             self.output.damage = f"The XML is damaged: {error}."
         if self._calculation is not None:
             yield from self._ended(is_cut=True)
+
+    def _begin(self, element: Element, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise ParseError(f"The XML is nested more than {MAX_DEPTH} levels deep.")
+        if element.tag == "calculation":
+            self._calculation = element
 
     def _blocks(self) -> Iterator[bytes]:
         """Yield the document without its bulky parts; of these the eigenvalues are taken."""
@@ -176,11 +187,10 @@ class Vasprun:
             self.output.started_at = datetime.strptime(written, "%Y %m %d %H:%M:%S")
 
     def _incar(self, element: Element) -> None:
-        self.output.incar.update(_values(element))
+        self.output.incar = _tags(element)
 
     def _parameters(self, element: Element) -> None:
-        for name, value in _values(element).items():
-            self.output.parameters.setdefault(name, value)
+        self.output.parameters = _tags(element) | self.output.parameters  # the first counts
 
     def _k_points(self, element: Element) -> None:
         if self._calculation is not None or element.attrib or self.output.k_points is not None:
@@ -291,6 +301,12 @@ def _values(element: Element) -> dict[str, Any]:
         elif one.tag == "v":
             found[name] = [_value(one.get("type"), word) for word in (one.text or "").split()]
     return found
+
+
+def _tags(element: Element) -> dict[str, Any]:
+    """Return the named values that a tag of the name may have, names in capitals."""
+    named = ((name.upper(), value) for name, value in _values(element).items())
+    return {name: value for name, value in named if value is not None and fits(name, value)}
 
 
 def _value(kind: str | None, text: str) -> Any:

@@ -260,6 +260,19 @@ def test_hubbard_u_is_that_of_dudarev():
     assert run.method.hubbard_ev == {}
 
 
+def test_hubbard_u_is_read_from_outcar_alone():
+    said = b"""
+ LDA+U is selected, type is set to LDAUTYPE =  2
+   angular momentum for each species LDAUL =     2    -1
+   U (eV)           for each species LDAUU =   4.0   0.0
+   J (eV)           for each species LDAUJ =   0.5   0.0
+"""
+    outcar = content(FIXTURES / "magnetic" / "OUTCAR_MAG.xz")
+    place = outcar.index(b" Exchange correlation treatment:")
+    _, run = read(of_files({"OUTCAR": outcar[:place] + said + outcar[place:]}))
+    assert run.method.hubbard_ev == {"Co d": 3.5}
+
+
 def test_spin_orbit_and_charge_belong_to_the_method():
     _, run = read(folder("noncollinear"))
     assert (run.method.spin, run.method.spin_orbit) == ("noncollinear", True)
@@ -300,6 +313,11 @@ def test_of_a_potcar_only_title_and_hash_are_kept():
         (b" VERY BAD NEWS! internal error in subroutine SGRCON:\n", "crashed", "VERY BAD NEWS"),
         (b"slurmstepd: error: *** JOB 7 CANCELLED DUE TO TIME LIMIT ***\n", "time_limit", ""),
         (b"=>> PBS: job killed: walltime 3600 exceeded limit 3600\n", "time_limit", ""),
+        (
+            b"forrtl: error (78): process killed (SIGTERM)\nDUE TO TIME LIMIT\n",
+            "time_limit",
+            "forrtl",
+        ),
         (b"", "unfinished", ""),
     ],
 )
@@ -328,6 +346,14 @@ def test_a_run_stopped_by_stopcar_reached_its_time_limit():
     outcar = outcar[:place] + b" soft stop encountered!  aborting job ...\n" + outcar[place:]
     _, run = read(folder("ions_unconverged", OUTCAR=outcar))
     assert (run.end, run.is_ionically_converged) == ("time_limit", False)
+
+
+def test_a_value_of_another_type_than_its_tag_is_none():
+    data = xml_of("relaxed", (b'<i type="int" name="NSW">', b'<i type="string" name="NSW">'))
+    _, run = read(
+        of_files({"vasprun.xml": data.replace(b'type="int" name="IBRION"', b'name="IBRION"')})
+    )
+    assert run.method.cutoff_ev == 250
 
 
 @pytest.mark.parametrize("prolog", [b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"<!--x--><!DOCTYPE a>"])
