@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from api.web.report import Compared, Neighbourhood
 
 WORKFLOW = "equation_of_state"
+ENGINE = "emt"
 FCC = 225
 """Space group Fm-3m."""
 LOOKED_AT = ("Halite", "Calcite", "Diamond")
@@ -137,7 +138,7 @@ async def _submit(session: AsyncSession, owner: User) -> SubmitReport:
     from api.services import simulations, structures
     from nanoos import plugins
 
-    elements = plugins.get("nanoos.engines", "emt").elements
+    elements = plugins.get("nanoos.engines", ENGINE).elements
     metals = [
         row.id
         for row in await structures.details(session)
@@ -149,12 +150,20 @@ async def _submit(session: AsyncSession, owner: User) -> SubmitReport:
 
 
 async def _compare(session: AsyncSession, _: User) -> list[Compared]:
-    from api.services import results
+    from api.services import methods, results
     from api.web.report import Compared
+    from nanoos import plugins
+    from nanoos.methods import sha256
     from nanoos.reference import compare
 
+    found = await results.of_workflow(session, WORKFLOW)
+    together = await methods.comparable(session, [r.method_sha256 for r in found], mix=True)
+    own = sha256(plugins.get("nanoos.engines", ENGINE)().method())
+    of_one_method = next((group for group in together.groups if own in group), ())
     compared = []
-    for result in await results.of_workflow(session, WORKFLOW):
+    for result in found:
+        if result.method_sha256 not in of_one_method:
+            continue
         volume = result.quantities["volume_a3_per_atom"]
         modulus = result.quantities["bulk_modulus_gpa"]
         if result.reduced_formula is None or volume is None or modulus is None:

@@ -61,6 +61,7 @@ FILTERS: dict[str, tuple[Filter, ...]] = {
     RECORD: (
         Filter("words", "--text", "WORDS", "In name, file, collection, publication; quar*."),
         Filter("contains", "--contains", "TEXT", "Within name, file or formula; reads all rows."),
+        Filter("method", "--method", "ID", "A result, that of --result, is of this method."),
         Filter("tags", "--tag", "TAG", "Has this tag; may be repeated."),
         Filter("source", "--source", "AMCSD", "Collection it came from."),
         Filter("external_id", "--external-id", "ID", "Identifier in its collection."),
@@ -81,6 +82,15 @@ Ordered = Annotated[
         "--ordered/--disordered",
         help="Every site holds one element, fully; or not.",
         rich_help_panel=SYMMETRY,
+        show_default=False,
+    ),
+]
+Mix = Annotated[
+    bool | None,
+    typer.Option(
+        "--mix",
+        help="Energies in --result may be of methods that cannot be compared.",
+        rich_help_panel=RECORD,
         show_default=False,
     ),
 ]
@@ -124,7 +134,7 @@ def _parameters() -> dict[str, inspect.Parameter]:
             option_ = typer.Option(option, metavar=value, help=help_, rich_help_panel=panel)
             several = field in {"tags", "external_id", "licence", "source"}
             types[field] = Annotated[list[str] | None if several else str | None, option_]
-    types |= {"is_ordered": Ordered, "quantities": Quantities}
+    types |= {"is_ordered": Ordered, "quantities": Quantities, "mix": Mix}
     return {
         name: inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation

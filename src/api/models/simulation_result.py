@@ -30,6 +30,9 @@ QUANTITIES = (
 )
 """The main quantities, each a column of its own; what else a workflow gives goes to ``data``."""
 
+ENERGIES = frozenset({"energy_ev", "energy_ev_per_atom"})
+"""Those of them that only say something beside others of a comparable method."""
+
 
 class SimulationResult(Identified, Created, Base):
     """What one job yielded. Main quantities are typed columns, the rest is ``data``."""

@@ -50,6 +50,8 @@ class Filters(TypedDict, total=False):
     cell_beta_deg: Numbers
     cell_gamma_deg: Numbers
     quantities: Mapping[str, Numbers]
+    method: Texts
+    mix: bool
     words: str
     contains: str
     tags: Texts

@@ -84,6 +84,13 @@ def _crystal_systems(given: Any) -> tuple[str, ...]:
     return names
 
 
+def _methods(given: Any) -> tuple[str, ...]:
+    hashes = tuple(text.lower() for text in _texts(given))
+    if wrong := [text for text in hashes if not re.fullmatch(r"[0-9a-f]{1,64}", text)]:
+        raise ValueError(f"{wrong[0]!r} is no hash of a method, nor the beginning of one")
+    return hashes
+
+
 def _symprec(given: float) -> float:
     if given not in {0.1, 0.01}:
         raise ValueError("space groups are known within 0.1 and 0.01 Å")
@@ -152,6 +159,12 @@ class Query(BaseModel):
     cell_gamma_deg: Range[float] | None = Field(None, description="Its gamma, in degrees")
     quantities: dict[str, Range[float]] = Field(
         {}, description="One of its results has these quantities in these ranges"
+    )
+    method: Annotated[tuple[str, ...], BeforeValidator(_methods)] = Field(
+        (), description="One of its results, that one, is of one of these methods (hashes)"
+    )
+    mix: bool = Field(
+        False, description="Energies in quantities may be of methods that cannot be compared"
     )
     words: str | None = Field(
         None, description="Words of name, file, collection, or of the publication", min_length=1

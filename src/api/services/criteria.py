@@ -29,9 +29,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.errors import WrongUsage
 from api.models import Citation, SimulationJob, SimulationResult, Structure, User
 from api.models.citation import AUTHORS
-from api.models.simulation_result import QUANTITIES
+from api.models.simulation_result import ENERGIES, QUANTITIES
 from api.schemas.notation import CRYSTAL_SYSTEMS, EXACT, Formula, Range, read_formula
 from api.schemas.search import Query
+from api.services import methods
 
 Condition = ColumnElement[bool]
 
@@ -74,7 +75,12 @@ class Known(NamedTuple):
 
 
 async def look_up(session: AsyncSession, query: Query) -> Known:
-    """Look up the owner, and the publications of each word."""
+    """Look up the owner, and the publications of each word.
+
+    Raises MixedMethods where energies of all methods are asked for, and not all can be compared.
+    """
+    if ENERGIES & set(query.quantities) and not (query.method or query.mix):
+        await methods.comparable(session, await methods.in_view(session))
     owner = None
     if query.owner is not None:
         owner = await session.scalar(select(User.id).where(_same_name(query.owner)))
@@ -206,19 +212,21 @@ def _shapes(query: Query, of: type[Structure]) -> Iterator[Condition]:
 
 
 def _results(query: Query, of: type[Structure]) -> Iterator[Condition]:
-    """Yield that one result has all quantities in their ranges."""
+    """Yield that one result has all quantities in their ranges, and is of one of the methods."""
     if unknown := set(query.quantities) - set(QUANTITIES):
         known = ", ".join(QUANTITIES)
         raise WrongUsage(
             f"{min(unknown)!r} is no quantity of results (--result, quantities=); "
             f"those are {known}."
         )
-    if query.quantities:
+    if query.quantities or query.method:
         found = select(SimulationJob.structure_id).join(
             SimulationResult, SimulationResult.simulation_job_id == SimulationJob.id
         )
         for name, wanted in query.quantities.items():
             found = found.where(*_within(getattr(SimulationResult, name), wanted))
+        if query.method:
+            found = found.where(or_(*map(methods.begins, query.method)))
         yield of.id.in_(found)
 
 

@@ -9,9 +9,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -94,7 +94,7 @@ async def comparable(
     if mixed and not mix:
         raise MixedMethods(
             f"These results are of {len(groups)} methods whose energies cannot be combined:"
-            f" {'; '.join(mixed)}. Choose one by its hash, or allow it with --mix."
+            f" {'; '.join(mixed)}. Choose with --method, or allow it with --mix."
         )
     return Together(known, groups, mixed)
 
@@ -111,6 +111,13 @@ def _what_is_mixed(known: Mapping[str, Method], groups: Sequence[Sequence[str]])
         )
         said.append(f"{one[:SHORT]} and {other[:SHORT]}: {', '.join(map(str, broken))}")
     return said
+
+
+async def in_view(session: AsyncSession) -> list[str]:
+    """Return the hashes of the methods that have a result in view."""
+    used = select(SimulationResult.id).join(SimulationResult.simulation_job)
+    has_one = used.where(SimulationResult.method_sha256 == Row.sha256).exists()
+    return list(await session.scalars(select(Row.sha256).where(has_one)))
 
 
 async def list_(session: AsyncSession) -> list[MethodSummary]:
@@ -176,15 +183,22 @@ async def diff(session: AsyncSession, one: str, other: str) -> MethodComparison:
     )
 
 
+def begins(beginning: str) -> ColumnElement[bool]:
+    """Return that a result is of a method whose hash begins so (lower case); an index serves it."""
+    return _begins(SimulationResult.method_sha256, beginning)
+
+
+def _begins(column: Any, beginning: str) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = column.between(beginning, beginning + "g")  # after every digit
+    return found
+
+
 async def find(session: AsyncSession, id_: str) -> Row:
     """Return the one method whose hash begins so; raises NotFound, or WrongUsage for several."""
-    if not re.fullmatch(r"[0-9a-f]{1,64}", id_.lower()):
+    beginning = id_.lower()
+    if not re.fullmatch(r"[0-9a-f]{1,64}", beginning):
         raise WrongUsage(f"{id_!r} is no hash of a method, nor the beginning of one.")
-    found = list(
-        await session.scalars(
-            select(Row).where(Row.sha256.between(id_.lower(), id_.lower() + "g")).limit(2)
-        )
-    )
+    found = list(await session.scalars(select(Row).where(_begins(Row.sha256, beginning)).limit(2)))
     if not found:
         raise NotFound(f"No method {id_}. nano-os methods list shows those there are.")
     if len(found) > 1:

@@ -41,6 +41,7 @@ from nanoos.structures.structure import ELEMENTS
         ("crystal_system", "Cubic,trigonal", ("cubic", "trigonal")),
         ("number_of_periodic_dimensions", "molecules,2", (0, 2)),
         ("number_of_periodic_dimensions", 3, (3,)),
+        ("method", "1A, 2b", ("1a", "2b")),
         ("tags", "a, b", ("a", "b")),
     ],
 )

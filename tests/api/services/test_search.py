@@ -175,6 +175,10 @@ MEANINGS: dict[str, Callable[[Any, Found, Query], bool]] = {
     ),
     "symprec_a": lambda v, f, q: True,
     "quantities": lambda v, f, q: f.owner == VIEWER and one_result_has(v, f),
+    "method": lambda v, f, q: (
+        f.owner == VIEWER and any(r.method_sha256.startswith(v) for r in f.results)
+    ),
+    "mix": lambda v, f, q: True,
     "words": lambda v, f, q: all(has_word(word, f) for word in v.split()),
     "contains": lambda v, f, q: any(
         v.lower() in (text or "").lower()
@@ -269,6 +273,8 @@ def written(name: str, row: Structure, other: Structure, chance: Any) -> Any:
             name: Range[float](at_least=chance.uniform(-10, 5), at_most=chance.uniform(5, 500))
             for name in chance.sample(["pressure_gpa", "bulk_modulus_gpa"], chance.randint(1, 2))
         },
+        "method": lambda: chance.choice([["000"], ["f" * 64, "0" * 64], "ABC"]),
+        "mix": lambda: chance.random() < 0.5,
         "words": lambda: chance.choice(
             [row.name or "cod", f"{row.source or 'mp'} Journal", f"word{chance.randint(0, 99)}",
              f"author{chance.randint(1, 9)}*", f"mineral* {row.source or 'COD'}"]
