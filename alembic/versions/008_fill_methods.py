@@ -55,11 +55,12 @@ BEGIN
 END $$
 """
 FILL = """
-        INSERT INTO methods (sha256, document)
-        SELECT encode(sha256(convert_to(known, 'UTF8')), 'hex'), known::jsonb
-        FROM (SELECT DISTINCT canonical_method(method) AS known
+        INSERT INTO methods (sha256, document, created_at)
+        SELECT encode(sha256(convert_to(known, 'UTF8')), 'hex'), known::jsonb, min(created_at)
+        FROM (SELECT canonical_method(method) AS known, created_at
               FROM simulation_results WHERE id > first AND id <= last
               AND NOT EXISTS (SELECT FROM methods WHERE sha256 = method_sha256)) missing
+        GROUP BY known
         ORDER BY 1
         ON CONFLICT (sha256) DO NOTHING;
 

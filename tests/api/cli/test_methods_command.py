@@ -54,12 +54,14 @@ def calculated(database: str, home: Path, invoke: Invoke) -> Callable[[Method, f
 def test_methods_are_listed_shown_and_compared(
     invoke: Invoke, calculated: Callable[[Method, float], str]
 ) -> None:
-    assert invoke("methods", "list", "--json").json == []
+    assert invoke("methods", "list", "--json").json == {"methods": []}
     plain, with_u = calculated(PLAIN, -4.0), calculated(WITH_U, -2.0)
     listed = invoke("methods", "list").stdout
     assert plain[:12] in listed
     assert "VASP PBE+U" in listed
-    (shown,) = [one for one in invoke("methods", "list", "--json").json if one["sha256"] == plain]
+    (shown,) = [
+        one for one in invoke("methods", "list", "--json").json["methods"] if one["sha256"] == plain
+    ]
     assert (shown["results"], shown["elements"]) == (1, ["Cu"])
     assert "PAW_PBE Cu" in invoke("methods", "show", with_u[:10]).stdout
     assert invoke("methods", "show", with_u, "--json").json["document"] == document(WITH_U)
