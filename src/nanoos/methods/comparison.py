@@ -8,12 +8,14 @@ docs/adr/0027-methods-and-comparability.md.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from nanoos.canonical import canonical_json
-from nanoos.methods.document import canonical
+from nanoos.methods.document import canonical, document
 from nanoos.methods.method import Method
 
 Level = Literal["exact", "comparable", "same functional"]
@@ -77,23 +79,65 @@ def comparable_groups(methods: Sequence[Method]) -> list[list[int]]:
     two values of U, is in each of them. The earlier a method stands, the earlier it is chosen, and
     so is the group that has it.
     """
-    known = [canonical(method) for method in methods]
-    kin: dict[tuple[Any, ...], list[int]] = {}  # so that few pairs are compared in full
-    for place, method in enumerate(known):
-        kin.setdefault((method.code, method.functional, method.dispersion), []).append(place)
+    written = [canonical(method) for method in methods]
+    known = [_facets(method) for method in written]
+    kin: dict[str, list[int]] = defaultdict(list)  # of others, none can be comparable
+    for place, method in enumerate(written):
+        kin[_kind(method)].append(place)
     groups: list[list[int]] = []
     grouped: set[int] = set()
     for places in kin.values():
         for first in places:
             if first in grouped:
                 continue
-            group = [first]
-            for place in places:
-                if place != first and all(_go_together(known[place], known[p]) for p in group):
+            group, found = [], defaultdict[str, set[_Facet]](set)
+            for place in [first, *(place for place in places if place != first)]:
+                if all(_agree(one, two) for one in known[place] for two in found[one.element]):
                     group.append(place)
+                    for facet in known[place]:
+                        found[facet.element].add(facet)
             groups.append(sorted(group))
             grouped.update(group)
     return sorted(groups)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facet:
+    """What a method says of one element, or of all (""); many methods share it.
+
+    Methods are comparable when what they say of all is so, and of each element of both. The
+    facets of a thousand methods are few, so few pairs are compared.
+    """
+
+    element: str
+    written: str
+    method: Method = field(compare=False, repr=False)
+
+
+def _facets(method: Method) -> list[_Facet]:
+    """Return what a canonical method says of all, and of each element."""
+    of_all = replace(method, potentials=(), hubbard_ev={})
+    facets = [_Facet("", canonical_json(document(of_all)), of_all)]
+    for element in sorted(_known_elements(method)) if method.potentials else ():
+        potentials = tuple(each for each in method.potentials if each.element == element)
+        u = _by_element(method).get(element, {})
+        part = Method(code=method.code, potentials=potentials, hubbard_ev=u)
+        facets.append(_Facet(element, canonical_json(document(part)), part))
+    return facets
+
+
+def _kind(method: Method) -> str:
+    """Return what must be equal for two methods to be comparable at all."""
+    u = None if method.potentials else method.hubbard_ev
+    kind = [method.code, method.functional, method.dispersion, bool(method.potentials), u]
+    return canonical_json(kind)
+
+
+@lru_cache(maxsize=20_000)
+def _agree(one: _Facet, two: _Facet) -> bool:
+    a, b = one.method, two.method
+    found = _element(a, b, one.element) if one.element else _differences(a, b)
+    return all(difference.breaks == "exact" for difference in found)
 
 
 def _go_together(a: Method, b: Method) -> bool:
@@ -143,23 +187,27 @@ def _physics(a: Method, b: Method) -> Iterator[Difference]:
 
 def _elements(a: Method, b: Method) -> Iterator[Difference]:
     """Yield what differs in U and potentials, of which only common elements matter."""
-    u_of_a, u_of_b = _by_element(a), _by_element(b)
-    for element in sorted({*u_of_a, *u_of_b}):
-        u, v = u_of_a.get(element), u_of_b.get(element)
-        if u == v:
-            continue
-        if _may_have(a, element) and _may_have(b, element):
-            reason = f"U shifts the energy of {element}"
-            yield Difference(f"U of {element} (eV)", u, v, "same functional", reason)
-        else:
-            yield Difference(f"U of {element} (eV)", u, v, "exact", f"only one has {element}")
     if bool(a.potentials) != bool(b.potentials):
         titles = [", ".join(each.title for each in method.potentials) or None for method in (a, b)]
         reason = "only one says which it used"
         yield Difference("potentials", titles[0], titles[1], "comparable", reason)
-        return
-    for element in sorted({each.element for each in (*a.potentials, *b.potentials)}):
+    for element in sorted(_known_elements(a) | _known_elements(b)):
+        yield from _element(a, b, element)
+
+
+def _element(a: Method, b: Method, element: str) -> Iterator[Difference]:
+    u, v = (_by_element(method).get(element) for method in (a, b))
+    if u != v and _may_have(a, element) and _may_have(b, element):
+        reason = f"U shifts the energy of {element}"
+        yield Difference(f"U of {element} (eV)", u, v, "same functional", reason)
+    elif u != v:
+        yield Difference(f"U of {element} (eV)", u, v, "exact", f"only one has {element}")
+    if bool(a.potentials) == bool(b.potentials):
         yield from _potentials(a, b, element)
+
+
+def _known_elements(method: Method) -> set[str]:
+    return {each.element for each in method.potentials} | {*_by_element(method)}
 
 
 def _by_element(method: Method) -> dict[str, dict[str, float]]:
@@ -171,8 +219,7 @@ def _by_element(method: Method) -> dict[str, dict[str, float]]:
 
 def _may_have(method: Method, element: str) -> bool:
     """Say whether the element is in what was calculated; where no potentials are known, it may."""
-    known = {each.element for each in method.potentials} | {*_by_element(method)}
-    return element in known or not method.potentials
+    return element in _known_elements(method) or not method.potentials
 
 
 def _potentials(a: Method, b: Method, element: str) -> Iterator[Difference]:
