@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Text, any_, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import MixedMethods, NotFound, WrongUsage
@@ -31,6 +31,8 @@ from nanoos.methods import (
 
 SHORT = 12
 """Characters of a hash by which people call a method."""
+SAID = 3
+"""Groups of methods of which it is said why they do not go with the first."""
 
 
 async def store_(session: AsyncSession, methods: Iterable[Method]) -> list[str]:
@@ -43,7 +45,7 @@ async def store_(session: AsyncSession, methods: Iterable[Method]) -> list[str]:
     for method in methods:
         hashes.append(sha256(method))
         documents[hashes[-1]] = document(method)
-    known = await session.scalars(select(Row.sha256).where(Row.sha256.in_(documents)))
+    known = await session.scalars(select(Row.sha256).where(_is_one_of(Row.sha256, documents)))
     missing = documents.keys() - set(known)
     rows = [{"sha256": hash_, "document": documents[hash_]} for hash_ in sorted(missing)]
     if rows:  # in one order, so that two who store the same do not wait for each other in a ring
@@ -54,7 +56,7 @@ async def store_(session: AsyncSession, methods: Iterable[Method]) -> list[str]:
 async def of(session: AsyncSession, hashes: Iterable[str]) -> dict[str, Method]:
     """Return the methods of these hashes. Raises NotFound where there is none of a hash."""
     wanted = set(hashes)
-    rows = await session.scalars(select(Row).where(Row.sha256.in_(wanted)))
+    rows = await session.scalars(select(Row).where(_is_one_of(Row.sha256, wanted)))
     found = {row.sha256: of_document(row.document) for row in rows}
     if missing := wanted - found.keys():
         raise NotFound(f"No method {min(missing)}.")
@@ -100,17 +102,18 @@ async def comparable(
 
 
 def _what_is_mixed(known: Mapping[str, Method], groups: Sequence[Sequence[str]]) -> list[str]:
-    """Return what keeps each group apart from the one of the most results."""
+    """Return what keeps groups apart from the first, of `SAID` of them in words."""
     said = []
-    for group in groups[1:]:
-        one, other, broken = next(
-            (one, other, broken)
-            for other in group
+    for group in groups[1 : SAID + 1]:
+        other = next(hash_ for hash_ in group if hash_ not in groups[0])
+        one, broken = next(
+            (one, broken)
             for one in groups[0]
             if (broken := [d for d in differences(known[one], known[other]) if d.breaks != "exact"])
         )
         said.append(f"{one[:SHORT]} and {other[:SHORT]}: {', '.join(map(str, broken))}")
-    return said
+    more = len(groups) - 1 - len(said)
+    return [*said, f"and {more} more"] if more > 0 else said
 
 
 async def in_view(session: AsyncSession) -> list[str]:
@@ -134,7 +137,7 @@ async def _summaries(session: AsyncSession, rows: Sequence[Row]) -> list[MethodS
         select(each, func.count().label("results"), Structure.chemical_system)
         .join(SimulationResult.simulation_job)
         .outerjoin(SimulationJob.structure)
-        .where(each.in_([row.sha256 for row in rows]))
+        .where(_is_one_of(each, [row.sha256 for row in rows]))
         .group_by(each, Structure.chemical_system)
     )
     results: dict[str, int] = defaultdict(int)
@@ -190,6 +193,12 @@ def begins(beginning: str) -> ColumnElement[bool]:
 
 def _begins(column: Any, beginning: str) -> ColumnElement[bool]:
     found: ColumnElement[bool] = column.between(beginning, beginning + "g")  # after every digit
+    return found
+
+
+def _is_one_of(column: Any, hashes: Iterable[str]) -> ColumnElement[bool]:
+    """Return that it is one of any number of hashes, which are one parameter."""
+    found: ColumnElement[bool] = column == any_(literal(list(hashes), ARRAY(Text)))
     return found
 
 

@@ -45,6 +45,8 @@ class Run:
 
     def __post_init__(self) -> None:
         found = self.outcome
+        if not isinstance(self.method, Method):
+            raise WorkflowError("The engine's method() must return a nanoos.methods.Method.")
         document(self.method)
         try:
             text = canonical_json(

@@ -90,7 +90,8 @@ def comparable_groups(methods: Sequence[Method]) -> list[list[int]]:
         for first in places:
             if first in grouped:
                 continue
-            group, found = [], defaultdict[str, set[_Facet]](set)
+            group: list[int] = []
+            found: dict[str, set[_Facet]] = defaultdict(set)
             for place in [first, *(place for place in places if place != first)]:
                 if all(_agree(one, two) for one in known[place] for two in found[one.element]):
                     group.append(place)

@@ -147,6 +147,26 @@ def test_elements_are_compared_where_both_have_them() -> None:
     assert comparable_groups([oxide, WITH_U, OXYGEN, IRON]) == [[0, 2, 3], [1, 2]]
 
 
+def test_many_methods_are_grouped_as_few_are() -> None:
+    """What they say of an element is compared once, not in each pair of a thousand."""
+    elements = ("Fe", "O", "Mg", "Al", "Si", "Ti", "Ni", "Cu", "Zn", "Ga")
+    many = [
+        replace(
+            PBE,
+            potentials=tuple(Potential(e, f"PAW_PBE {e}") for e in some),
+            k_spacing_per_a=0.2 + n / 100,
+            hubbard_ev={"Ni d": 6.2} if "Ni" in some and n == 1 else {},
+        )
+        for some in combinations(elements, 3)
+        for n in range(8)
+    ]
+    groups = comparable_groups(many)
+    assert len(groups) == 2
+    with_u = {place for place, method in enumerate(many) if method.hubbard_ev}
+    assert with_u <= set(groups[1])
+    assert not with_u & set(groups[0])
+
+
 BROKEN = {
     "another potential": (replace(PBE, potentials=(FE_PV, OX)), "same functional"),
     "potentials not said": (replace(PBE, potentials=()), "same functional"),
