@@ -34,7 +34,7 @@ import numpy as np
 from nanoos import plugins
 from nanoos.errors import NanoError
 from nanoos.parsers import Source
-from nanoos.runs import Run, RunFolder, Step
+from nanoos.runs import RunFolder, Step
 
 TOLERANCE = 1e-6
 MOST_SHOWN = 10
@@ -147,7 +147,8 @@ def pymatgen_entries(path: Path) -> list[Numbers]:
 
     found = loadfn(path)
     entries = found if isinstance(found, list) else [found]
-    return [Numbers(float(one.uncorrected_energy), None, None, None) for one in entries]
+    energies = (one.uncorrected_energy for one in entries if hasattr(one, "structure"))
+    return [Numbers(float(energy), None, None, None) for energy in energies]
 
 
 PEERS: dict[str, dict[str, dict[str, Callable[[Path], list[Numbers]]]]] = {
@@ -216,15 +217,17 @@ def read(tally: Tally, reader: Any, run: RunFolder) -> list[Numbers]:
     """Read a run our way."""
     tally.runs += 1
     began = time.process_time()
+    found: list[Numbers] = []
     try:
-        found = [one for one in reader.read(run) if not isinstance(one, Run)]
+        for one in reader.read(run):
+            if isinstance(one, Step):
+                found.append(numbers_of(one))
     except NanoError as error:
         tally.unread += 1
         tally.differing.append(f"{run.name}: {error}")
-        found = []
     tally.seconds += time.process_time() - began
     tally.steps += len(found)
-    return [numbers_of(step) for step in found]
+    return found
 
 
 def compare(

@@ -193,12 +193,19 @@ class _Files:
     archive: Source
     members: dict[str, zipfile.ZipInfo]
 
-    def of(self, member: str, name: str) -> _Member:
-        """Return a member. Raises ParseError when there is none."""
+    def of(self, member: str, name: str) -> Source:
+        """Return a member. Raises ParseError when there is none.
+
+        Of an archive in a temporary file, which may be gone when its runs are read, it is a copy.
+        """
         if member not in self.members:
             raise ParseError(_not_read(f"it has no {member}"))
         found = self.members[member]
-        return _Member(name, archive=self.archive, member=found)
+        source = _Member(name, archive=self.archive, member=found)
+        if not self.archive.temporary:
+            return source
+        with source.open() as stream:
+            return Source.of_stream(stream, name)
 
 
 def _not_read(cause: str) -> str:

@@ -77,6 +77,15 @@ def test_provenance_is_kept(runs):
     assert next(iter(run.files.values())) in stored  # AiiDA knows the file by the same hash
 
 
+def test_archive_that_lies_in_a_temporary_file_may_go(tmp_path):
+    path = tmp_path / "copy"
+    path.write_bytes(ARCHIVE.read_bytes())
+    source = Source("runs.aiida", path, temporary=True)
+    runs = AiidaArchive().runs(RunFolder("old", {"runs.aiida": source}))
+    source.discard()
+    assert [len(read(run)[0]) for run in runs] == [4, 1]
+
+
 def test_what_is_no_archive_of_aiida_2_is_refused():
     old = io.BytesIO()
     with zipfile.ZipFile(old, "w") as archive:
