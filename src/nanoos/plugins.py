@@ -39,6 +39,13 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "nanoos.runs": {
         "espresso": "nanoos.runs.espresso:Espresso",
         "vasp": "nanoos.runs.vasp:Vasp",
+        "ase": "nanoos.runs.ase:Ase",
+        "extxyz": "nanoos.runs.extxyz:ExtendedXyz",
+        "gpaw": "nanoos.runs.gpaw:Gpaw",
+        "cp2k": "nanoos.runs.cp2k:Cp2k",
+        "fhi_aims": "nanoos.runs.fhi_aims:FhiAims",
+        "castep": "nanoos.runs.castep:Castep",
+        "lammps": "nanoos.runs.lammps:Lammps",
         "aiida": "nanoos.runs.aiida:AiidaArchive",
         "entries": "nanoos.runs.entries:Entries",
     },

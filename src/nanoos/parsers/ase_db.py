@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +39,9 @@ _ARRAYS: dict[str, tuple[str, tuple[int, ...]]] = {
     "stress": ("<f8", (-1,)),
     "magmoms": ("<f8", (-1,)),
 }
-_VALUES = ("calculator", "energy", "free_energy", "magmom", "unique_id")
+_VALUES = (
+    *("calculator", "calculator_parameters", "energy", "free_energy", "magmom", "unique_id"),
+)
 _COLUMNS = ("id", "pbc", "key_value_pairs", "data", *_ARRAYS, *_VALUES)
 _DECLARED = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'systems'"
 _VERSION = "SELECT value FROM information WHERE name = 'version'"
@@ -57,18 +59,33 @@ class AseDatabase:
 
     def parse(self, source: Source) -> Iterator[Parsed | Rejected]:
         """Yield every row; ``extra`` holds its key–value pairs, its data and its ids."""
-        row_id = None
-        with source.local_path() as path, database(path) as opened:
-            _check(opened)
-            for values in _rows(opened):
-                row = dict(zip(_COLUMNS, values, strict=True))
-                row_id = row["id"]
-                try:
-                    yield _parsed(row)
-                except (ParseError, StructureError) as error:
-                    yield Rejected(ParseError(f"Row {row_id}: {error}"))
-        if row_id is None:
-            raise ParseError("The database has no row.")
+        for row_id, row in rows(source):
+            try:
+                if isinstance(row, ParseError):
+                    raise row
+                yield _parsed(row)
+            except (ParseError, StructureError) as error:
+                yield Rejected(ParseError(f"Row {row_id}: {error}"))
+
+
+def rows(source: Source) -> Iterator[tuple[Any, Mapping[str, Any] | ParseError]]:
+    """Yield each row's id, and the row as `nanoos.parsers.ase_atoms.parsed_row` takes it.
+
+    A row that is damaged by itself is its error. Raises ParseError where the rest cannot be read
+    or where there is no row.
+    """
+    row_id = None
+    with source.local_path() as path, database(path) as opened:
+        _check(opened)
+        for values in _rows(opened):
+            row = dict(zip(_COLUMNS, values, strict=True))
+            row_id = row["id"]
+            try:
+                yield row_id, _undumped(row)
+            except ParseError as error:
+                yield row_id, error
+    if row_id is None:
+        raise ParseError("The database has no row.")
 
 
 def _check(opened: sqlite3.Connection) -> None:
@@ -100,8 +117,15 @@ def _rows(opened: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
         yield values
 
 
-def _parsed(row: dict[str, Any]) -> Parsed:
+def _parsed(row: Mapping[str, Any]) -> Parsed:
     extra = {"ase_db_id": row["id"], "ase_unique_id": plain(row["unique_id"])}
+    if row["data_left_out"]:
+        extra["data_left_out"] = row["data_left_out"]
+    parsed = parsed_row(row)
+    return replace(parsed, extra=parsed.extra | extra)
+
+
+def _undumped(row: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(row)
     for name, (kind, shape) in _ARRAYS.items():
         values[name] = _array(row[name], name, kind, shape)
@@ -109,11 +133,8 @@ def _parsed(row: dict[str, Any]) -> Parsed:
         raise ParseError("The column pbc or key_value_pairs is of another type.")
     values["pbc"] = [(row["pbc"] or 0) & bit for bit in (1, 2, 4)]
     values["key_value_pairs"] = undumped(loads(row["key_value_pairs"]))
-    values["data"], left_out = _data(row["data"])
-    if left_out:
-        extra["data_left_out"] = left_out
-    parsed = parsed_row(values)
-    return replace(parsed, extra=parsed.extra | extra)
+    values["data"], values["data_left_out"] = _data(row["data"])
+    return values
 
 
 def _array(value: Any, name: str, kind: str, shape: tuple[int, ...]) -> NDArray[Any] | None:

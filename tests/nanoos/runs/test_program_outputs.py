@@ -1,0 +1,244 @@
+"""Outputs of GPAW, CP2K, FHI-aims, CASTEP and LAMMPS (tests/fixtures/runs/README.md)."""
+
+import lzma
+import re
+from io import StringIO
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase.units import Bohr, GPa, Hartree
+
+from nanoos.errors import ParseError
+from nanoos.parsers import Source
+from nanoos.runs import Run, RunFolder, Step, ase_text
+from nanoos.runs.castep import Castep
+from nanoos.runs.cp2k import Cp2k
+from nanoos.runs.fhi_aims import FhiAims
+from nanoos.runs.gpaw import Gpaw
+from nanoos.runs.lammps import Lammps
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "runs"
+READERS = {
+    "gpaw": Gpaw,
+    "castep": Castep,
+    "fhi_aims": FhiAims,
+    "cp2k": Cp2k,
+    "lammps": Lammps,
+}
+FORMATS = {"gpaw": "gpaw-out", "castep": "castep-castep", "fhi_aims": "aims-output"}
+BEGUN = b"          Invoking FHI-aims ...\n"
+
+
+def content(path):
+    data = path.read_bytes()
+    data = lzma.decompress(data) if path.suffix == ".xz" else data
+    return BEGUN + data if "fhi_aims" in path.parts and b"Invoking" not in data else data
+
+
+def files(name):
+    """Return name → content of one output, or of a folder of them."""
+    path = FIXTURES / name
+    found = sorted(path.iterdir()) if path.is_dir() else [path.with_name(f"{path.name}.xz")]
+    return {one.name.removesuffix(".xz"): content(one) for one in found}
+
+
+def text(name):
+    return next(iter(files(name).values())).decode()
+
+
+def read(name, given=None):
+    """Return the steps and the run of some outputs."""
+    given = files(name) if given is None else given
+    folder = RunFolder("folder", {one: Source(one, data=data) for one, data in given.items()})
+    reader = READERS[name.partition("/")[0]]()
+    found = [one for run in reader.runs(folder) for one in reader.read(run)]
+    runs = [one for one in found if isinstance(one, Run)]
+    assert len(runs) == 1
+    assert isinstance(found[-1], Run)
+    return [one for one in found if isinstance(one, Step)], runs[0]
+
+
+OF_ASE = [
+    *("gpaw/silicon.txt", "gpaw/nickel.txt", "gpaw/hydrogen.txt", "gpaw/water.txt"),
+    *("fhi_aims/singlepoint.out", "fhi_aims/relax.out", "fhi_aims/md.out", "fhi_aims/spin.out"),
+    "castep/md.castep",
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", OF_ASE)
+def test_every_step_has_the_numbers_that_ase_reads(name, tmp_path):
+    path = tmp_path / "output"
+    path.write_text(text(name))
+    images = ase.io.read(path, ":", format=FORMATS[name.partition("/")[0]])
+    steps, run = read(name)
+    assert len(steps) == len(images)
+    for step, atoms in zip(steps, images, strict=True):
+        np.testing.assert_allclose(step.structure.positions_a, atoms.positions, atol=1e-9)
+        assert step.energy_ev == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
+        theirs = atoms.calc.results
+        assert (step.forces_ev_per_a is None) == (theirs.get("forces") is None)
+        if step.forces_ev_per_a is not None:
+            np.testing.assert_allclose(step.forces_ev_per_a, theirs["forces"], atol=1e-9)
+        assert (step.stress_gpa is None) == (theirs.get("stress") is None)
+        if step.stress_gpa is not None:
+            stress = atoms.get_stress(voigt=False) / GPa
+            np.testing.assert_allclose(step.stress_gpa, stress, atol=1e-9)
+    assert (run.end, run.problems) == ("finished", ())
+
+
+def test_forces_and_energies_of_lammps_are_those_of_dump_and_log():
+    steps, run = read("lammps/relax")
+    dump = files("lammps/relax")["copper.dump"].decode()
+    images = ase.io.read(StringIO(dump), ":", format="lammps-dump-text")
+    assert len(steps) == len(images) == 9
+    for step, atoms in zip(steps, images, strict=True):
+        np.testing.assert_allclose(step.forces_ev_per_a, atoms.get_forces(), atol=1e-9)
+        np.testing.assert_allclose(step.structure.positions_a, atoms.positions, atol=1e-9)
+    assert [steps[0].energy_ev, steps[-1].energy_ev] == [-9.3100555, -13.953158]
+    np.testing.assert_allclose(steps[-1].stress_gpa, -16.47834 * np.eye(3), atol=1e-6)
+    assert (run.task, run.is_ionically_converged) == ("relax", True)
+    assert run.method.functional == "eam"
+
+
+def test_elements_of_a_dump_without_them_are_told_by_masses():
+    steps, run = read("lammps/dynamics")
+    assert {symbol for step in steps for symbol in step.structure.symbols} == {"Cu"}
+    assert run.task == "molecular_dynamics"
+    assert steps[3].energy_ev == -9.6254694
+
+
+def test_energy_forces_and_stress_of_cp2k_are_in_our_units_and_signs():
+    (step,), run = read("cp2k/silicon")
+    said = text("cp2k/silicon")
+    energy = float(re.search(r"ENERGY\| .*: +(\S+)", said)[1])
+    assert step.energy_ev == pytest.approx(energy * Hartree, abs=1e-9)
+    force = [float(x) for x in re.search(r"1 +1 +Si +(0\S+) +(\S+) +(\S+)\n", said).groups()]
+    np.testing.assert_allclose(step.forces_ev_per_a[0], np.array(force) * Hartree / Bohr)
+    assert "1/3 Trace                                             8.3365" in said  # of pressure
+    assert np.trace(step.stress_gpa) / 3 == pytest.approx(-8.33651705726, abs=1e-9)
+    assert run.method.k_spacing_per_a == pytest.approx(np.pi * 3**0.5 / 2 / 2.7, rel=1e-6)
+    assert run.method.density_cutoff_ev == pytest.approx(40 * Hartree)
+    assert [one.title for one in run.method.potentials] == ["SZV-GTH GTH-PADE-q4"]
+
+
+def test_positions_beside_an_output_of_cp2k_are_its_later_steps():
+    steps, run = read("cp2k/water")
+    assert len(steps) == 5
+    assert steps[1].energy_ev == pytest.approx(-17.079306842389322 * Hartree, abs=1e-9)
+    assert steps[1].structure.positions_a[0, 1] == pytest.approx(2.7621400888)
+    assert (run.end, run.problems) == ("finished", ("ionic_steps_exhausted",))
+    assert (run.task, run.is_ionically_converged) == ("relax", False)
+    assert len(run.files) == 2
+    alone = {one: data for one, data in files("cp2k/water").items() if one == "water.out"}
+    assert len(read("cp2k/water", alone)[0]) == 1
+
+
+def test_gpaw_says_method_cost_and_gap():
+    (step,), run = read("gpaw/silicon.txt")
+    method = run.method
+    assert (method.code, method.code_version, method.functional) == ("GPAW", "22.8.0", "PBE")
+    assert (method.cutoff_ev, method.smearing, method.smearing_width_ev) == (
+        200,
+        "fermi-dirac",
+        0.05,
+    )
+    assert (method.spin, method.further) == ("none", {})
+    assert method.k_spacing_per_a == pytest.approx(np.pi * 3**0.5 / 5.43 * 2 / 2, rel=1e-6)
+    assert [one.title for one in method.potentials] == ["Si.PBE.gz"]
+    assert (run.band_gap_ev, run.is_gap_direct, run.wall_time_s) == (2.005, False, 15.645)
+    assert step.free_energy_ev == step.energy_without_entropy_ev == -10.594576
+    assert np.trace(step.stress_gpa) < 0  # compressed, as its pressure says
+
+
+def test_relaxation_is_told_by_falling_energies_where_gpaw_does_not_say():
+    _, run = read("gpaw/hydrogen.txt")
+    assert (run.task, run.method.cutoff_ev) == ("relax", None)
+    assert run.method.further["mode"] == "lcao"
+
+
+def test_electrons_that_did_not_converge_are_flagged():
+    steps, run = read("gpaw/unconverged.txt")
+    assert [step.energy_ev for step in steps] == [None]
+    assert run.problems == ("electronic_steps_exhausted",)
+    assert (run.message, run.is_electronically_converged) == ("Did not converge!", False)
+
+
+def test_species_settings_of_fhi_aims_are_known_by_their_hash():
+    _, run = read("fhi_aims/spin.out")
+    (potential,) = run.method.potentials
+    assert (potential.element, run.method.functional) == ("H", "pw-lda")
+    other = text("fhi_aims/spin.out").replace("hydro 2 p 3.5", "hydro 2 p 3.6").encode()
+    (changed,) = read("fhi_aims", {"aims.out": other})[1].method.potentials
+    assert potential.sha256 != changed.sha256
+
+
+def test_castep_says_method_and_task():
+    _, run = read("castep/md.castep")
+    assert (run.method.functional, run.method.cutoff_ev) == ("LDA", 190.48)
+    assert (run.task, run.wall_time_s) == ("molecular_dynamics", 9.33)
+
+
+# Damage
+
+ONE_OF_EACH = [
+    *("gpaw/hydrogen.txt", "fhi_aims/md.out", "castep/md.castep"),
+    *("cp2k/silicon", "cp2k/water", "lammps/relax"),
+]
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_output_cut_anywhere_gives_what_is_whole_or_an_error(name):
+    whole = files(name)
+    steps, _ = read(name)
+    counts = set()
+    for cut in whole:
+        for size in np.linspace(len(whole[cut]) // 3, len(whole[cut]) - 2, 12).astype(int):
+            try:
+                found, run = read(name, whole | {cut: whole[cut][:size]})
+            except (ParseError, AssertionError):
+                continue
+            counts.add(len(found))
+            for ours, theirs in zip(found, steps, strict=False):
+                assert ours.energy_ev in (theirs.energy_ev, None)
+            assert run.end != "crashed"
+    assert 0 < max(counts) <= len(steps)
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_latin_1_and_nul_characters_do_no_harm(name):
+    changed = {
+        one: data.replace(b"Total", b"T\xe9\0tal", 1) if b"Lattice" not in data else data
+        for one, data in files(name).items()
+    }
+    steps, _ = read(name, changed)
+    assert steps[0].energy_ev is not None
+
+
+def test_stars_for_an_energy_are_no_number():
+    stars = text("cp2k/silicon").replace("-7.860224021848685", "*" * 18).encode()
+    steps, _ = read("cp2k/silicon", {"x.out": stars})
+    assert steps[0].energy_ev is None
+    with pytest.raises(ParseError, match="ASE's reader fails"):
+        read(
+            "gpaw",
+            {
+                "x.txt": text("gpaw/silicon.txt")
+                .replace("Extrapolated:    -", "Extrapolated: *")
+                .encode()
+            },
+        )
+
+
+def test_outputs_too_long_for_ase_are_refused(monkeypatch):
+    monkeypatch.setattr(ase_text, "MAX_BYTES", 1000)
+    with pytest.raises(ParseError, match="more than ASE can read"):
+        read("gpaw/silicon.txt")
+
+
+def test_files_of_others_are_no_runs():
+    given = {"a.txt": b"energy\n", "log": b"Step 1\n", "x.dump": b"ITEM: TIMESTEP\n0\n"}
+    folder = RunFolder("folder", {name: Source(name, data=data) for name, data in given.items()})
+    assert [reader().runs(folder) for reader in READERS.values()] == [[]] * len(READERS)
