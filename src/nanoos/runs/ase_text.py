@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import StringIO
 from typing import Any
 
@@ -32,6 +32,20 @@ Reader = Callable[[StringIO], Iterable[Any]]
 _HEAD_BYTES = 16_384
 
 
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How outputs of a program are read with ASE.
+
+    ``begin`` matches where a step begins, ``whole`` what a step has when it is complete, or what
+    ends a text. ``ending`` is put behind a text for ASE.
+    """
+
+    with_ase: Reader
+    begin: re.Pattern[str]
+    whole: re.Pattern[str]
+    ending: str = ""
+
+
 def outputs(folder: RunFolder, sign: re.Pattern[bytes]) -> list[RunFolder]:
     """Return the files that have a sign near their beginning, each as a run."""
     found = []
@@ -45,17 +59,11 @@ def outputs(folder: RunFolder, sign: re.Pattern[bytes]) -> list[RunFolder]:
     return found
 
 
-def read(
-    run: RunFolder, with_ase: Reader, begin: re.Pattern[str], scan: Scan, *, ending: str = ""
-) -> Iterator[Step | Run]:
-    """Yield the steps of each output and its run.
-
-    ``begin`` matches where a step begins, ``ending`` is put behind the text for ASE. Raises
-    ParseError when no step can be read.
-    """
+def read(run: RunFolder, form: Format, scan: Scan) -> Iterator[Step | Run]:
+    """Yield the steps of each output and its run. Raises ParseError when there is no step."""
     for name, source in run.files.items():
         text = whole_lines(source)
-        images, cause = _images(text, with_ase, begin, ending)
+        images, cause = _images(text, form)
         notes = [cause] if cause else []
         last: Structure | None = None
         course: list[tuple[float | None, float | None]] = []
@@ -105,25 +113,40 @@ def whole_lines(source: Source) -> str:
     return data[: data.rfind(b"\n") + 1].decode(errors="replace").replace("\r\n", "\n")
 
 
-def _images(
-    text: str, with_ase: Reader, begin: re.Pattern[str], ending: str
-) -> tuple[list[Any], str | None]:
+def _images(text: str, form: Format) -> tuple[list[Any], str | None]:
     """Return ASE's images, and what was wrong with those that had to be given up."""
-    images, cause = images_of(text + ending, with_ase)
-    ends = [match.start() for match in begin.finditer(text)]
-    for end in reversed(ends[1:][-MAX_RETRIES:] if cause else []):
-        images, _ = images_of(text[:end] + ending, with_ase)
+    begins = [match.start() for match in form.begin.finditer(text)] or [0]
+    if not form.whole.search(text, begins[-1]):
+        return _without_last(text, begins[-1], form), None
+    images, cause = images_of(text + form.ending, form.with_ase)
+    for end in reversed(begins[1:][-MAX_RETRIES:] if cause else []):
+        images, _ = images_of(text[:end] + form.ending, form.with_ase)
         if images:
-            return images, cause
+            break
     if not images:
         raise ParseError(f"The output cannot be read: {cause}")
     return images, cause
 
 
+def _without_last(text: str, begin: int, form: Format) -> list[Any]:
+    """Return the images before a step that is not whole: its energy may be one on the way.
+
+    Where there is none before it, its geometry alone.
+    """
+    images, _ = images_of(text[:begin] + form.ending, form.with_ase)
+    if images and form.whole.search(text, 0, begin):
+        return images
+    images, cause = images_of(text + form.ending, form.with_ase)
+    if not images:
+        raise ParseError(f"The output cannot be read: {cause}")
+    images[0].calc = None
+    return images[:1]
+
+
 def images_of(text: str, with_ase: Reader) -> tuple[list[Any], str | None]:
     """Return the images that ASE reads, or none and why."""
     stream = StringIO(text)
-    stream.name = "output"  # type: ignore[attr-defined]  # some readers mention it
+    stream.name = "output"  # some readers mention it
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -23,6 +23,7 @@ ENDING = "Finalisation time   =      0.00 s\n"
 
 _SIGN = re.compile(rb"Welcome to .*CASTEP|CASTEP version|Materials Studio CASTEP")
 _START = re.compile(r"^.*(?:Welcome|Materials Studio).*CASTEP.*$", re.MULTILINE)
+_WHOLE = re.compile(r" Forces \*|^Finalisation time", re.MULTILINE)
 _BEGIN = re.compile(r"^.*(?:BFGS: (?:starting|improving) iteration|Starting MD iteration)", re.M)
 
 _VERSION = re.compile(r"CASTEP version (\S+)")
@@ -75,13 +76,16 @@ class Castep:
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:
         """Yield the steps of an output, then its run. Raises ParseError when there is no step."""
-        return ase_text.read(run, _with_ase, _BEGIN, _run, ending=ENDING)
+        return ase_text.read(run, _FORMAT, _run)
 
 
 def _with_ase(stream: StringIO) -> Any:
     from ase.io.castep.castep_reader import read_castep_castep
 
     return read_castep_castep(stream, slice(None))
+
+
+_FORMAT = ase_text.Format(_with_ase, _BEGIN, _WHOLE, ENDING)
 
 
 def _run(text: str, structure: Structure) -> Run:

@@ -18,6 +18,9 @@ from nanoos.runs.run import Run, RunFolder, Step, Task
 from nanoos.structures import Structure
 
 _SIGN = re.compile(rb"Invoking FHI-aims|FHI-aims version")
+_WHOLE = re.compile(
+    r"cycle converged\.(?:.*\n)*?.*Energy and forces in a compact form:(?:.*\n){4}|Have a nice day"
+)
 _BEGIN = re.compile(r"^ *Begin self-consistency loop: (?:Re-i|I)nitialization", re.MULTILINE)
 
 _VERSION = re.compile(r"^ *(?:FHI-aims version +:|Version) +(\S+)", re.MULTILINE)
@@ -59,13 +62,16 @@ class FhiAims:
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:
         """Yield the steps of an output, then its run. Raises ParseError when there is no step."""
-        return ase_text.read(run, _with_ase, _BEGIN, _run)
+        return ase_text.read(run, _FORMAT, _run)
 
 
 def _with_ase(stream: StringIO) -> Any:
     from ase.io.aims import read_aims_output
 
-    return read_aims_output(stream, slice(None), non_convergence_ok=True)  # type: ignore[no-untyped-call]
+    return read_aims_output(stream, slice(None), non_convergence_ok=True)
+
+
+_FORMAT = ase_text.Format(_with_ase, _BEGIN, _WHOLE)
 
 
 def _run(text: str, structure: Structure) -> Run:
@@ -83,7 +89,7 @@ def _run(text: str, structure: Structure) -> Run:
         problems=("electronic_steps_exhausted",) if is_electronically_converged is False else (),
         message=stopped,
         is_electronically_converged=is_electronically_converged,
-        is_ionically_converged=relaxed and relaxed == "is converged",
+        is_ionically_converged=relaxed == "is converged" if relaxed else None,
         band_gap_ev=value(last(_GAP, text)),
         is_gap_direct=direct == "a direct" if direct else None,
         wall_time_s=value(last(_TIME, text)),

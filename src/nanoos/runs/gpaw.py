@@ -18,6 +18,7 @@ from nanoos.runs.run import Run, RunFolder, Step
 from nanoos.structures import Structure
 
 _SIGN = re.compile(rb"\|__ \|  _\|___\|_____\| ")
+_WHOLE = re.compile(r"^(?:Extrapolated: .*\n|Did not converge!|Total: )", re.MULTILINE)
 _BEGIN = re.compile(r"^Positions:$", re.MULTILINE)
 
 _VERSION = re.compile(r"\|__ \|  _\|___\|_____\|\s+(\S+)")
@@ -59,13 +60,16 @@ class Gpaw:
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:
         """Yield the steps of an output, then its run. Raises ParseError when there is no step."""
-        return ase_text.read(run, _with_ase, _BEGIN, _run)
+        return ase_text.read(run, _FORMAT, _run)
 
 
 def _with_ase(stream: StringIO) -> Any:
     from ase.io.gpaw_out import read_gpaw_out
 
     return read_gpaw_out(stream, slice(None))  # type: ignore[no-untyped-call]
+
+
+_FORMAT = ase_text.Format(_with_ase, _BEGIN, _WHOLE)
 
 
 def _run(text: str, structure: Structure) -> Run:

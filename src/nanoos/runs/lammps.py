@@ -128,7 +128,7 @@ def _elements(texts: list[str]) -> list[str]:
         for line in block.splitlines():
             if match := _MASS.fullmatch(line.strip()):
                 found[int(match[1])] = float(match[2])
-    symbols = []
+    symbols: list[str] = []
     for kind in sorted(found):
         nearest = int(np.nanargmin(np.abs(atomic_masses - found[kind])))
         if abs(atomic_masses[nearest] - found[kind]) > 0.1 or kind != len(symbols) + 1:

@@ -198,7 +198,7 @@ def test_output_cut_anywhere_gives_what_is_whole_or_an_error(name):
         for size in np.linspace(len(whole[cut]) // 3, len(whole[cut]) - 2, 12).astype(int):
             try:
                 found, run = read(name, whole | {cut: whole[cut][:size]})
-            except (ParseError, AssertionError):
+            except ParseError:
                 continue
             counts.add(len(found))
             for ours, theirs in zip(found, steps, strict=False):
@@ -221,15 +221,9 @@ def test_stars_for_an_energy_are_no_number():
     stars = text("cp2k/silicon").replace("-7.860224021848685", "*" * 18).encode()
     steps, _ = read("cp2k/silicon", {"x.out": stars})
     assert steps[0].energy_ev is None
+    stars = re.sub(r"Extrapolated: .*", "Extrapolated:   *********", text("gpaw/silicon.txt"))
     with pytest.raises(ParseError, match="ASE's reader fails"):
-        read(
-            "gpaw",
-            {
-                "x.txt": text("gpaw/silicon.txt")
-                .replace("Extrapolated:    -", "Extrapolated: *")
-                .encode()
-            },
-        )
+        read("gpaw", {"x.txt": stars.encode()})
 
 
 def test_outputs_too_long_for_ase_are_refused(monkeypatch):
