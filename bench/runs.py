@@ -206,11 +206,22 @@ def main() -> int:
     ours: dict[str, Tally] = defaultdict(Tally)
     for folder in folders(chosen.folders):
         for program, make in plugins.load("nanoos.runs").items():
-            for run in make().runs(folder):
+            for run in found(ours[program], make(), folder):
                 own = read(ours[program], make(), run)
                 compare(tallies, program, run, own)
     report(ours, tallies)
     return int(any(tally.differing for tally in tallies.values()))
+
+
+def found(tally: Tally, reader: Any, folder: RunFolder) -> list[RunFolder]:
+    """Return the runs of a folder our way."""
+    try:
+        runs: list[RunFolder] = reader.runs(folder)
+    except NanoError as error:
+        tally.unread += 1
+        tally.differing.append(f"{folder.name}: {error}")
+        return []
+    return runs
 
 
 def read(tally: Tally, reader: Any, run: RunFolder) -> list[Numbers]:
