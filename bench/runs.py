@@ -121,6 +121,8 @@ def pymatgen_vasprun(path: Path) -> list[Numbers]:
     found = []
     for step in run.ionic_steps:
         free, last = step.get("e_fr_energy"), (step.get("electronic_steps") or [None])[-1]
+        if free is None:  # GW
+            continue
         energy = None if last is None else free + last["e_0_energy"] - last["e_fr_energy"]
         forces, stress = step.get("forces"), step.get("stress")
         found.append(
