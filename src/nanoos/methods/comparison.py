@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from nanoos.canonical import canonical_json
-from nanoos.methods.document import canonical, document
+from nanoos.methods.document import canonical
 from nanoos.methods.method import Method
 
 Level = Literal["exact", "comparable", "same functional"]
@@ -118,12 +118,12 @@ class _Facet:
 def _facets(method: Method) -> list[_Facet]:
     """Return what a canonical method says of all, and of each element."""
     of_all = replace(method, potentials=(), hubbard_ev={})
-    facets = [_Facet("", canonical_json(document(of_all)), of_all)]
+    facets = [_Facet("", repr(of_all), of_all)]
     for element in sorted(_known_elements(method)) if method.potentials else ():
         potentials = tuple(each for each in method.potentials if each.element == element)
         u = _by_element(method).get(element, {})
         part = Method(code=method.code, potentials=potentials, hubbard_ev=u)
-        facets.append(_Facet(element, canonical_json(document(part)), part))
+        facets.append(_Facet(element, repr(part), part))
     return facets
 
 
