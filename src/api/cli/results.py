@@ -2,38 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
 from api.cli.database import in_transaction
 from api.cli.energies import best, eos
+from api.cli.importing_runs import import_
 from api.cli.output import Json, print_json, show_fields, show_table
+from api.cli.run_report import report
 from pgsteady.cli.commands import Group
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="Numbers, and where they come from.")
 
 app.command()(best)
 app.command()(eos)
+app.command("import")(import_)
+app.command()(report)
 
 
 @app.command()
 def show(
     id_: Annotated[UUID, typer.Argument(metavar="ID", help="Of the result or of its job.")],
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Only where it comes from, down to the files.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show a result with its method and provenance."""
     from api.services import results
 
     detail = in_transaction(lambda session, _: results.show(session, id_)).model_dump(mode="json")
+    if provenance:
+        detail = _provenance(detail)
     if json:
         print_json(detail)
         return
+    if provenance:
+        _show_provenance(detail)
+        return
     quantities = detail.pop("quantities")
     show_table(
-        f"{detail['workflow']} of {detail['reduced_formula']} {detail['structure_name'] or ''}",
+        f"{detail['workflow'] or detail['engine']} of {detail['reduced_formula']}"
+        f" {detail['structure_name'] or ''}",
         ["quantity", "value"],
         [(name, value) for name, value in quantities.items() if value is not None],
     )
     show_fields(detail)
+
+
+def _provenance(detail: dict[str, Any]) -> dict[str, Any]:
+    """Return what says where a result comes from: of an imported one, its files."""
+    names = (
+        "id job_id workflow engine origin project source_name structure_id output_structure_id"
+        " continues_id method_sha256 artifacts created_at"
+    )
+    known = {name: detail[name] for name in names.split() if detail[name] not in (None, [])}
+    return {**known, **detail["provenance"]}
+
+
+def _show_provenance(document: dict[str, Any]) -> None:
+    files = document.pop("files", None)
+    artifacts = document.pop("artifacts", [])
+    place = document.pop("place", None)
+    if place is not None:
+        document["last_step_at"] = f"line or frame {place}"
+    show_fields(document)
+    if files:
+        show_table("Read from", ["file", "sha256"], sorted(files.items()))
+    if artifacts:
+        columns = ["artifact", "steps", "bytes", "sha256"]
+        rows = [(one["name"], one["steps"], one["size_bytes"], one["sha256"]) for one in artifacts]
+        show_table("Beside it", columns, rows)

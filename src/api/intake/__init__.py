@@ -5,6 +5,7 @@ transaction: an import that was interrupted is done again, and what it had store
 """
 
 from api.intake.batches import Progress
+from api.intake.runs import RunIntake
 from api.intake.structures import Intake
 
-__all__ = ["Intake", "Progress"]
+__all__ = ["Intake", "Progress", "RunIntake"]

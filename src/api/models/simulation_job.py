@@ -56,6 +56,8 @@ class SimulationJob(Identified, Base):
         CheckConstraint("progress BETWEEN 0 AND 1", name="progress"),
         CheckConstraint("priority BETWEEN -100 AND 100", name="priority"),
         CheckConstraint("attempt >= 0", name="attempt"),
+        CheckConstraint("length(source_sha256) = 64", name="source_sha256"),
+        CheckConstraint("source_place >= 1", name="source_place"),
         CheckConstraint(
             "(status = 'running') = (lease_until IS NOT NULL)", name="running_has_lease"
         ),
@@ -76,6 +78,14 @@ class SimulationJob(Identified, Base):
             "parameters_sha256",
             unique=True,
             postgresql_where=text("origin = 'submitted' AND status NOT IN ('failed', 'cancelled')"),
+        ),
+        Index(
+            "uq_simulation_jobs_source",
+            "owner_id",
+            "source_sha256",
+            "source_place",
+            unique=True,
+            postgresql_where=text("origin = 'imported'"),
         ),
         {
             "comment": "Submitted simulation jobs; this table is the queue",
@@ -120,6 +130,23 @@ class SimulationJob(Identified, Base):
     error_type: Mapped[str | None] = mapped_column(comment="Class of the error")
     started_at: Mapped[datetime | None] = mapped_column(comment="Start of the last attempt")
     finished_at: Mapped[datetime | None]
+
+    project: Mapped[str | None] = mapped_column(comment="What the run was for, as its owner says")
+    source_name: Mapped[str | None] = mapped_column(
+        comment="Of an imported run: its folder or file, with the folder or archive around it"
+    )
+    source_sha256: Mapped[str | None] = mapped_column(
+        comment="Of an imported run: over the contents of its files"
+    )
+    source_place: Mapped[int | None] = mapped_column(
+        comment="Which of the runs in these files it is, from 1"
+    )
+    source_is_last: Mapped[bool | None] = mapped_column(comment="The files hold no run after it")
+    continues_id: Mapped[uuid.UUID | None] = mapped_column(
+        ForeignKey("simulation_jobs.id", ondelete="SET NULL"),
+        index=True,
+        comment="The run that left the geometry with which this one began, by the same method",
+    )
 
     structure: Mapped[Structure | None] = relationship(lazy="raise")
     workflow_template: Mapped[WorkflowTemplate | None] = relationship(lazy="raise")

@@ -13,9 +13,10 @@ from api.models.method import Method
 from api.models.simulation_job import SimulationJob
 
 INVARIANTS = {
-    "only a job that succeeded has a result": """
+    "of submitted jobs, only those that succeeded have a result": """
         SELECT result.id FROM simulation_results AS result
-        JOIN simulation_jobs AS job ON job.id = simulation_job_id WHERE status <> 'succeeded'
+        JOIN simulation_jobs AS job ON job.id = simulation_job_id
+        WHERE status <> 'succeeded' AND origin = 'submitted'
     """,
 }
 QUANTITIES = (
@@ -27,6 +28,10 @@ QUANTITIES = (
     "volume_a3_per_atom",
     "bulk_modulus_gpa",
     "bulk_modulus_derivative",
+    "free_energy_ev",
+    "energy_without_entropy_ev",
+    "band_gap_ev",
+    "total_magnetization_mu_b",
 )
 """The main quantities, each a column of its own; what else a workflow gives goes to ``data``."""
 
@@ -42,6 +47,7 @@ class SimulationResult(Identified, Created, Base):
         CheckConstraint("volume_a3 > 0", name="volume_a3"),
         CheckConstraint("max_force_ev_per_a >= 0", name="max_force_ev_per_a"),
         CheckConstraint("wall_time_s >= 0", name="wall_time_s"),
+        CheckConstraint("n_cores >= 1", name="n_cores"),
         *(Index(None, quantity) for quantity in QUANTITIES),
         {"comment": "Simulation outputs", "info": {"invariants": INVARIANTS}},
     )
@@ -60,6 +66,16 @@ class SimulationResult(Identified, Created, Base):
     bulk_modulus_gpa: Mapped[float | None] = mapped_column(comment="In GPa")
     bulk_modulus_derivative: Mapped[float | None] = mapped_column(
         comment="Pressure derivative of the bulk modulus, dimensionless"
+    )
+    free_energy_ev: Mapped[float | None] = mapped_column(
+        comment="Mermin's: energy minus TS of the electrons, in eV"
+    )
+    energy_without_entropy_ev: Mapped[float | None] = mapped_column(
+        comment="Internal energy: free energy plus TS of the electrons, in eV"
+    )
+    band_gap_ev: Mapped[float | None] = mapped_column(comment="In eV, 0 for a metal")
+    total_magnetization_mu_b: Mapped[float | None] = mapped_column(
+        comment="Of the cell, in Bohr magnetons"
     )
     data: Mapped[dict[str, Any]] = mapped_column(
         server_default=EMPTY_OBJECT, comment="Further quantities: name → {values, unit}"
@@ -85,6 +101,9 @@ class SimulationResult(Identified, Created, Base):
         server_default=text("'[]'::jsonb"), comment="Files: name, media type, sha256, place"
     )
     wall_time_s: Mapped[float | None] = mapped_column(comment="Time in the engine, in s")
+    n_cores: Mapped[int | None] = mapped_column(
+        comment="Cores it ran on; times wall_time_s that is its cost"
+    )
 
     simulation_job: Mapped[SimulationJob] = relationship(lazy="raise")
     method: Mapped[Method] = relationship(lazy="raise")

@@ -85,6 +85,11 @@ class ResultDetail(BaseModel):
     id: UUID
     job_id: UUID
     workflow: str | None
+    engine: str | None = Field(description="What calculated it; of an imported run, its reader")
+    origin: str
+    project: str | None
+    source_name: str | None = Field(description="Of an imported run: its folder or file")
+    continues_id: UUID | None = Field(description="The job that this one's run continued")
     structure_id: UUID | None
     structure_name: str | None
     reduced_formula: str | None
@@ -98,4 +103,5 @@ class ResultDetail(BaseModel):
     provenance: dict[str, Any]
     artifacts: list[dict[str, Any]]
     wall_time_s: float | None
+    n_cores: int | None
     created_at: datetime

@@ -104,6 +104,19 @@ def fields(columns: Iterable[tuple[str, str]], values: dict[str, Any]) -> bytes:
     )
 
 
+def replaced(row: bytes, place: int, field: bytes) -> bytes:
+    """Return the fields of a row with the one at ``place``, counted from 0, replaced."""
+    begin = 0
+    for _ in range(place):
+        begin = _end(row, begin)
+    return row[:begin] + field + row[_end(row, begin) :]
+
+
+def _end(row: bytes, begin: int) -> int:
+    length: int = struct.unpack_from("!i", row, begin)[0]
+    return begin + 4 + max(length, 0)  # NULL has -1
+
+
 _LENGTH = struct.Struct("!i").pack
 _SMALLINT = struct.Struct("!ih").pack
 _INTEGER = struct.Struct("!ii").pack

@@ -130,7 +130,7 @@ _LOCK_STRUCTURES = "FOR UPDATE OF structures"
 _LOCK_JOBS = "FOR UPDATE OF job SKIP LOCKED"
 
 _RESULTS = """
-SELECT result.id, workflow.name AS description
+SELECT result.id, coalesce(workflow.name, job.origin) AS description
 FROM simulation_results AS result
 JOIN simulation_jobs AS job ON job.id = result.simulation_job_id
 LEFT JOIN workflow_templates AS workflow ON workflow.id = job.workflow_template_id

@@ -157,6 +157,13 @@ def row(candidate: Candidate) -> Row:
     )
 
 
+def with_parent(derived: Row, parent_id: UUID) -> Row:
+    """Return a row with another parent: the one that is stored for the one it was made with."""
+    place = list(COLUMNS).index("parent_id")
+    fields = copy_format.replaced(derived.fields, place, copy_format.uuid(parent_id))
+    return derived._replace(fields=fields)
+
+
 def _values(candidate: Candidate) -> dict[str, Any]:
     structure, analysis = candidate.structure, candidate.analysis
     extra = candidate.extra or {}

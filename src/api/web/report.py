@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from api.db import code_version
 from api.schemas.simulation import ResultDetail
 from api.schemas.structure import Neighbour, StructureDetail
 from api.services.structures import to_atoms
+from api.web.pages import environment
 from nanoos.draw import equation_of_state_svg, structure_svg
 from nanoos.reference import SOURCE, Comparison
 
@@ -45,12 +45,10 @@ def render(
     neighbourhoods: Sequence[Neighbourhood],
 ) -> str:
     """Return the report as HTML; every text from a file or the database is escaped."""
-    environment = Environment(
-        loader=PackageLoader("api.web"), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters |= {"citation": citation, "number": number}
+    pages = environment()
+    pages.filters["citation"] = citation
     by_id = {structure.id: structure for structure in structures}
-    return environment.get_template("report.html.j2").render(
+    return pages.get_template("report.html.j2").render(
         structures=structures,
         compared=compared,
         neighbourhoods=neighbourhoods,
@@ -84,8 +82,3 @@ def citation(extra: dict[str, Any]) -> str:
     code = " ".join(str(extra[key]) for key in ("database", "database_code") if extra.get(key))
     place = ", ".join(filter(None, [names, journal]))
     return " ".join(filter(None, [place, year, f"[{code}]" if code else ""]))
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Return a number with so many decimals, a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"

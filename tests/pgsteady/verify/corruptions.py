@@ -394,7 +394,7 @@ PLATFORM = {
     "a result of a job that failed": Corruption(
         "UPDATE simulation_jobs SET status = 'failed' WHERE id IN (SELECT simulation_job_id FROM simulation_results LIMIT 1)",
         "broken-invariant",
-        "invariant only a job that succeeded has a result",
+        "invariant of submitted jobs, only those that succeeded have a result",
     ),
     "a site of no species": Corruption(
         "UPDATE structures SET species = '[]'",

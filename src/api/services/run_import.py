@@ -1,0 +1,153 @@
+"""Import of runs: structures, then jobs that were never queued, then results, linked.
+
+A run is there already where its owner has one of the same files: a unique index decides it, so
+any number of imports may run at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.models import SimulationJob, SimulationResult
+from api.services import methods, structure_import
+from api.services.run_rows import RunRow
+from api.services.structure_import import Found, Terms
+from api.services.structure_rows import with_parent
+
+
+async def there_are_any(session: AsyncSession, owner_id: UUID) -> bool:
+    """Return whether the owner has imported any run."""
+    return bool(await session.scalar(text(_ANY), {"owner_id": owner_id}))
+
+
+async def recognise(
+    session: AsyncSession, digests: Sequence[str], owner_id: UUID
+) -> dict[str, int]:
+    """Return the number of runs of each digest whose files' runs the owner has all."""
+    said = {"owner_id": owner_id, "digests": list(digests)}
+    found = await session.execute(text(_COMPLETE), said)
+    return {row.source_sha256: row.n_runs for row in found}
+
+
+async def store_(
+    session: AsyncSession, rows: Sequence[RunRow], terms: Terms, project: str | None = None
+) -> int:
+    """Store runs that are not there yet; return how many of them were not.
+
+    Raises Conflict where a structure was deleted meanwhile; trying again helps.
+    """
+    initial = await structure_import.store_(session, [Found(row.initial) for row in rows], terms)
+    ids = [one.id for one in initial]
+    final = await _store_final(session, rows, ids, terms)
+    jobs = [
+        row.job
+        | {
+            "owner_id": terms.owner_id,
+            "structure_id": id_,
+            "project": project,
+            "origin": "imported",
+            "source_is_last": row.is_last,
+            "finished_at": row.job["finished_at"] or datetime.now(UTC),
+        }
+        for row, id_ in zip(rows, ids, strict=True)
+    ]
+    new = await _insert_jobs(session, jobs)
+    await _insert_results(session, [row for row in rows if row.job["id"] in new], final)
+    await session.execute(text(_LINK), {"new": list(new), "owner_id": terms.owner_id})
+    return len(new)
+
+
+async def _store_final(
+    session: AsyncSession, rows: Sequence[RunRow], initial: list[UUID], terms: Terms
+) -> dict[UUID, UUID]:
+    """Store the last geometries; return the structure of each, by the job's id."""
+    found, jobs = [], []
+    for row, parent_id in zip(rows, initial, strict=True):
+        if row.final is not None:
+            found.append(Found(with_parent(row.final, parent_id)))
+            jobs.append(row.job["id"])
+    stored = await structure_import.store_(session, found, terms)
+    return {job: one.id for job, one in zip(jobs, stored, strict=True)}
+
+
+async def _insert_jobs(session: AsyncSession, jobs: list[dict[str, Any]]) -> set[UUID]:
+    """Insert what is not there; return the ids of those. All are inserted in one order."""
+    ordered = sorted(jobs, key=lambda job: (job["source_sha256"], job["source_place"]))
+    statement = (
+        insert(SimulationJob)
+        .on_conflict_do_nothing(
+            index_elements=["owner_id", "source_sha256", "source_place"],
+            index_where=text("origin = 'imported'"),
+        )
+        .returning(SimulationJob.id)
+    )
+    return set(await session.scalars(statement, ordered))
+
+
+async def _insert_results(
+    session: AsyncSession, rows: Sequence[RunRow], final: dict[UUID, UUID]
+) -> None:
+    with_result = [row for row in rows if row.result is not None]
+    await methods.store_(session, [row.method for row in with_result])
+    values = [
+        row.result | {"simulation_job_id": job_id, "output_structure_id": final.get(job_id)}
+        for row in with_result
+        if row.result is not None and (job_id := row.job["id"])
+    ]
+    if values:
+        await session.execute(insert(SimulationResult), values)
+
+
+_ANY = """
+SELECT true FROM simulation_jobs
+WHERE origin = 'imported' AND owner_id = CAST(:owner_id AS uuid) LIMIT 1
+"""
+
+_COMPLETE = """
+SELECT source_sha256, count(*) AS n_runs FROM simulation_jobs
+WHERE origin = 'imported' AND owner_id = CAST(:owner_id AS uuid)
+AND source_sha256 = ANY(CAST(:digests AS text[]))
+GROUP BY source_sha256
+HAVING count(*) = max(source_place) FILTER (WHERE source_is_last)
+"""
+
+# A run continues another where it began with what that one ended with, by the same method: the
+# distance of k-points may have changed with the cell. One of the same folder is preferred.
+_PAIRS = """
+SELECT later.id AS later_id, earlier.id AS earlier_id,
+       regexp_replace(later.source_name, '/[^/]*$', '')
+       = regexp_replace(earlier.source_name, '/[^/]*$', '') AS is_near,
+       earlier.finished_at
+FROM simulation_jobs AS later
+JOIN simulation_results AS later_result ON later_result.simulation_job_id = later.id
+JOIN methods AS later_method ON later_method.sha256 = later_result.method_sha256
+JOIN simulation_results AS earlier_result
+  ON earlier_result.output_structure_id = later.structure_id
+JOIN methods AS earlier_method ON earlier_method.sha256 = earlier_result.method_sha256
+JOIN simulation_jobs AS earlier ON earlier.id = earlier_result.simulation_job_id
+WHERE later.origin = 'imported' AND earlier.origin = 'imported'
+AND later.owner_id = CAST(:owner_id AS uuid) AND earlier.owner_id = later.owner_id
+AND later.continues_id IS NULL AND earlier.id <> later.id
+AND earlier.continues_id IS DISTINCT FROM later.id
+AND later_method.document - 'k_spacing_per_a' = earlier_method.document - 'k_spacing_per_a'
+"""
+
+_LINK = f"""
+UPDATE simulation_jobs AS job SET continues_id = pair.earlier_id
+FROM (
+    SELECT DISTINCT ON (later_id) later_id, earlier_id FROM (
+        {_PAIRS} AND later.id = ANY(CAST(:new AS uuid[]))
+        UNION
+        {_PAIRS} AND earlier.id = ANY(CAST(:new AS uuid[]))
+    ) AS pairs
+    ORDER BY later_id, is_near DESC, finished_at DESC, earlier_id
+) AS pair
+WHERE job.id = pair.later_id
+"""  # noqa: S608 - only our own statement is put in

@@ -1,0 +1,378 @@
+"""Runs as rows on their way into the database; made where they are read, in any process.
+
+Nothing here imports SQLAlchemy: the processes that read files start the faster.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+import numpy as np
+from uuid_utils.compat import uuid7
+
+from api.artifacts import Artifacts, Incoming
+from api.services.structure_rows import Candidate, Refusal, Row, row
+from nanoos import methods, plugins
+from nanoos.canonical import sha256
+from nanoos.errors import NanoError, ParseError
+from nanoos.runs import Run, RunReader, Step
+from nanoos.runs.find import FoundRun, digest
+from nanoos.runs.steps import frame
+from nanoos.structures import Analysis, Structure, analyse
+
+READ = "api.services.run_rows:read"
+"""The work that a pool of processes does."""
+
+TICK_S = 1.0
+"""A long run is heard of so often, or it would be taken for one that hangs."""
+SMALL_SITES = 200
+"""Up to this size, arrays of the last step are stored with the result."""
+COMPRESSION = 1
+"""Of the steps: digits shrink by half, and hardly more at a higher level."""
+ENERGIES = ("energy_ev", "free_energy_ev", "energy_without_entropy_ev")
+
+
+class RunReading(NamedTuple):
+    """A run that is to be read, and where its steps are stored."""
+
+    run: FoundRun
+    artifacts: Path
+
+
+class RunRow(NamedTuple):
+    """A run ready to be stored: its structures, and the values of its job and of its result.
+
+    ``final`` is the last geometry where it is another than the first, ``result`` None where the
+    run left no number. ``place`` says which of the runs of its files it is.
+    """
+
+    initial: Row
+    final: Row | None
+    job: dict[str, Any]
+    result: dict[str, Any] | None
+    method: methods.Method
+    place: int
+    is_last: bool = False
+
+
+class Tick(NamedTuple):
+    """A sign of life while a long run is read: steps so far."""
+
+    steps: int
+
+
+def read(reading: RunReading) -> Iterator[RunRow | Refusal | Tick]:
+    """Yield a row for each run of the files. Raises ParseError where none can be read.
+
+    A run of several steps has them stored as an artifact before its row comes.
+    """
+    folder = reading.run.folder
+    reader: RunReader = plugins.get("nanoos.runs", reading.run.reader)()
+    states = [source.state() for source in folder.files.values()]
+    held: RunRow | Refusal | None = None  # until it is known whether it is the last
+    heard, place = time.monotonic(), 0
+    with ExitStack() as open_:
+        steps = _Steps(reading.artifacts, open_)
+        for one in reader.read(folder):
+            if isinstance(one, Step):
+                steps.add(one)
+                if time.monotonic() - heard > TICK_S:
+                    heard = time.monotonic()
+                    yield Tick(steps.number)
+                continue
+            place += 1
+            if held is not None:
+                yield held
+            held = _row_or_refusal(reading.run, one, steps, place)
+            steps = _Steps(reading.artifacts, open_)
+    if [source.state() for source in folder.files.values()] != states:
+        raise ParseError("The files changed while they were read. Import it when it has ended.")
+    if held is None:
+        raise ParseError("It holds no run.")
+    yield held._replace(is_last=True) if isinstance(held, RunRow) else held
+
+
+class _Steps:
+    """The steps of one run: the first and the last are kept, all go to an artifact if many."""
+
+    def __init__(self, folder: Path, open_: ExitStack) -> None:
+        self._artifacts = Artifacts(folder)
+        self._open = open_
+        self._writing: ExitStack | None = None
+        self.number = 0
+        self.first: Step | None = None
+        self.last: Step | None = None
+
+    def add(self, step: Step) -> None:
+        self.number += 1
+        if self.first is None:
+            self.first = self.last = step
+            return
+        if self._writing is None:
+            self._begin(self.first)
+        self._file.write(frame(step).encode())
+        self.last = step
+
+    def _begin(self, first: Step) -> None:
+        self._writing = self._open.enter_context(ExitStack())
+        self._incoming: Incoming = self._writing.enter_context(self._artifacts.adding())
+        stream = gzip.GzipFile(
+            "", "wb", COMPRESSION, cast(Any, self._incoming), mtime=0
+        )  # neither name nor time: equal steps are one artifact
+        self._file = self._writing.enter_context(stream)
+        self._file.write(frame(first).encode())
+
+    def stored(self) -> list[dict[str, Any]]:
+        """Store what came as an artifact; return what is said of it: of a single step nothing."""
+        if self._writing is None:
+            if self.last is None or self.last.structure.n_sites <= SMALL_SITES:
+                return []
+            self._begin(self.last)
+        assert self._writing is not None  # noqa: S101 - begun
+        self._writing.close()
+        artifact = self._incoming.artifact
+        assert artifact is not None  # noqa: S101 - it was closed without an error
+        return [
+            {
+                "name": "steps.extxyz.gz",
+                "media_type": "application/gzip",
+                "sha256": artifact.sha256,
+                "size_bytes": artifact.size_bytes,
+                "steps": self.number,
+            }
+        ]
+
+
+def _row_or_refusal(found: FoundRun, run: Run, steps: _Steps, place: int) -> RunRow | Refusal:
+    try:
+        return _row(found, run, steps, place)
+    except NanoError as error:
+        return Refusal(str(error), None, place)
+
+
+def _row(found: FoundRun, run: Run, steps: _Steps, place: int) -> RunRow:
+    last = steps.last
+    structure = run.initial
+    if structure is None:
+        if steps.first is None:
+            raise ParseError("It holds no geometry.")
+        structure = steps.first.structure
+    name = PurePosixPath(found.folder.name).name or None
+    initial = Candidate(
+        structure=structure,
+        analysis=analyse(structure),
+        name=name,
+        source_format=found.reader,
+        source_name=found.folder.name,
+    )
+    final = _final(initial, run, last)
+    initial_row = row(initial)
+    final_row = None
+    if final is not None:
+        final_row = row(_derived(initial, *final, run, initial_row))
+    return RunRow(
+        initial=initial_row,
+        final=final_row,
+        job=_job(found, run, place),
+        result=_result(found, run, steps),
+        method=run.method,
+        place=place,
+    )
+
+
+def _final(initial: Candidate, run: Run, last: Step | None) -> tuple[Structure, Analysis] | None:
+    """Return the last geometry and its analysis, None where it is as good as the first."""
+    if last is None or run.task == "single_point":
+        return None
+    if last.structure is initial.structure:
+        return None
+    analysis = analyse(last.structure)
+    return (
+        None
+        if analysis.fingerprint == initial.analysis.fingerprint
+        else (
+            last.structure,
+            analysis,
+        )
+    )
+
+
+def _derived(
+    initial: Candidate, structure: Structure, analysis: Analysis, run: Run, parent: Row
+) -> Candidate:
+    return Candidate(
+        structure=structure,
+        analysis=analysis,
+        name=initial.name,
+        source_format=initial.source_format,
+        source_name=initial.source_name,
+        origin="snapshot" if run.task == "molecular_dynamics" else "relaxed",
+        parent_id=UUID(bytes=parent.id),
+    )
+
+
+ENDS = {
+    "unfinished": ("Unfinished", "The output ends before the program did."),
+    "crashed": ("Crashed", "The program stopped with an error."),
+    "time_limit": ("TimeLimit", "The program was stopped at its time limit."),
+}
+"""How a run that did not end by itself is called, and what is said where its files say nothing."""
+
+
+def _job(found: FoundRun, run: Run, place: int) -> dict[str, Any]:
+    parameters = {"task": run.task, "input": plain(run.parameters)}
+    error_type, said = ENDS.get(run.end, (None, None))
+    finished_at = None
+    if run.started_at is not None and run.wall_time_s is not None:
+        finished_at = run.started_at + timedelta(seconds=run.wall_time_s)
+    return {
+        "id": uuid7(),
+        "engine": found.reader,
+        "parameters": parameters,
+        "parameters_sha256": sha256(parameters),
+        "status": "failed" if error_type else "succeeded",
+        "progress": 0.0 if error_type else 1.0,
+        "error": error_type and (plain(run.message) or said),
+        "error_type": error_type,
+        "started_at": run.started_at,
+        "finished_at": finished_at,
+        "source_name": plain(found.folder.name),
+        "source_sha256": digest(found.folder),
+        "source_place": place,
+    }
+
+
+def _result(found: FoundRun, run: Run, steps: _Steps) -> dict[str, Any] | None:
+    """Return the values of the result; None of a run that left not even what it cost."""
+    last = steps.last
+    numbers = _of_run(run) | (_of_step(last) if last is not None else {})
+    if all(value is None for value in numbers.values()):
+        return None
+    convergence = _convergence(run, steps)
+    return (
+        dict.fromkeys(_OF_STEP)
+        | numbers
+        | {
+            "id": uuid7(),
+            "data": _data(run, last),
+            "is_converged": bool(convergence["converged"]),
+            "convergence": convergence,
+            "method_sha256": methods.sha256(run.method),
+            "artifacts": steps.stored(),
+            "provenance": {
+                "reader": found.reader,
+                "source": plain(found.folder.name),
+                "run": plain(run.name),
+                "files": plain(run.files),
+                "place": last and last.place,
+                "host": plain(run.host),
+            },
+        }
+    )
+
+
+def _of_run(run: Run) -> dict[str, Any]:
+    return {
+        "band_gap_ev": _number(run.band_gap_ev),
+        "total_magnetization_mu_b": _number(run.total_magnetization_mu_b),
+        "n_cores": run.n_cores if run.n_cores and run.n_cores > 0 else None,
+        "wall_time_s": _number(run.wall_time_s),
+    }
+
+
+_OF_STEP = (
+    *ENERGIES,
+    "energy_ev_per_atom",
+    "max_force_ev_per_a",
+    "pressure_gpa",
+    "volume_a3",
+    "volume_a3_per_atom",
+)
+
+
+def _of_step(step: Step) -> dict[str, Any]:
+    structure = step.structure
+    found = {name: _number(getattr(step, name)) for name in ENERGIES}
+    energy_ev, volume_a3 = found["energy_ev"], structure.volume_a3
+    pressure_gpa = None if step.stress_gpa is None else -np.trace(step.stress_gpa) / 3
+    return found | {
+        "energy_ev_per_atom": None if energy_ev is None else energy_ev / structure.n_sites,
+        "max_force_ev_per_a": _largest(step.forces_ev_per_a),
+        "pressure_gpa": _number(pressure_gpa),
+        "volume_a3": volume_a3,
+        "volume_a3_per_atom": volume_a3 and volume_a3 / structure.n_sites,
+    }
+
+
+def _convergence(run: Run, steps: _Steps) -> dict[str, Any]:
+    is_refuted = False in (run.is_electronically_converged, run.is_ionically_converged)
+    said = {
+        "electronic": run.is_electronically_converged,
+        "ionic": run.is_ionically_converged,
+        "message": plain(run.message),
+        "electronic_steps": steps.last and steps.last.electronic_steps,
+    }
+    return {
+        "converged": run.end == "finished" and not run.problems and not is_refuted,
+        "end": run.end,
+        "problems": list(run.problems),
+        "ionic_steps": steps.number,
+    } | {name: value for name, value in said.items() if value is not None}
+
+
+def _data(run: Run, last: Step | None) -> dict[str, Any]:
+    """Return further quantities, and arrays where they are small."""
+    found: dict[str, tuple[Any, str]] = {
+        "fermi_energy": (_number(run.fermi_energy_ev), "eV"),
+        "is_gap_direct": (run.is_gap_direct, "1"),
+    }
+    if last is not None and last.structure.n_sites <= SMALL_SITES:
+        found |= {
+            "forces": (_values(last.forces_ev_per_a), "eV/Å"),
+            "magnetic_moments": (_values(last.magnetic_moments_mu_b), "μB"),
+        }
+    if last is not None:
+        found["stress"] = (_values(last.stress_gpa), "GPa")
+    return {
+        name: {"values": values, "unit": unit}
+        for name, (values, unit) in found.items()
+        if values is not None
+    }
+
+
+def _number(value: Any) -> float | None:
+    """Return a number that can be stored, None where there is none or it is not finite."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _largest(forces_ev_per_a: Any) -> float | None:
+    if forces_ev_per_a is None or not len(forces_ev_per_a):
+        return None
+    return _number(np.linalg.norm(forces_ev_per_a, axis=1).max())
+
+
+def _values(array: Any) -> Any:
+    return None if array is None else plain(np.asarray(array, dtype=np.float64).tolist())
+
+
+def plain(value: Any) -> Any:
+    """Return what JSON and PostgreSQL can hold: no NaN, no zero characters, no foreign types."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {plain(str(key)): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(one) for one in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return plain(value.tolist())
+    return str(value).replace("\0", "").encode(errors="replace").decode()
