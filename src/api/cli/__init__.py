@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from api.cli import db, embed, jobs, methods, results, structures, users, workflows
+from api.cli import artifacts, db, embed, jobs, methods, results, structures, users, workflows
 from api.cli.demo import demo
 from api.cli.hull import hull
 from api.cli.output import fail
@@ -33,6 +33,7 @@ app.add_typer(workflows.app, name="workflows")
 app.add_typer(jobs.app, name="jobs")
 app.command()(worker)
 app.add_typer(results.app, name="results")
+app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(methods.app, name="methods")
 app.command()(hull)
 app.add_typer(embed.app, name="embed")

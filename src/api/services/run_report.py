@@ -24,7 +24,11 @@ CORE_HOURS: ColumnElement[Any] = (
     SimulationResult.wall_time_s * func.coalesce(SimulationResult.n_cores, 1) / 3600
 )
 ENDING: ColumnElement[Any] = case(
-    (SimulationJob.status == "failed", func.coalesce(SimulationJob.error_type, "Failed")),
+    (SimulationJob.error_type == "TimeLimit", "stopped at its time limit"),
+    (
+        SimulationJob.status == "failed",
+        func.lower(func.coalesce(SimulationJob.error_type, "failed")),
+    ),
     (SimulationResult.is_converged, "converged"),
     else_="not converged",
 )

@@ -70,31 +70,52 @@ class Tick(NamedTuple):
 
 
 def read(reading: RunReading) -> Iterator[RunRow | Refusal | Tick]:
-    """Yield a row for each run of the files. Raises ParseError where none can be read.
+    """Do the work `READ`; see `rows`. Raises ParseError where the files change meanwhile."""
+    reader: RunReader = plugins.get("nanoos.runs", reading.run.reader)()
+    return rows(reading.run, _unchanged(reading.run, reader), Artifacts(reading.artifacts))
+
+
+def _unchanged(found: FoundRun, reader: RunReader) -> Iterator[Step | Run]:
+    """Yield what is read as long as the files stay as they were: a run may go on."""
+    before = [source.state() for source in found.folder.files.values()]
+    for one in reader.read(found.folder):
+        if isinstance(one, Run):
+            now = [source.state() for source in found.folder.files.values()]
+            if now != before:
+                raise ParseError(
+                    "The files changed while they were read. Import them when the run has ended."
+                )
+        yield one
+
+
+def rows(
+    found: FoundRun, read: Iterator[Step | Run], artifacts: Artifacts
+) -> Iterator[RunRow | Refusal | Tick]:
+    """Yield a row for each run that is read. Raises ParseError where there is none.
 
     A run of several steps has them stored as an artifact before its row comes.
     """
-    folder = reading.run.folder
-    reader: RunReader = plugins.get("nanoos.runs", reading.run.reader)()
-    states = [source.state() for source in folder.files.values()]
     held: RunRow | Refusal | None = None  # until it is known whether it is the last
     heard, place = time.monotonic(), 0
     with ExitStack() as open_:
-        steps = _Steps(reading.artifacts, open_)
-        for one in reader.read(folder):
-            if isinstance(one, Step):
+        steps = _Steps(artifacts, open_)
+        try:
+            for one in read:
+                if isinstance(one, Run):
+                    if held is not None:
+                        yield held
+                    place += 1
+                    held = _row_or_refusal(found, one, steps, place)
+                    steps = _Steps(artifacts, open_)
+                    continue
                 steps.add(one)
                 if time.monotonic() - heard > TICK_S:
                     heard = time.monotonic()
                     yield Tick(steps.number)
-                continue
-            place += 1
+        except NanoError:
             if held is not None:
                 yield held
-            held = _row_or_refusal(reading.run, one, steps, place)
-            steps = _Steps(reading.artifacts, open_)
-    if [source.state() for source in folder.files.values()] != states:
-        raise ParseError("The files changed while they were read. Import it when it has ended.")
+            raise
     if held is None:
         raise ParseError("It holds no run.")
     yield held._replace(is_last=True) if isinstance(held, RunRow) else held
@@ -103,8 +124,8 @@ def read(reading: RunReading) -> Iterator[RunRow | Refusal | Tick]:
 class _Steps:
     """The steps of one run: the first and the last are kept, all go to an artifact if many."""
 
-    def __init__(self, folder: Path, open_: ExitStack) -> None:
-        self._artifacts = Artifacts(folder)
+    def __init__(self, artifacts: Artifacts, open_: ExitStack) -> None:
+        self._artifacts = artifacts
         self._open = open_
         self._writing: ExitStack | None = None
         self.number = 0

@@ -9,11 +9,17 @@ from api.web.pages import environment
 
 COLOURS = ("#0f6b7a", "#d9a441", "#b5493b", "#7a5c99", "#667085", "#a3b18a")
 
+SHOWN = 20
+"""Rows of a table of costs."""
+
 
 def render(report: RunReport) -> str:
     """Return the report as HTML; every text from a file or the database is escaped."""
-    return (
-        environment()
-        .get_template("run_report.html.j2")
-        .render(report=report, version=code_version(), colours=COLOURS, limit=CONFLICT_EV_PER_ATOM)
+    template = environment().get_template("run_report.html.j2")
+    return template.render(
+        report=report,
+        version=code_version(),
+        colours=COLOURS,
+        shown=SHOWN,
+        limit=CONFLICT_EV_PER_ATOM,
     )

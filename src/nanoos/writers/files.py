@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
@@ -55,11 +55,17 @@ def exporting(
 
 def write_text(output: Path, text: str) -> None:
     """Write a text, whole or not at all. Raises NotWritten."""
+    write_blocks(output, [text.encode()])
+
+
+def write_blocks(output: Path, blocks: Iterable[bytes]) -> None:
+    """Write blocks of bytes, all or none of them. Raises NotWritten, and what they do."""
     with _failures_told(output):
         staging = _Staging(output.parent)
     try:
+        with _failures_told(output), staging.place(output).open("wb") as stream:
+            stream.writelines(blocks)
         with _failures_told(output):
-            staging.place(output).write_text(text, encoding="utf-8")
             staging.finish()
     finally:
         staging.discard()
