@@ -96,7 +96,7 @@ def test_old_folders_come_in_once_with_all_that_they_tell(
     final = cli("structures", "show", shown["output_structure_id"], "--json").json
     assert (final["origin"], final["parent_id"]) == ("relaxed", shown["structure_id"])
     assert cli("artifacts", "verify", "--json").json["problems"] == []
-    cli("structures", "delete", "--elements", "Si", "--yes")
+    cli("structures", "delete", "--elements", "Si", "--cascade", "--yes")
     left = {one["sha256"] for one in cli("artifacts", "list", "--json").json["artifacts"]}
     assert steps["sha256"] in left  # as long as it may belong to an import under way
     removed = cli("artifacts", "gc", "--older-than", 0, "--json").json["removed"]

@@ -1,0 +1,214 @@
+"""Runs as rows: what a job and a result say of them, links between them, and once each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from samples import metal, person
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.artifacts import Artifacts
+from api.models import SimulationJob, SimulationResult, Structure, User
+from api.services import run_import, run_report, scope
+from api.services.run_rows import RunRow, rows
+from api.services.structure_import import Terms
+from nanoos.errors import ParseError
+from nanoos.methods import Method
+from nanoos.parsers import Source
+from nanoos.runs import Run, RunFolder, Step
+from nanoos.runs.find import FoundRun
+
+pytestmark = pytest.mark.anyio
+
+PBE = Method(code="VASP", functional="PBE", cutoff_ev=520.0, k_spacing_per_a=0.2)
+
+
+def step(a: float, energy_ev: float = -3.0, **known: Any) -> Step:
+    return Step(structure=metal("Cu", a=a), energy_ev=energy_ev, **known)
+
+
+def run(**known: Any) -> Run:
+    return Run(**{"name": "it", "method": PBE, "task": "relax", "end": "finished"} | known)
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    return Artifacts(tmp_path)
+
+
+@pytest.fixture
+def read(artifacts: Artifacts) -> Any:
+    def read(*parts: Step | Run, name: str = "calcs/one", content: str = "") -> list[RunRow]:
+        source = Source.of_text(content or f"{name} {len(parts)}")
+        found = FoundRun("vasp", RunFolder(name, {"OUTCAR": source}))
+        made = list(rows(found, iter(parts), artifacts))
+        assert all(isinstance(one, RunRow) for one in made)
+        return [one for one in made if isinstance(one, RunRow)]
+
+    return read
+
+
+async def results(session: AsyncSession) -> list[SimulationResult]:
+    found = await session.scalars(select(SimulationResult).order_by(SimulationResult.id))
+    return list(found)
+
+
+async def test_numbers_keep_name_and_sign(session: AsyncSession, owner: User, read: Any) -> None:
+    last = step(
+        3.5,
+        -3.5,
+        free_energy_ev=-3.6,
+        energy_without_entropy_ev=-3.4,
+        forces_ev_per_a=np.array([[0.0, 3.0, -4.0]]),
+        stress_gpa=np.diag([1.0, 2.0, 3.0]),
+        magnetic_moments_mu_b=np.array([0.5]),
+        place=17,
+    )
+    known = run(
+        band_gap_ev=0.0, wall_time_s=7200.0, n_cores=4, total_magnetization_mu_b=float("nan")
+    )
+    (row,) = read(step(3.6), last, known)
+    assert await run_import.store_(session, [row], Terms(owner.id), "copper") == 1
+    (result,) = await results(session)
+    assert (result.energy_ev, result.free_energy_ev) == (-3.5, -3.6)
+    assert result.energy_without_entropy_ev == -3.4
+    assert result.max_force_ev_per_a == 5.0
+    assert result.pressure_gpa == -2.0
+    assert result.total_magnetization_mu_b is None
+    assert result.is_converged
+    assert result.data["stress"] == {"values": [[1, 0, 0], [0, 2, 0], [0, 0, 3]], "unit": "GPa"}
+    assert result.provenance["place"] == 17
+    assert result.artifacts[0]["steps"] == 2
+    final = await session.get_one(Structure, result.output_structure_id)
+    job = await session.get_one(SimulationJob, result.simulation_job_id)
+    assert (final.origin, final.parent_id) == ("relaxed", job.structure_id)
+    assert (job.origin, job.status, job.project) == ("imported", "succeeded", "copper")
+    report = await run_report.report(session)
+    assert [(cost.name, cost.core_hours) for cost in report.by_project] == [("copper", 8.0)]
+
+
+@pytest.mark.parametrize(
+    ("known", "status", "error_type"),
+    [
+        ({"problems": ("electronic_steps_exhausted",)}, "succeeded", None),
+        ({"is_ionically_converged": False}, "succeeded", None),
+        ({"end": "crashed", "message": "ZBRENT: fatal\0 error"}, "failed", "Crashed"),
+        ({"end": "time_limit"}, "failed", "TimeLimit"),
+        ({"end": "unfinished"}, "failed", "Unfinished"),
+    ],
+)
+async def test_what_went_wrong_is_flagged_and_kept(
+    session: AsyncSession,
+    owner: User,
+    read: Any,
+    known: dict[str, Any],
+    status: str,
+    error_type: str | None,
+) -> None:
+    await run_import.store_(session, read(step(3.6), run(**known)), Terms(owner.id))
+    (result,) = await results(session)
+    job = await session.get_one(SimulationJob, result.simulation_job_id)
+    assert (job.status, job.error_type) == (status, error_type)
+    assert bool(job.error) == (status == "failed")
+    assert not result.is_converged
+    assert result.energy_ev == -3.0
+
+
+async def test_a_run_without_a_number_is_a_job_alone(
+    session: AsyncSession, owner: User, read: Any
+) -> None:
+    row = read(run(initial=metal(), end="crashed"))
+    assert await run_import.store_(session, row, Terms(owner.id)) == 1
+    assert not await results(session)
+    with pytest.raises(ParseError):
+        read()
+
+
+async def test_runs_are_there_once_for_each_owner(
+    session: AsyncSession, owner: User, read: Any
+) -> None:
+    of_file = read(step(3.6), run(), step(3.7), run(), content="two")
+    ada = await person(session, "ada")
+    (digest,) = {row.job["source_sha256"] for row in of_file}
+    assert await run_import.store_(session, of_file[:1], Terms(owner.id)) == 1
+    assert await run_import.recognise(session, [digest], owner.id) == {}  # one is missing
+    assert await run_import.store_(session, of_file, Terms(owner.id)) == 1
+    assert await run_import.recognise(session, [digest], owner.id) == {digest: 2}
+    again = read(step(3.6), run(), step(3.7), run(), content="two", name="elsewhere/moved")
+    assert await run_import.store_(session, again, Terms(owner.id)) == 0
+    assert await run_import.recognise(session, [digest], ada.id) == {}
+    assert await run_import.store_(session, again, Terms(ada.id)) == 0 + 2
+    scope.read_as(session, ada)
+    assert (await run_report.report(session)).runs == 2
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+async def test_a_chain_of_relaxations_is_linked_in_whatever_order_it_comes(
+    session: AsyncSession, owner: User, read: Any, order: tuple[int, ...]
+) -> None:
+    finer = replace(PBE, k_spacing_per_a=0.21)  # of the same mesh, in a smaller cell
+    chain = [
+        read(step(3.60), step(3.58), run(end="time_limit"), name="calcs/a"),
+        read(step(3.58), step(3.57), run(method=finer), name="calcs/b"),
+        read(step(3.57), run(task="single_point"), name="calcs/c"),
+    ]
+    other = replace(PBE, functional="PBEsol")
+    await run_import.store_(session, read(step(3.58), run(method=other)), Terms(owner.id))
+    for place in order:
+        await run_import.store_(session, chain[place], Terms(owner.id))
+    jobs = list(await session.scalars(select(SimulationJob)))
+    names = {job.id: job.source_name for job in jobs}
+    assert {job.source_name: names.get(job.continues_id) for job in jobs} == {
+        "calcs/a": None,
+        "calcs/b": "calcs/a",
+        "calcs/c": "calcs/b",
+        "calcs/one": None,
+    }
+
+
+async def test_what_repeats_and_what_contradicts_is_told(
+    session: AsyncSession, owner: User, read: Any
+) -> None:
+    def single(name: str, energy_ev: float, **known: Any) -> list[RunRow]:
+        return read(step(3.6, energy_ev), run(task="single_point", **known), name=name)
+
+    other = replace(PBE, functional="PBEsol")
+    for row in (
+        single("a", -3.0),
+        single("b", -3.001),
+        single("c", -3.02),
+        single("not converged", -2.0, problems=("electronic_steps_exhausted",)),
+        single("another method", -2.0, method=other),
+    ):
+        await run_import.store_(session, row, Terms(owner.id))
+    report = await run_report.report(session)
+    (duplicate,) = report.duplicates
+    (conflict,) = report.conflicts
+    assert {one.source_name for one in duplicate.runs} == {"a", "b", "c", "not converged"}
+    assert {one.source_name for one in conflict.runs} == {"a", "b", "c"}
+    assert conflict.spread_ev_per_atom == pytest.approx(0.02)
+    assert [one.cause for one in report.unconverged] == ["electronic steps exhausted"]
+
+
+def test_a_broken_end_keeps_the_runs_before_it(artifacts: Artifacts) -> None:
+    def read() -> Iterator[Step | Run]:
+        yield step(3.6)
+        yield run(started_at=datetime(2020, 1, 1, tzinfo=UTC), wall_time_s=60.0)
+        yield step(3.7)
+        raise ParseError("cut off")
+
+    found = FoundRun("vasp", RunFolder("x", {"OUTCAR": Source.of_text("x")}))
+    made = rows(found, read(), artifacts)
+    first = next(made)
+    assert isinstance(first, RunRow)
+    assert not first.is_last
+    assert first.job["finished_at"] == datetime(2020, 1, 1, 0, 1, tzinfo=UTC)
+    with pytest.raises(ParseError, match="cut off"):
+        next(made)
