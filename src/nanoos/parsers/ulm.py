@@ -7,7 +7,7 @@ item only JSON and plain numbers are read, and never more than the file holds.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -40,8 +40,11 @@ class Ulm:
     def __len__(self) -> int:
         return len(self._offsets)
 
-    def item(self, number: int) -> Mapping[str, Any]:
-        """Return one item, its arrays read, an item within it as a mapping."""
+    def item(self, number: int, only: Container[str] | None = None) -> Mapping[str, Any]:
+        """Return one item, its arrays read, an item within it as a mapping.
+
+        ``only`` names what is wanted of it; the rest, which may be large, is not read.
+        """
         start = int(self._offsets[number])
         length = int(np.frombuffer(self._read(start, 8), "<i8")[0])
         if length > _MAX_JSON_BYTES:
@@ -53,6 +56,8 @@ class Ulm:
         if not isinstance(values, dict):
             raise ParseError("The file is damaged: an item is not an object.")
         order = "<" if values.pop("_little_endian", True) else ">"
+        if only is not None:
+            values = {key: value for key, value in values.items() if key.rstrip(".") in only}
         self._left = self._size  # arrays do not overlap
         return self._resolved(values, order)
 

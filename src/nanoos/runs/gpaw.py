@@ -1,4 +1,8 @@
-"""GPAW: its text output, read through ASE, and what the text says of method and end."""
+"""GPAW: its text output, read through ASE, and what the text says of method and end.
+
+A restart file (``.gpw``) is a run of one step, unless it is named as a text is, whose last step it
+repeats. What it holds of wave functions and density is not read.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from nanoos.methods import Method, Potential
-from nanoos.runs import ase_text
+from nanoos.runs import ase_text, gpaw_restart
 from nanoos.runs.ase_text import first, last, last_match, value
 from nanoos.runs.k_points import grid_spacing_per_a
 from nanoos.runs.run import Run, RunFolder, Step
@@ -55,11 +59,20 @@ class Gpaw:
     name = "gpaw"
 
     def runs(self, folder: RunFolder) -> list[RunFolder]:
-        """Return each output as a run."""
-        return ase_text.outputs(folder, _SIGN)
+        """Return each output as a run, then each restart file that belongs to none."""
+        texts = ase_text.outputs(folder, _SIGN)
+        stems = {PurePosixPath(name).stem for run in texts for name in run.files}
+        restarts = [
+            RunFolder(f"{folder.name}/{name}", {name: source})
+            for name, source in folder.files.items()
+            if gpaw_restart.is_restart(source) and PurePosixPath(name).stem not in stems
+        ]
+        return texts + restarts
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:
         """Yield the steps of an output, then its run. Raises ParseError when there is no step."""
+        if any(map(gpaw_restart.is_restart, run.files.values())):
+            return gpaw_restart.read(run)
         return ase_text.read(run, _FORMAT, _run)
 
 

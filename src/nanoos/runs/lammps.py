@@ -48,11 +48,16 @@ class Lammps:
     name = "lammps"
 
     def runs(self, folder: RunFolder) -> list[RunFolder]:
-        """Return the one log with the one dump of a folder; several cannot be told apart."""
+        """Return the one log with the one dump of a folder; several cannot be told apart.
+
+        What LAMMPS wrote to the screen repeats the log, which is then the file named as one.
+        """
         found = _Found.of(folder)
-        if len(found.logs) != 1 or len(found.dumps) != 1:
+        named = [name for name in found.logs if name.startswith("log.")]
+        logs = named if len(found.logs) > 1 else found.logs
+        if len(logs) != 1 or len(found.dumps) != 1:
             return []
-        names = [*found.logs, *found.dumps, *found.data]
+        names = [*logs, *found.dumps, *found.data]
         return [RunFolder(folder.name, {name: folder.files[name] for name in names})]
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:

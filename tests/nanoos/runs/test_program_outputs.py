@@ -181,6 +181,33 @@ def test_castep_says_method_and_task():
     assert (run.task, run.wall_time_s) == ("molecular_dynamics", 9.33)
 
 
+def test_screen_beside_a_log_of_lammps_is_the_same_run():
+    given = files("lammps/relax")
+    steps, run = read("lammps/relax", given | {"screen": given["log.lammps"]})
+    assert len(steps) == 9
+    assert "screen" not in run.files
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_restart_file_of_gpaw_has_the_numbers_that_ase_reads(tmp_path):
+    data = files("gpaw/restart.gpw")["restart.gpw"]
+    path = tmp_path / "restart.gpw"
+    path.write_bytes(data)
+    atoms = ase.io.read(path, format="gpw")
+    (step,), run = read("gpaw", {"restart.gpw": data})
+    assert step.energy_ev == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
+    np.testing.assert_allclose(step.forces_ev_per_a, atoms.get_forces(), atol=1e-9)
+    np.testing.assert_allclose(step.stress_gpa, atoms.get_stress(voigt=False) / GPa, atol=1e-9)
+    _, of_text = read("gpaw/silicon.txt")
+    ours, theirs = run.method, of_text.method
+    for what in ("code", "functional", "cutoff_ev", "k_spacing_per_a", "smearing_width_ev"):
+        assert getattr(ours, what) == getattr(theirs, what)
+    given = {"x.gpw": data, "x.txt": text("gpaw/silicon.txt").encode()}
+    assert list(read("gpaw", given)[1].files) == ["x.txt"]
+    with pytest.raises(ParseError):
+        read("gpaw", {"restart.gpw": data[:-200]})
+
+
 # Damage
 
 ONE_OF_EACH = [
