@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MethodOption = Annotated[
     str | None,
-    typer.Option("--method", metavar="HASH", help="With what is comparable to this method only."),
+    typer.Option("--method", metavar="ID", help="With what is comparable to this method only."),
 ]
 Mix = Annotated[
     bool, typer.Option("--mix", help="Take methods together that cannot be compared, and say so.")
