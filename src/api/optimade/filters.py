@@ -93,7 +93,8 @@ class Filter:
         is_known = str(how.children[1]) == "KNOWN"
         if one.kind is Kind.UNKNOWN:
             return false() if is_known else true()
-        return one.sql.is_not(None) if is_known else one.sql.is_(None)
+        unknown = one.sql.is_(None) if one.unknown is None else one.unknown
+        return not_(unknown) if is_known else unknown
 
     def _fuzzy_string_op_rhs(self, one: Property, how: Any) -> Condition:
         operator, value = str(how.children[0]), how.children[-1].children[0]

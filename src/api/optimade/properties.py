@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
 from api.errors import QueryNotSupported, QueryNotUnderstood
-from api.optimade.comparisons import Kind, Sql
+from api.optimade.comparisons import Condition, Kind, Sql
 from api.services.published import Source
 
 SQL_TYPES: dict[Kind, type[TypeEngine[Any]]] = {
@@ -31,7 +31,8 @@ class Property:
     """One property of an entry.
 
     ``item`` is the kind of a list's items, None where they are lists or dictionaries, which are
-    not compared; ``length`` is the number of items in SQL. ``show`` turns the value that the
+    not compared; ``length`` is the number of items in SQL. ``unknown`` says where there is no value
+    in the form that an index serves, if ``sql`` does not. ``show`` turns the value that the
     database gives into the one of the answer.
     """
 
@@ -42,6 +43,7 @@ class Property:
     unit: str | None = None
     item: Kind | None = None
     length: Sql | None = None
+    unknown: Condition | None = None
     show: Callable[[Any], Any] = lambda value: value
 
     def labelled(self, name: str) -> Label[Any]:

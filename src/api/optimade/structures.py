@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from optimade.models import StructureResourceAttributes
-from sqlalchemy import Text, case, cast, func, literal
+from sqlalchemy import Text, and_, case, cast, func, literal, not_
 from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from api.models import Material, Structure
@@ -69,6 +69,7 @@ _STANDARD = by_name(
         "chemical_formula_hill",
         Kind.STRING,
         case((Structure.is_ordered, Material.hill_formula)),
+        unknown=not_(Structure.is_ordered),
     ),
     _standard("chemical_formula_anonymous", Kind.STRING, Structure.anonymous_formula),
     _standard(
@@ -79,7 +80,13 @@ _STANDARD = by_name(
         length=literal(3),
     ),
     _standard("nperiodic_dimensions", Kind.INTEGER, Structure.number_of_periodic_dimensions),
-    _standard("lattice_vectors", Kind.LIST, Structure.lattice_a, length=case((_HAS_CELL, 3))),
+    _standard(
+        "lattice_vectors",
+        Kind.LIST,
+        Structure.lattice_a,
+        length=case((_HAS_CELL, 3)),
+        unknown=and_(Structure.number_of_periodic_dimensions == 0, ~_HAS_CELL),
+    ),
     _standard("space_group_symmetry_operations_xyz", Kind.LIST, item=Kind.STRING),
     _standard("space_group_symbol_hall", Kind.STRING),
     _standard("space_group_symbol_hermann_mauguin", Kind.STRING),

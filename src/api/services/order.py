@@ -66,6 +66,12 @@ def parts(sort: Sort, cursor: Cursor, of: Any = Structure) -> Iterator[Part]:
         yield Part([column.is_(None), *behind], by_id)
 
 
+def without_value(query: Query, sort: Sort) -> bool:
+    """Say whether nothing that is found has a value to be sorted by, only crystals have."""
+    directions = query.number_of_periodic_dimensions
+    return bool(directions) and 3 not in directions and sort.column in OF_CRYSTALS
+
+
 def walked(where: Sequence[Condition], part: Part, limit: int) -> Select[Any]:
     """Return the statement of a page's part, read along the order's index."""
     return (

@@ -19,7 +19,7 @@ from api.models import Structure
 from api.schemas.search import Page, Query, Sort, StructureRow
 from api.services.criteria import Condition, Known, condition, look_up
 from api.services.cursor import Cursor
-from api.services.order import gathered, go_together, in_order, parts, usual, walked
+from api.services.order import gathered, go_together, in_order, parts, usual, walked, without_value
 
 __all__ = ["COUNTED", "Count", "condition", "count", "find", "stream"]
 
@@ -28,7 +28,7 @@ COUNTED = 6_000
 
 Of a million, as many rows are read to fetch so many of them as to meet a page's fifty in order.
 """
-SORTED = 12_000
+SORTED = 50_000
 """Structures that are all fetched and sorted, where they may lie at the far end of the order."""
 SAMPLE = 4_000
 """Rows that an estimate looks at."""
@@ -62,8 +62,9 @@ async def find(
     await _plan_each(session)
     known = await look_up(session, query)
     where = condition(query, known=known)
-    estimate = None if cursor else await _estimate_if_many(session, query, known)
-    are_few = cursor.is_exact if cursor else estimate is None
+    estimate, are_few = None, cursor is not None and cursor.is_exact
+    if cursor is None:
+        estimate, are_few = await _look(session, query, known)
     rows: Sequence[Row[Any]] = []
     if are_few:
         most = COUNTED + 1
@@ -80,7 +81,7 @@ async def find(
         behind = cursor if after else None
         rows = (await session.execute(gathered(where, sort, behind, limit + 1))).all()
     elif not are_few:
-        rows = await _walk(session, where, cursor, limit + 1)
+        rows = await _walk(session, where, cursor, limit + 1, valued=not without_value(query, sort))
     return Page(
         rows=[StructureRow.model_validate(row._mapping) for row in rows[:limit]],
         after=str(cursor.behind(rows[limit - 1])) if len(rows) > limit else None,
@@ -90,10 +91,11 @@ async def find(
 
 
 async def _walk(
-    session: AsyncSession, where: list[Condition], cursor: Cursor, limit: int
+    session: AsyncSession, where: list[Condition], cursor: Cursor, limit: int, *, valued: bool
 ) -> Sequence[Row[Any]]:
+    """Read along the order; of what has no value, none of it is ``valued``, the end alone."""
     rows: list[Row[Any]] = []
-    for part in parts(cursor.sort, cursor):
+    for part in list(parts(cursor.sort, cursor))[0 if valued else -1 :]:
         rows += await session.execute(walked(where, part, limit - len(rows)))
         if len(rows) == limit:
             break
@@ -136,8 +138,8 @@ FROM pg_class WHERE oid = 'structures'::regclass
 """
 
 
-async def _estimate_if_many(session: AsyncSession, query: Query, known: Known) -> Count | None:
-    """Return the estimate of so many that counting up to `COUNTED` is not worth it, else None.
+async def _look(session: AsyncSession, query: Query, known: Known) -> tuple[Count | None, bool]:
+    """Return the estimate, if one was made, and whether they are few enough to be counted.
 
     A glance at some rows saves fetching thousands for a page of fifty; where it leaves a doubt,
     the sample that the estimate needs anyway is looked at.
@@ -145,9 +147,9 @@ async def _estimate_if_many(session: AsyncSession, query: Query, known: Known) -
     if known.serves(query):
         hits, share = await _sample(session, query, known, GLANCE)
         if hits / share < COUNTED / 2:
-            return None
+            return None, True
     estimate = await _estimate(session, query, known)
-    return estimate if estimate.number > COUNTED or not known.serves(query) else None
+    return estimate, estimate.number <= COUNTED and known.serves(query)
 
 
 async def _estimate(session: AsyncSession, query: Query, known: Known) -> Count:
