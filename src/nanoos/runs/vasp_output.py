@@ -112,11 +112,14 @@ def is_converged(
     """Tell whether self-consistency was reached, of the number of electronic steps.
 
     After as many as were allowed it was only if the last two energies say so. VASP 5 says that
-    EDIFF is reached then, whether it is or not.
+    EDIFF is reached then, whether it is or not. More are those of a response as well, of which
+    nothing can be told.
     """
     limit, criterion = parameters.get("NELM"), parameters.get("EDIFF")
-    if not limit or n_steps < limit:
-        return True if limit else None
+    if not limit or n_steps > limit:
+        return None
+    if n_steps < limit:
+        return True
     energies = [energy for energy in last_energies_ev if energy is not None]
     if len(energies) < 2 or criterion is None:
         return False

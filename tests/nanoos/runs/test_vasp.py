@@ -252,6 +252,19 @@ def with_tags(tags):
     return xml_of("version_6", (b"<parameters>", b"<parameters>" + written.encode()))
 
 
+@pytest.mark.parametrize(
+    ("allowed", "criterion", "converged"),
+    [(11, "1e-9", True), (10, "1e-3", True), (10, "1e-9", False), (9, "1e-3", None)],
+)
+def test_electrons_converged_when_the_xml_has_fewer_steps_than_allowed(
+    allowed, criterion, converged
+):
+    data = with_tags({"NELM": str(allowed), "EDIFF": criterion})
+    _, run = read(of_files({"vasprun.xml": data}))  # of 10 electronic steps
+    assert run.is_electronically_converged is converged
+    assert ("electronic_steps_exhausted" in run.problems) == (converged is False)
+
+
 def test_hubbard_u_is_that_of_dudarev():
     tags = {"LDAU": "T", "LDAUL": "2 ", "LDAUU": "5.3 ", "LDAUJ": "1.0 "}
     _, run = read(of_files({"vasprun.xml": with_tags(tags)}))
