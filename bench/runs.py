@@ -7,9 +7,9 @@ in value and sign. Where a peer reads fewer steps, those it has are compared.
 What is known to differ: pymatgen leaves the energy of a step in vasprun.xml as the enthalpy that
 VASP writes there under external pressure; such runs are compared with ASE alone. Of a hybrid
 functional in Quantum ESPRESSO ASE reads an energy without all of the exact exchange, so these are
-not compared.
+not compared. ASE reads a restart file of GPAW (.gpw) only when it is not compressed.
 
-What it does not show: that all are right; and what neither peer reads.
+What it does not show: that all are right; and what neither peer reads: CP2K, and LAMMPS's log.
 
 pymatgen is no dependency of the project; run it in an environment with both:
 
@@ -94,8 +94,8 @@ def of_atoms(frames: Any) -> list[Numbers]:
     return found
 
 
-def ase_reading(format_: str) -> Callable[[Path], list[Numbers]]:
-    """Return what reads a file by ASE."""
+def ase_reading(format_: str | None) -> Callable[[Path], list[Numbers]]:
+    """Return what reads a file by ASE; without a format ASE tells it by the file."""
 
     def read(path: Path) -> list[Numbers]:
         import ase.io
@@ -160,6 +160,11 @@ PEERS: dict[str, dict[str, dict[str, Callable[[Path], list[Numbers]]]]] = {
     },
     "espresso": {"text": {"ASE": ase_pw}},
     "entries": {"json": {"pymatgen": pymatgen_entries}},
+    "ase": {"file": {"ASE": ase_reading(None)}},
+    "extxyz": {"file": {"ASE": ase_reading("extxyz")}},
+    "gpaw": {"text": {"ASE": ase_reading("gpaw-out")}, "restart": {"ASE": ase_reading("gpw")}},
+    "fhi_aims": {"text": {"ASE": ase_reading("aims-output")}},
+    "castep": {"text": {"ASE": ase_reading("castep-castep")}},
 }
 """Program → kind of file → peer → what reads it."""
 
@@ -178,10 +183,26 @@ def espresso_kind(run: RunFolder) -> tuple[str, str] | None:
     return next((("text", name) for name in texts), None)
 
 
+def only(kind: str) -> Callable[[RunFolder], tuple[str, str]]:
+    """Return what gives the first file of a run, of one kind."""
+    return lambda run: (kind, next(iter(run.files)))
+
+
+def gpaw_kind(run: RunFolder) -> tuple[str, str]:
+    """Return the text or the restart file of a run of GPAW."""
+    name = next(iter(run.files))
+    return ("restart" if Path(name.removesuffix(".xz")).suffix == ".gpw" else "text"), name
+
+
 KIND_OF: dict[str, Callable[[RunFolder], tuple[str, str] | None]] = {
     "vasp": vasp_kind,
     "espresso": espresso_kind,
-    "entries": lambda run: ("json", next(iter(run.files))),
+    "entries": only("json"),
+    "ase": only("file"),
+    "extxyz": only("file"),
+    "gpaw": gpaw_kind,
+    "fhi_aims": only("text"),
+    "castep": only("text"),
 }
 
 

@@ -32,7 +32,8 @@ PREFIXES = ("", "DFT_", "dft_", "REF_", "ref_", "QM_", "qm_", "MACE_", "mace_")
 
 _ALIASES = {"force": "forces", "virials": "virial", "Energy": "energy", "E": "energy"}
 _HEAD_BYTES = 65_536
-_COUNT = re.compile(r"\s*(\d+)\s*")
+_COUNT_BYTES = 24
+_COUNT = re.compile(r"\ufeff?\s*(\d+)\s*")
 _RESULT = re.compile(
     rf"(?:^|[\s:\"'])(?:{'|'.join(PREFIXES)})(?:energy|Energy|free_energy|forces?)\s*[=:]"
 )
@@ -68,6 +69,8 @@ class ExtendedXyz:
 
 def _states_results(source: Source) -> bool:
     try:
+        if _COUNT.match(source.head(_COUNT_BYTES).decode(errors="replace")) is None:
+            return False  # as of most files in a folder of runs
         head = source.head(_HEAD_BYTES)
     except ParseError:
         return False
