@@ -104,8 +104,7 @@ def whole_lines(source: Source) -> str:
 
     Raises ParseError where it is too long.
     """
-    with source.open() as stream:
-        data = stream.read(MAX_BYTES + 1)
+    data = source.head(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise ParseError(
             f"The output is larger than {MAX_BYTES // 1024**2} MB, more than ASE can read at once."

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from ase.units import Hartree
 
-from nanoos.errors import NanoError, ParseError
+from nanoos.errors import NanoError, ParseError, StructureError
 from nanoos.methods import Method, Potential
 from nanoos.methods.method import Spin
 from nanoos.parsers import Source
@@ -68,7 +68,10 @@ class Cp2k:
         if not output.symbols:
             raise ParseError("The output of CP2K ends before its atoms are listed.")
         found = output.evaluations
-        first = _step(output, output.positions_a, found[0] if found else None, 1)
+        try:
+            first = _step(output, output.positions_a, found[0] if found else None, 1)
+        except StructureError as error:
+            raise ParseError(f"The atoms listed make no structure: {error}") from error
         yield first
         notes: list[str] = []
         n_steps = 1

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from nanoos.errors import ParseError
+from nanoos.errors import ParseError, StructureError
 from nanoos.parsers import Source
 from nanoos.parsers.ase_atoms import parsed_row, undumped
 from nanoos.parsers.ulm import MAGICS, Ulm
@@ -40,7 +40,11 @@ def read(run: RunFolder) -> Iterator[Step | Run]:
         item = ulm.item(0, _WANTED)
     atoms, results = _mapping(item, "atoms"), _mapping(item, "results")
     parameters = undumped(_mapping(item, "parameters"))
-    found = step(results, parsed_row(atoms).structure, 1)
+    try:
+        structure = parsed_row(atoms).structure
+    except StructureError as error:
+        raise ParseError(f"The atoms make no structure: {error}") from error
+    found = step(results, structure, 1)
     yield found
     known = method("gpaw", {"xc": "LDA"} | parameters, found.structure, source.sha256)
     version = item.get("gpaw_version")

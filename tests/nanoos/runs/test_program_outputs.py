@@ -1,5 +1,6 @@
 """Outputs of GPAW, CP2K, FHI-aims, CASTEP and LAMMPS (tests/fixtures/runs/README.md)."""
 
+import gzip
 import lzma
 import re
 from io import StringIO
@@ -251,6 +252,18 @@ def test_stars_for_an_energy_are_no_number():
     stars = re.sub(r"Extrapolated: .*", "Extrapolated:   *********", text("gpaw/silicon.txt"))
     with pytest.raises(ParseError, match="ASE's reader fails"):
         read("gpaw", {"x.txt": stars.encode()})
+
+
+def test_compressed_output_cut_short_is_an_error_that_says_so():
+    cut = gzip.compress(text("gpaw/silicon.txt").encode())[:-20]
+    with pytest.raises(ParseError, match="cut short"):
+        list(Gpaw().read(RunFolder("folder", {"x.gz": Source("x.gz", data=cut)})))
+
+
+def test_atoms_on_one_spot_are_an_error_of_the_file():
+    moved = text("cp2k/silicon").replace("1.350000      1.377000      1.377000", "0.0 0.0 0.0")
+    with pytest.raises(ParseError, match="no structure"):
+        read("cp2k", {"x.out": moved.encode()})
 
 
 def test_outputs_too_long_for_ase_are_refused(monkeypatch):
