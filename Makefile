@@ -47,7 +47,7 @@ faults-migrators: .venv/development ## 100 rounds of ten migrators at once
 	FAULTS=full $(BIN)/pytest -n 2 -m '' tests/faults/test_migrators.py
 
 faults-import-kills: .venv/development ## kill -9 of imports at many moments
-	FAULTS=full $(BIN)/pytest -n 2 -m '' tests/faults/test_import_kills.py
+	FAULTS=full $(BIN)/pytest -n 2 -m '' tests/faults/test_import_kills.py tests/faults/test_run_import_kills.py
 
 faults-kills: .venv/development ## kill -9 of client and server at many points of every command
 	FAULTS=full $(BIN)/pytest -n 2 -m '' tests/faults/test_kills.py
