@@ -125,7 +125,7 @@ def write(calcs: Path, number: int) -> int:
 def files(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a run, unpacked."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_file() and path.parent.suffix != ".save":
             content = path.read_bytes()
             name = str(path.relative_to(folder))
             yield (
