@@ -122,9 +122,9 @@ async def test_others_private_structures_are_nobodys_duplicates(world: World) ->
     known = candidate(metal("Cu"), source_sha256="a" * 64, source_format="cif")
     for user, name in ((world.rita, "ritas.cif"), (world.hugo, "hugos.cif")):
         await store_(world.session, [Found(row(known), name)], Terms(user.id))
-    assert [place.name for place in await duplicates.sources(world.session, world.copper)] == [
-        "ritas.cif"
-    ]
+    assert [
+        place.source_name for place in await duplicates.sources(world.session, world.copper)
+    ] == ["ritas.cif"]
     assert not await duplicates.sources(world.session, world.hugos)
     for tier in (Tier.FILE, Tier.EXACT, Tier.PROTOSTRUCTURE):
         assert not (await duplicates.groups(world.session, EVERYTHING, tier)).groups
@@ -133,7 +133,7 @@ async def test_others_private_structures_are_nobodys_duplicates(world: World) ->
     file = Found(row(known), "again.cif")
     await store_(world.session, [file], Terms(world.rita.id))
     (group,) = (await duplicates.groups(world.session, EVERYTHING, Tier.FILE)).groups
-    assert [member.file for member in group.members] == ["again.cif", "ritas.cif"]
+    assert [member.source_name for member in group.members] == ["again.cif", "ritas.cif"]
 
 
 NUMBERS = st.integers(0, 12).map(lambda n: UUID(int=n))
