@@ -33,8 +33,8 @@ PROGRAMS = {
     "cp2k": "cp2k",
     "castep": "castep",
     "gpaw": "gpaw",
-    "fhiaims": "aims",
-    "aims": "aims",
+    "fhiaims": "fhi_aims",
+    "aims": "fhi_aims",
     "lammps": "lammps",
 }
 """How the name of a calculation's plug-in begins → the reader of its files."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ase.data import atomic_numbers
@@ -43,13 +43,15 @@ class _Fields:
     """The names of a provider's own fields in OPTIMADE; energies in eV for the cell."""
 
     energy: str | None = None
+    functional: str | None = None
     band_gap: str | None = None
     magnetization: str | None = None
 
 
 PROVIDERS = {
     "alexandria": _Fields(
-        "_alexandria_energy", "_alexandria_band_gap", "_alexandria_magnetization"
+        *("_alexandria_energy", "_alexandria_xc_functional"),
+        *("_alexandria_band_gap", "_alexandria_magnetization"),
     ),
     "oqmd": _Fields(band_gap="_oqmd_band_gap"),
     "mp": _Fields(),
@@ -86,6 +88,7 @@ class Entries:
                 rejected.append(one)
             elif (found := _result_of(one, kind is OptimadeJson, place)) is not None:
                 step, result = found
+                result = replace(result, method=_told_apart(result.method, source.sha256))
                 yield step
                 yield _run(run.name, one, result, {name: source.sha256})
         if rejected or not place:
@@ -160,7 +163,7 @@ def _of_pymatgen(parsed: Parsed) -> tuple[float | None, _Result | None]:
 
 
 def _of_provider(parsed: Parsed) -> tuple[float | None, _Result | None]:
-    """Return what OPTIMADE's entry of a provider that is known says; it names no method."""
+    """Return what OPTIMADE's entry of a provider that is known says, a functional at most."""
     names = {key[1:].partition("_")[0] for key in parsed.extra if key.startswith("_")}
     provider = next((one for one in PROVIDERS if one in names), None)
     if provider is None:
@@ -170,8 +173,13 @@ def _of_provider(parsed: Parsed) -> tuple[float | None, _Result | None]:
         _number(parsed.extra.get(name or ""))
         for name in (fields.energy, fields.band_gap, fields.magnetization)
     )
+    functional = parsed.extra.get(fields.functional or "")
     return energy, _Result(
-        method=Method(code="VASP", further={"database": provider}),
+        method=Method(
+            code="VASP",
+            functional=_functional(functional) if isinstance(functional, str) else None,
+            further={"database": provider},
+        ),
         parameters={},
         band_gap_ev=gap,
         is_gap_direct=None,
@@ -179,6 +187,13 @@ def _of_provider(parsed: Parsed) -> tuple[float | None, _Result | None]:
         total_magnetization_mu_b=magnetization,
         extra=dict(parsed.extra),
     )
+
+
+def _told_apart(method: Method, sha256: str) -> Method:
+    """Return a method that is the file's alone where the entry does not say the functional."""
+    if method.functional:
+        return method
+    return replace(method, further={**method.further, "file_sha256": sha256})
 
 
 def _run(name: str, parsed: Parsed, result: _Result, files: Mapping[str, str]) -> Run:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from nanoos import plugins
 from nanoos.errors import ParseError
 from nanoos.parsers import Source
 from nanoos.runs import Run, RunFolder, Step
-from nanoos.runs.aiida import AiidaArchive
+from nanoos.runs.aiida import PROGRAMS, AiidaArchive
 
 ARCHIVE = Path(__file__).parents[2] / "fixtures" / "runs" / "aiida" / "runs.aiida"
 
@@ -64,6 +65,10 @@ def test_calculations_that_a_reader_knows_are_runs(runs):
     assert names == ["aiida.out", "aiida.in", "data-file-schema.xml", "aiida.json"]
     _, run = read(runs[1])
     assert run.problems == ("electronic_steps_exhausted",)
+
+
+def test_every_program_has_a_reader():
+    assert set(PROGRAMS.values()) <= set(plugins.load("nanoos.runs"))
 
 
 def test_provenance_is_kept(runs):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nanoos.errors import ParseError
-from nanoos.methods import Potential
+from nanoos.methods import Potential, comparable
 from nanoos.parsers import Source
 from nanoos.runs import Run, RunFolder, Step
 from nanoos.runs.entries import Entries
@@ -92,6 +92,26 @@ def test_fields_of_providers_are_results(fields, energy_ev, gap_ev):
     assert (step.energy_ev, run.band_gap_ev) == (energy_ev, gap_ev)
     assert run.extra.items() >= fields.items()
     assert run.method.functional is None
+
+
+def test_entries_without_a_functional_are_comparable_within_their_file_alone():
+    one, other = ([ENTRIES[0] | {"parameters": {}, "energy": energy}] for energy in (-1.0, -2.0))
+    ((_, a),), ((_, b),) = read(one), read(other)
+    assert a.method.functional is b.method.functional is None
+    assert comparable(a.method, a.method)
+    assert not comparable(a.method, b.method)
+
+
+def test_functional_of_alexandria_is_that_of_the_method():
+    methods = []
+    for said in ("PBE", "PBEsol"):
+        value = json.loads(json.dumps(OPTIMADE))
+        entry = value["data"][0] if isinstance(value.get("data"), list) else value["data"]
+        fields = {"_alexandria_energy": -10.5, "_alexandria_xc_functional": said}
+        entry["attributes"] |= fields
+        methods.append(read(value)[0][1].method)
+    assert [one.functional for one in methods] == ["PBE", "PBEsol"]
+    assert not comparable(*methods)
 
 
 def test_what_has_no_results_is_no_run():
