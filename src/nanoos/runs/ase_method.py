@@ -1,8 +1,8 @@
 """The method of results in ASE's files: the calculator's name and its parameters.
 
-Such files rarely say all that decides an energy. Where they do not name the functional or the
-force field, nothing is known to be comparable with the results of another file, so the file's hash
-becomes part of the method.
+Such files rarely say all that decides an energy. Where they do not name the program, the functional
+or the potentials, nothing is known to be comparable with the results of another file, so the file's
+hash becomes part of the method.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ _FUNCTIONALS = {
     "ASE EMT": "Effective medium theory",
     "ASE Lennard-Jones": "Lennard-Jones",
 }
+_POTENTIALS = ("setups", "pseudopotentials", "pseudo_potential", "species_pot", "pps", "basis")
+"""What calculators call the potentials or basis sets that they were given."""
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {"ASE EMT": {"asap_cutoff": False}}
 _NO_PHYSICS = frozenset(
     {
@@ -71,11 +73,12 @@ def method(
     *,
     functional: Any = None,
     ase_version: Any = None,
+    kind: str = "",
 ) -> Method:
     """Return the method of a calculator, for a structure that was calculated with it.
 
     ``parameters`` are a mapping or its JSON text, ``functional`` what is said of it beside them;
-    ``sha256`` is the file's.
+    ``sha256`` is the file's; ``kind`` tells results apart of which a file has several (``DFT_``).
     """
     name = calculator if isinstance(calculator, str) else ""
     code = _CODES.get(name.casefold(), name) or UNKNOWN_CODE
@@ -90,7 +93,9 @@ def method(
     further = dict(_DEFAULTS.get(code, {})) | {
         key: value for key, value in left.items() if key not in _NO_PHYSICS
     }
-    if functional is None:
+    further |= {"kind": kind} if kind else {}
+    is_whole = code in _FUNCTIONALS or any(further.get(name) for name in _POTENTIALS)
+    if functional is None or code == UNKNOWN_CODE or not is_whole:
         further["file_sha256"] = sha256
     version = ase_version if code.startswith("ASE ") and isinstance(ase_version, str) else None
     return Method(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,22 +68,21 @@ def _array(value: Any, *shapes: tuple[int, ...]) -> Array | None:
 def each_alone(found: Iterator[tuple[Step, Run] | NanoError]) -> Iterator[Step | Run]:
     """Yield each step and the run of its own.
 
-    What could not be read does not touch the rest; the last run tells of it. Raises ParseError
-    when there is no step.
+    What could not be read does not touch the rest. Raises ParseError at the end where something
+    was left out, and when there is no step.
     """
     notes: list[str] = []
-    last: Run | None = None
+    n_runs = 0
     for one in until_damage(found):
         if isinstance(one, NanoError):
             notes.append(str(one))
-            continue
-        if last is not None:
-            yield last
-        first, last = one
-        yield first
-    if last is None:
+        else:
+            yield from one
+            n_runs += 1
+    if not n_runs:
         raise ParseError(notes[0] if notes else "No energy or force is stated.")
-    yield replace(last, message=told(notes))
+    if notes:
+        raise ParseError(told(notes))
 
 
 def until_damage(

@@ -19,6 +19,7 @@ import numpy as np
 from nanoos.errors import ParseError, StructureError
 from nanoos.parsers.espresso_in import EspressoInput, Input
 from nanoos.parsers.plain import plain
+from nanoos.runs.ase_results import told
 from nanoos.runs.espresso_facts import Facts
 from nanoos.runs.espresso_files import Found
 from nanoos.runs.espresso_text import EspressoText, runs_of
@@ -58,23 +59,22 @@ class Espresso:
     def read(self, run: RunFolder) -> Iterator[Step | Run]:
         """Yield the steps of the text, or else of the XML, then the run.
 
-        Raises ParseError when no geometry can be read.
+        Raises ParseError when no geometry can be read, and at the end of a text with several runs
+        of which one was left out.
         """
         found = Found.of(run)
         if not found.texts:
             yield from _read_xml(run, found)
             return
-        n_runs = 0
-        failure = None
-        for text in runs_of(run.files[found.texts[0]]):
+        failures = []
+        number = 0
+        for number, text in enumerate(runs_of(run.files[found.texts[0]]), 1):
             try:
-                for one in _read_text(run, found, text):
-                    yield one
-                    n_runs += isinstance(one, Run)
+                yield from _read_text(run, found, text)
             except ParseError as error:
-                failure = error
-        if not n_runs:
-            raise failure or ParseError("The output of pw.x holds no run.")
+                failures.append(f"Run {number} of the output: {error}")
+        if failures or not number:
+            raise ParseError(told(failures) or "The output of pw.x holds no run.")
 
 
 def _stem(folder: RunFolder, name: str) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from nanoos.errors import NanoError, ParseError
+from nanoos.methods import Method
 from nanoos.parsers import Source, extxyz
 from nanoos.parsers.parser import Parsed, Rejected
 from nanoos.runs.ase_method import method
@@ -128,14 +129,24 @@ def _frames(path: str, name: str, source: Source) -> Iterator[tuple[Step, Run] |
         if isinstance(parsed, Rejected):
             yield ParseError(f"Frame {place}: {parsed.error}")
             continue
-        results = _results(parsed)
+        prefix, results = _results(parsed)
         if has_results(results):
             found = step(results, parsed.structure, place)
-            yield found, _run(f"{path}#{place}", name, source, found, parsed)
+            yield (
+                found,
+                Run(
+                    name=f"{path}#{place}",
+                    method=_method(found, parsed, source, prefix),
+                    task="single_point",
+                    end="finished",
+                    total_magnetization_mu_b=number(parsed.extra.get("magmom")),
+                    files={name: source.sha256},
+                ),
+            )
 
 
-def _results(parsed: Parsed) -> dict[str, Any]:
-    """Return results by ASE's names, all of one kind."""
+def _results(parsed: Parsed) -> tuple[str, dict[str, Any]]:
+    """Return results by ASE's names, all of one kind, and the prefix that they had."""
     arrays = parsed.extra.get("arrays")
     said = {**parsed.extra, **(arrays if isinstance(arrays, Mapping) else {})}
     for prefix in PREFIXES:
@@ -145,8 +156,8 @@ def _results(parsed: Parsed) -> dict[str, Any]:
             if name.startswith(prefix)
         }
         if has_results(of_kind):
-            return {**of_kind, "stress": _stress(of_kind, parsed.structure)}
-    return {}
+            return prefix, {**of_kind, "stress": _stress(of_kind, parsed.structure)}
+    return "", {}
 
 
 def _stress(said: Mapping[str, Any], structure: Structure) -> Any:
@@ -159,20 +170,14 @@ def _stress(said: Mapping[str, Any], structure: Structure) -> Any:
     return -virial / structure.volume_a3 if virial.dtype.kind in "if" else None
 
 
-def _run(path: str, name: str, source: Source, last: Step, parsed: Parsed) -> Run:
+def _method(last: Step, parsed: Parsed, source: Source, prefix: str) -> Method:
     said = parsed.extra
     functional = next((said[key] for key in ("xc", "functional") if said.get(key)), None)
-    return Run(
-        name=path,
-        method=method(
-            said.get("calculator"),
-            None,
-            last.structure,
-            source.sha256,
-            functional=functional,
-        ),
-        task="single_point",
-        end="finished",
-        total_magnetization_mu_b=number(said.get("magmom")),
-        files={name: source.sha256},
+    return method(
+        said.get("calculator"),
+        None,
+        last.structure,
+        source.sha256,
+        functional=functional,
+        kind=prefix,
     )

@@ -17,7 +17,7 @@ from ase.units import GPa, fs
 
 from nanoos.engines.emt import Emt
 from nanoos.errors import ParseError
-from nanoos.methods import level
+from nanoos.methods import comparable, level
 from nanoos.parsers import Source
 from nanoos.runs import Run, RunFolder, Step
 from nanoos.runs.ase import Ase
@@ -30,12 +30,25 @@ def folder(*paths):
 
 def read(*paths, reader=None):
     """Return the steps and the runs of files."""
-    reader = reader or Ase()
-    found = [one for run in reader.runs(folder(*paths)) for one in reader.read(run)]
-    return [x for x in found if isinstance(x, Step)], [x for x in found if isinstance(x, Run)]
+    steps, runs, error = read_as_far_as_it_goes(*paths, reader=reader)
+    if error is not None:
+        raise error
+    return steps, runs
 
 
-def read_xyz(path, text=None):
+def read_as_far_as_it_goes(*paths, reader=None):
+    """Return the steps and the runs of files, and the error that comes at the end, if any."""
+    reader, found, error = reader or Ase(), [], None
+    try:
+        for run in reader.runs(folder(*paths)):
+            found.extend(reader.read(run))
+    except ParseError as raised:
+        error = raised
+    steps = [x for x in found if isinstance(x, Step)]
+    return steps, [x for x in found if isinstance(x, Run)], error
+
+
+def read_xyz(path, text=None, read=read):
     if text is not None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return read(path, reader=ExtendedXyz())
@@ -104,9 +117,9 @@ def test_damaged_row_leaves_the_others_and_is_told(tmp_path):
     with sqlite3.connect(path) as database:
         database.execute("UPDATE systems SET forces = x'00' WHERE id = 2")
     database.close()
-    steps, runs = read(path)
+    steps, runs, error = read_as_far_as_it_goes(path)
     assert len(steps) == len(runs) == 2
-    assert "Row 2" in runs[-1].message
+    assert "Row 2" in str(error)
 
 
 def test_method_of_what_nobody_states_is_that_of_the_file_alone(tmp_path):
@@ -137,6 +150,7 @@ def test_parameters_of_a_calculator_become_its_method(tmp_path):
         "directory": "/tmp/x",
         "input_data": {"control": {"outdir": "x"}, "system": {"ecutwfc": 40, "nspin": 2}},
         "smearing": ("Fermi-Dirac", 0.1),
+        "pseudopotentials": {"Cu": "Cu.pbe.UPF"},
     }
     atoms.calc.parameters.update(parameters)
     _, (run,) = read(write(tmp_path / "x.traj", [atoms]))
@@ -145,7 +159,29 @@ def test_parameters_of_a_calculator_become_its_method(tmp_path):
     assert method.cutoff_ev == pytest.approx(40 * 13.605693, rel=1e-6)
     assert method.k_spacing_per_a == pytest.approx(2 * np.pi / 3.61 / 4, rel=1e-6)
     assert (method.smearing, method.smearing_width_ev) == ("fermi-dirac", 0.1)
-    assert method.further == {"input_data": {"system": {"nspin": 2}}}
+    assert method.further == {
+        "input_data": {"system": {"nspin": 2}},
+        "pseudopotentials": {"Cu": "Cu.pbe.UPF"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("", {}), ("espresso", {"xc": "PBE"}), ("gpaw", {"setups": "paw"})]
+)
+def test_method_that_lacks_program_functional_or_potentials_is_its_files_alone(
+    name, parameters, tmp_path
+):
+    methods = []
+    for k, path in enumerate((tmp_path / "a.db", tmp_path / "b.db")):
+        atoms = images()[0]
+        atoms.calc.name = name
+        atoms.calc.parameters.update(parameters)
+        atoms.calc.results["energy"] += k
+        functional = {} if name == "gpaw" else {"xc": "PBE"}
+        with ase.db.connect(path) as database:
+            database.write(atoms, key_value_pairs=functional)
+        methods.append(read(path)[1][0].method)
+    assert not comparable(*methods)
 
 
 def relaxed(path, *, steps=100, fixed=False):
@@ -205,10 +241,8 @@ def test_file_cut_anywhere_gives_what_is_whole_or_an_error(kind, tmp_path):
     counts = set()
     for size in np.linspace(1, len(data) - 1, 60).astype(int):
         path.write_bytes(data[:size])
-        try:
-            steps, runs = read(path) if kind != "extxyz" else read_xyz(path)
-        except ParseError:
-            continue
+        reader = ExtendedXyz() if kind == "extxyz" else Ase()
+        steps, runs, _ = read_as_far_as_it_goes(path, reader=reader)
         counts.add(len(steps))
         assert bool(steps) == bool(runs)
     assert counts >= {"extxyz": {1, 2}, "traj": {2}}.get(kind, set())
@@ -231,6 +265,12 @@ def test_results_may_have_a_prefix(prefix, tmp_path):
     assert step.energy_ev == -3.5
     assert step.forces_ev_per_a.tolist() == [[0.1, 0, 0], [-0.1, 0, 0]]
     np.testing.assert_allclose(np.diag(step.stress_gpa), np.array([1, 2, 3]) / GPa)
+
+
+def test_results_of_two_kinds_in_one_file_are_not_comparable(tmp_path):
+    frames = [FRAME.format(force=f"{one}forces", said=f"{one}energy=-1") for one in ("", "MACE_")]
+    _, (a, b) = read_xyz(tmp_path / "x.xyz", "".join(frames))
+    assert not comparable(a.method, b.method)
 
 
 def test_kinds_of_results_are_not_mixed(tmp_path):
@@ -262,9 +302,11 @@ def test_frames_are_their_own_unless_energy_falls_to_the_end(tmp_path):
 
 def test_damaged_frames_are_told_and_stars_are_no_numbers(tmp_path):
     text = FRAME.format(force="forces", said="energy=-1")
-    steps, (run,) = read_xyz(tmp_path / "x.xyz", text + text.replace("0.8", "****"))
+    steps, _, error = read_xyz(
+        tmp_path / "x.xyz", text + text.replace("0.8", "****"), read_as_far_as_it_goes
+    )
     assert len(steps) == 1
-    assert "****" in run.message
+    assert "****" in str(error)
     stars = FRAME.format(force="forces", said="energy=**** free_energy=nan")
     (step,), _ = read_xyz(tmp_path / "stars.xyz", stars)
     assert (step.energy_ev, step.free_energy_ev) == (None, None)

@@ -393,6 +393,17 @@ def test_cell_without_volume_is_refused():
         read(of_texts(pw__out=text))
 
 
+def test_run_of_several_that_has_no_geometry_is_told_after_the_others():
+    whole = text_of("scf")
+    broken = re.sub(r"(a\(\d\) = \().*?\)", r"\1 0.0 0.0 0.0 )", whole)
+    reader = Espresso()
+    (run,) = reader.runs(of_texts(pw__out=whole + broken + whole))
+    found = []
+    with pytest.raises(ParseError, match=r"Run 2 of the output: .*no geometry"):
+        found.extend(reader.read(run))
+    assert [type(one) for one in found] == [Step, Run] * 2
+
+
 def test_latin_1_and_nul_characters_do_no_harm():
     text = text_of("scf").replace("Reading input from", "Pr\xe9sident \0 input from")
     (step,), run = one(of_texts(pw__out=text.encode("latin-1")))
