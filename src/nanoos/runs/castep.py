@@ -16,7 +16,7 @@ from nanoos.methods import Method, Potential
 from nanoos.runs import ase_text
 from nanoos.runs.ase_text import first, last, value
 from nanoos.runs.k_points import grid_spacing_per_a
-from nanoos.runs.run import Run, RunFolder, Step, Task
+from nanoos.runs.run import Problem, Run, RunFolder, Step, Task
 from nanoos.structures import Structure
 
 ENDING = "Finalisation time   =      0.00 s\n"
@@ -43,6 +43,13 @@ _POTENTIALS = re.compile(
 _POTENTIAL = re.compile(r"^ +([A-Z][a-z]?)(?::\S+)? +(\S+)", re.MULTILINE)
 _TIME = re.compile(r"^Total time +=\s*([\d.]+) s", re.MULTILINE)
 _CORES = re.compile(r"^ *Calculation parallelised over +(\d+) process", re.MULTILINE)
+_CHARGE = re.compile(r"^ *net charge of system +: +(\S+)", re.MULTILINE)
+_HUBBARD = re.compile(r"Hubbard U values are")
+_U = re.compile(r"^[ |]*([A-Z][a-z]?) +\d+[ |]+([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) *\|?$", re.M)
+_ENERGY = re.compile(r"^ *Final energy", re.MULTILINE)
+_NOT_CONVERGED = re.compile(
+    r"(max\. SCF cycles performed but system has not reached the groundstate)"
+)
 _RELAXED = re.compile(r"Geometry optimization (completed successfully|failed to converge)")
 
 _TASKS: Mapping[str, Task] = {
@@ -94,17 +101,32 @@ def _run(text: str, structure: Structure) -> Run:
     task = _TASKS.get(first(_TASK, text) or "", "other")
     relaxed = last(_RELAXED, text) if task == "relax" else None
     is_relaxed = None if relaxed is None else relaxed.startswith("completed")
+    is_converged = _is_converged(text)
+    problems: list[Problem] = []
+    if is_converged is False:
+        problems.append("electronic_steps_exhausted")
+    if is_relaxed is False:
+        problems.append("ionic_steps_exhausted")
     return Run(
         name="",
         method=_method(text, structure),
         task=task,
         end="finished" if _TIME.search(text) else "unfinished",
-        problems=("ionic_steps_exhausted",) if is_relaxed is False else (),
+        problems=tuple(problems),
+        is_electronically_converged=is_converged,
         is_ionically_converged=is_relaxed,
         wall_time_s=value(last(_TIME, text)),
         n_cores=int(first(_CORES, text) or 1),
         started_at=_date(first(_STARTED, text)),
     )
+
+
+def _is_converged(text: str) -> bool | None:
+    """Tell whether the last energy is of electrons that converged; a warning comes before it."""
+    ends = [0, *(match.start() for match in _ENERGY.finditer(text))]
+    if _NOT_CONVERGED.search(text, ends[-2 if len(ends) > 1 else -1]):
+        return False
+    return True if len(ends) > 1 else None
 
 
 def _method(text: str, structure: Structure) -> Method:
@@ -114,12 +136,14 @@ def _method(text: str, structure: Structure) -> Method:
     if grid and structure.lattice_a is not None:
         spacing = grid_spacing_per_a(structure.lattice_a, map(int, grid.groups()))
     block = _POTENTIALS.search(text)
+    charge = value(first(_CHARGE, text))
     found = {Potential(*pair) for pair in _POTENTIAL.findall(block[1])} if block else set()
     return Method(
         code="CASTEP",
         code_version=first(_VERSION, text),
         functional=_FUNCTIONALS.get(written or "", written),
         dispersion=first(_SEDC, text),
+        hubbard_ev=_hubbard(text),
         potentials=tuple(sorted(found, key=lambda one: (one.element, one.title))),
         cutoff_ev=value(first(_CUTOFF, text) or last(_CUTOFF_USED, text)),
         k_spacing_per_a=spacing,
@@ -128,7 +152,21 @@ def _method(text: str, structure: Structure) -> Method:
         spin="none" if "treating system as non-spin-polarized" in text else "collinear",
         spin_orbit=first(_SPIN_ORBIT, text) == "on",
         relativistic="scalar",
+        further={"charge": charge} if charge else {},
     )
+
+
+def _hubbard(text: str) -> dict[str, float]:
+    """Return site → U in eV, of the table with a row for each atom and a column for each shell."""
+    table = _HUBBARD.search(text)
+    found: dict[str, float] = {}
+    for element, *values in _U.findall(text, table.end()) if table else ():
+        found |= {
+            f"{element} {shell}": u
+            for shell, written in zip("spdf", values, strict=True)
+            if (u := value(written))
+        }
+    return found
 
 
 def _smearing(written: str | None) -> str | None:

@@ -8,7 +8,7 @@ CP2K's files; units and the sign of stress are those of ``ase.calculators.cp2k``
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -37,6 +37,23 @@ _TASKS: dict[str, Task] = {
     "CELL_OPT": "relax",
     "MD": "molecular_dynamics",
 }
+_FURTHER = {
+    "QS Method": ("GPW",),
+    "DFT Charge": ("0",),
+    "DFT Multiplicity": ("1", "2"),
+    "DFT Self-interaction correction (SIC)": ("NO",),
+    "DFT+U Method": (),
+}
+"""What the output says that changes energies → what is as by default."""
+_EXCHANGE = (
+    "fraction",
+    "interaction potential",
+    "omega",
+    "cutoff_radius",
+    "cutoff radius",
+    "scale",
+)
+"""How lines on exact exchange begin that change energies."""
 
 
 class Cp2k:
@@ -79,7 +96,12 @@ class Cp2k:
             for step in _later(output, frames, notes):
                 n_steps += 1
                 yield replace(step, place=n_steps)
-        yield _run(run, output, first.structure, notes)
+        if n_steps == 1 and len(found) > 1 and not notes:
+            notes.append(
+                f"The output has {len(found)} energies, and no positions but the first: "
+                "PROJECT-pos-1.xyz is missing."
+            )
+        yield _run(run, output, first.structure, notes, is_last=n_steps > 1 or len(found) < 2)
 
 
 def _step(
@@ -122,13 +144,16 @@ def _later(output: Output, frames: Source, notes: list[str]) -> Iterator[Step]:
         notes.append(str(error))
 
 
-def _run(run: RunFolder, output: Output, structure: Structure, notes: list[str]) -> Run:
+def _run(
+    run: RunFolder, output: Output, structure: Structure, notes: list[str], *, is_last: bool
+) -> Run:
+    """Return the run; ``is_last`` says whether the last geometry is known, so that it relaxed."""
     ended = " ".join(output.said)
     task = _TASKS.get(output.facts.get("GLOBAL Run type", ""), "other")
     last = output.evaluations[-1] if output.evaluations else None
     is_exhausted = "MAXIMUM NUMBER OF OPTIMIZATION" in ended
     is_relaxed = None
-    if task == "relax" and (is_exhausted or "OPTIMIZATION COMPLETED" in ended):
+    if task == "relax" and is_last and (is_exhausted or "OPTIMIZATION COMPLETED" in ended):
         is_relaxed = not is_exhausted
     problems: list[Problem] = []
     if last is not None and last.is_converged is False:
@@ -169,20 +194,61 @@ def _method(output: Output, structure: Structure) -> Method:
     cutoff = _number(facts.get("QS Density cutoff [a.u.]"))
     d3 = next((line for line in output.said if "DFT-D3" in line), None)
     found = {
-        Potential(re.sub(r"[^A-Za-z].*", "", kind), " ".join(titles))
-        for kind, titles in output.potentials.items()
+        Potential(_element(kind), " ".join(titles)) for kind, titles in output.potentials.items()
     }
+    temperature = _number(facts.get("Electronic temperature [a.u.]"))
+    smearing = facts.get("Smear method", "").casefold().replace("_", "-")
     spins: dict[str, Spin] = {"1": "none", "2": "collinear"}
     return Method(
         code="CP2K",
         code_version=facts.get("CP2K version string", "").removeprefix("CP2K version ") or None,
-        functional="+".join(dict.fromkeys(output.functionals)) or None,
+        functional=_functional(output),
         dispersion=None if d3 is None else "D3(BJ)" if "BJ" in d3 else "D3",
+        hubbard_ev=_hubbard(output),
         potentials=tuple(sorted(found, key=lambda one: (one.element, one.title))),
         density_cutoff_ev=None if cutoff is None else cutoff * Hartree,
         k_spacing_per_a=_spacing(facts.get("BRILLOUIN K-Point grid"), structure),
+        smearing=smearing or None,
+        smearing_width_ev=None if temperature is None else temperature * Hartree,
         spin=spins.get(facts.get("DFT Number of spin states", "")),
+        further=dict(_further(facts)),
     )
+
+
+def _functional(output: Output) -> str | None:
+    """Return what is printed, with the exact exchange that a hybrid has beside it."""
+    names = dict.fromkeys(output.functionals)
+    if any(name.startswith("HFX_INFO ") for name in output.facts):
+        names["HFX"] = None
+    return "+".join(names) or None
+
+
+def _hubbard(output: Output) -> dict[str, float]:
+    """Return site → U; a kind whose U is not that of its element is named."""
+    found: dict[str, float] = {}
+    for kind, shells in output.hubbard_ev.items():
+        for shell, u in shells.items():
+            site = f"{_element(kind)} {shell}".strip()
+            found[site if found.get(site, u) == u else f"{site} ({kind})"] = u
+    return found
+
+
+def _element(kind: str) -> str:
+    return re.sub(r"[^A-Za-z].*", "", kind)
+
+
+def _further(facts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield other settings that change energies, where they are not as by default.
+
+    Multiplicities of 1 and 2 are: the lowest that the number of electrons allows.
+    """
+    for name, defaults in _FURTHER.items():
+        if (said := facts.get(name)) is not None and said not in defaults:
+            yield name, said
+    for name, said in facts.items():
+        key = name.removeprefix("HFX_INFO ").casefold()
+        if key != name.casefold() and key.startswith(_EXCHANGE):
+            yield f"HFX {key}", said
 
 
 def _spacing(grid: str | None, structure: Structure) -> float | None:

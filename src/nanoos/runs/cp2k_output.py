@@ -27,7 +27,10 @@ _SCF = re.compile(r"SCF run (NOT )?converged(?: in +(\d+) steps)?")
 _KIND = re.compile(r"^ +\d+\. Atomic kind: (\S+)")
 _BASIS = re.compile(r"^ +Orbital Basis Set +(\S+)$")
 _POTENTIAL = re.compile(r"^ +(?:GTH|All-electron|AE) Potential information for +(\S+)")
-_FACT = re.compile(r"^ (CP2K|GLOBAL|DFT|QS|BRILLOUIN|FUNCTIONAL|XC)\| *(.+?):? {2,}(\S.*)$")
+_FACT = re.compile(r"^ (CP2K|GLOBAL|DFT|DFT\+U|QS|BRILLOUIN|XC|HFX_INFO)\| *(.+?):? {2,}(\S.*)$")
+_SMEAR = re.compile(r"^ +(Smear method|Electronic temperature \[a\.u\.\]): +(\S+)$")
+_SHELL = re.compile(r"^ +.*[Aa]ngular.*momentum.*: +(\d)$")
+_U = re.compile(r"^ +U\(eff\) = \(U - J\) value in \[eV\]: +(\S+)$")
 _FUNCTIONAL = re.compile(r"^ FUNCTIONAL\| (\w[\w() -]*):$")
 _STARTED = re.compile(r"PROGRAM STARTED AT +(\S+ \S+)")
 _HOST = re.compile(r"PROGRAM STARTED ON +(\S+)")
@@ -61,6 +64,8 @@ class Output:
     facts: dict[str, str] = field(default_factory=dict)
     functionals: list[str] = field(default_factory=list)
     potentials: dict[str, list[str]] = field(default_factory=dict)
+    hubbard_ev: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Atomic kind → letter of the shell → effective U."""
     started: str | None = None
     host: str | None = None
     wall_time_s: float | None = None
@@ -85,6 +90,7 @@ class _Reading:
         self._output = output
         self._vectors: dict[str, list[float]] = {}
         self._kind = ""
+        self._shell = ""
         self._scf: tuple[int | None, bool | None] = (None, None)
 
     def take(self, line: str, rest: Iterator[str]) -> None:
@@ -117,12 +123,8 @@ class _Reading:
             output.functionals.append(match[1])
         elif match := _FACT.match(line):
             output.facts.setdefault(f"{match[1]} {match[2]}", match[3])
-        elif match := _KIND.match(line):
-            self._kind = match[1]
-        elif match := _BASIS.match(line) or _POTENTIAL.match(line):
-            titles = output.potentials.setdefault(self._kind, [])
-            if match[1] not in titles:
-                titles.append(match[1])
+        elif match := _SMEAR.match(line):
+            output.facts.setdefault(match[1], match[2])
         elif match := _STARTED.search(line):
             output.started = match[1]
         elif match := _HOST.search(line):
@@ -131,6 +133,22 @@ class _Reading:
             output.wall_time_s = float(match[1])
         elif any(said in line for said in _ENDS):
             output.said.append(line.strip(" *"))
+        else:
+            self._take_kind(line)
+
+    def _take_kind(self, line: str) -> None:
+        """Take what is said of an atomic kind: its basis set, potential and U."""
+        output = self._output
+        if match := _KIND.match(line):
+            self._kind, self._shell = match[1], ""
+        elif match := _BASIS.match(line) or _POTENTIAL.match(line):
+            titles = output.potentials.setdefault(self._kind, [])
+            if match[1] not in titles:
+                titles.append(match[1])
+        elif match := _SHELL.match(line):
+            self._shell = "spdfgh"[int(match[1]) % 6]
+        elif (match := _U.match(line)) and (u := _numbers(match[1])):
+            output.hubbard_ev.setdefault(self._kind, {})[self._shell] = u[0]
 
     def _take_vector(self, match: re.Match[str]) -> None:
         vector, length = _numbers(*match.groups()[1:4]), _numbers(match[5])

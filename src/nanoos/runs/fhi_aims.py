@@ -26,7 +26,7 @@ _BEGIN = re.compile(r"^ *Begin self-consistency loop: (?:Re-i|I)nitialization", 
 _VERSION = re.compile(r"^ *(?:FHI-aims version +:|Version) +(\S+)", re.MULTILINE)
 _STARTED = re.compile(r"Date +: +(\d{8}), Time +: +(\d{6})")
 _CORES = re.compile(r"^ *Using +(\d+) parallel tasks", re.MULTILINE)
-_XC = re.compile(r"^ *xc +([\w-]+)", re.MULTILINE)
+_XC = re.compile(r"^ *xc +([^#\n]+)", re.MULTILINE)
 _XC_SAID = re.compile(r"^ *XC: (?:Using )?(.+?)\.?$", re.MULTILINE)
 _RELATIVISTIC = re.compile(r"^ *(Scalar relativistic|Non-relativistic)", re.MULTILINE)
 _SPIN = re.compile(r"^ *\| Number of spin channels +: +(\d)", re.MULTILINE)
@@ -35,6 +35,15 @@ _SMEARING = re.compile(
     r"Occupation type: (\w+).*?width = +([\d.E+-]+)|Defaulting to (\w+) broadening, width = +(\S+)"
 )
 _DISPERSION = re.compile(r"^ *(vdw_correction_hirshfeld|many_body_dispersion\w*)", re.MULTILINE)
+_SETTING = re.compile(r"^ *(\w+)(?: +([^#\n]*))?", re.MULTILINE)
+_FURTHER = frozenset(
+    {
+        *("charge", "hybrid_xc_coeff", "hse_unit", "fixed_spin_moment"),
+        *("plus_u_petukhov_mixing", "plus_u_use_mulliken", "RI_method", "basis_threshold"),
+        *("homogeneous_field", "use_dipole_correction", "total_energy_method"),
+    }
+)
+"""Further settings that change energies."""
 _CONTROL = re.compile(
     r"Parsing control\.in((?:.*\n)*?) *Completed first pass over input file control"
 )
@@ -119,6 +128,7 @@ def _method(text: str, structure: Structure) -> Method:
     if grid and structure.lattice_a is not None:
         spacing = grid_spacing_per_a(structure.lattice_a, map(int, grid.groups()))
     relativistic = {"Scalar relativistic": "scalar", "Non-relativistic": "none"}
+    said = _settings(text)
     spins: dict[str | None, Spin] = {"1": "none", "2": "collinear"}
     return Method(
         code="FHI-aims",
@@ -130,8 +140,20 @@ def _method(text: str, structure: Structure) -> Method:
         smearing=kind.casefold() if kind else None,
         smearing_width_ev=value(width),
         spin=spins.get(first(_SPIN, text)),
-        relativistic=relativistic.get(first(_RELATIVISTIC, text) or ""),
+        spin_orbit=True if "include_spin_orbit" in said else None,
+        relativistic=said.get("relativistic") or relativistic.get(first(_RELATIVISTIC, text) or ""),
+        further={name: said[name] for name in sorted(_FURTHER & {*said})},
     )
+
+
+def _settings(text: str) -> dict[str, str]:
+    """Return what the input says, name → the rest of the line; a charge of 0 is none."""
+    control = _CONTROL.search(text)
+    found = _SETTING.findall(control[1]) if control else []
+    said = {name: rest.strip() for name, rest in found}
+    if value(said.get("charge")) == 0:
+        del said["charge"]
+    return said
 
 
 def _species(text: str) -> tuple[Potential, ...]:

@@ -12,6 +12,7 @@ import pytest
 from ase.units import Bohr, GPa, Hartree
 
 from nanoos.errors import ParseError
+from nanoos.methods import comparable
 from nanoos.parsers import Source
 from nanoos.runs import Run, RunFolder, Step, ase_text
 from nanoos.runs.castep import Castep
@@ -134,7 +135,54 @@ def test_positions_beside_an_output_of_cp2k_are_its_later_steps():
     assert (run.task, run.is_ionically_converged) == ("relax", False)
     assert len(run.files) == 2
     alone = {one: data for one, data in files("cp2k/water").items() if one == "water.out"}
-    assert len(read("cp2k/water", alone)[0]) == 1
+    (step,), run = read("cp2k/water", alone)
+    assert step.energy_ev != steps[-1].energy_ev
+    assert (run.problems, run.is_ionically_converged) == (
+        ("ionic_steps_exhausted", "truncated"),
+        None,
+    )
+    assert "5 energies" in run.message
+    ended = alone["water.out"].replace(
+        b"MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED", b"GEOMETRY OPTIMIZATION COMPLETED"
+    )
+    _, run = read("cp2k/water", {"water.out": ended})
+    assert (run.problems, run.is_ionically_converged) == (("truncated",), None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "by", "what", "value"),
+    [
+        (r"(DFT\| Charge +)0", r"\g<1>1", "further", {"DFT Charge": "1"}),
+        (r"(DFT\| Multiplicity +)1", r"\g<1>3", "further", {"DFT Multiplicity": "3"}),
+        (r"(QS\| Method: +)GPW", r"\g<1>GAPW", "further", {"QS Method": "GAPW"}),
+        (
+            "(?= SCF PARAMETERS)",
+            " HFX_INFO| Fraction:                                       0.2500000000\n",
+            "functional",
+            "PADE+HFX",
+        ),
+        (
+            "(?= SCF PARAMETERS)",
+            "                        Smear method:                    FERMI_DIRAC\n"
+            "                        Electronic temperature [a.u.]:      1.00E-02\n",
+            "smearing_width_ev",
+            pytest.approx(0.272114, rel=1e-6),
+        ),
+        (
+            r"(?<=SZV-GTH\n)",
+            "        Angular momentum quantum number L:                         1\n"
+            "        U(eff) = (U - J) value in [eV]:                        2.000\n",
+            "hubbard_ev",
+            {"Si p": 2.0},
+        ),
+    ],
+)
+def test_settings_of_cp2k_that_change_energies_are_part_of_the_method(pattern, by, what, value):
+    given = text("cp2k/silicon")
+    changed = re.sub(pattern, by, given, count=1)
+    ours, theirs = (read("cp2k", {"x.out": one.encode()})[1].method for one in (changed, given))
+    assert getattr(ours, what) == value
+    assert not comparable(ours, theirs)
 
 
 def test_gpaw_says_method_cost_and_gap():
@@ -176,10 +224,58 @@ def test_species_settings_of_fhi_aims_are_known_by_their_hash():
     assert potential.sha256 != changed.sha256
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("xc hse06 0.11", "xc hse06 0.2"),
+        ("xc libxc GGA_X_PBE+GGA_C_PBE", "xc libxc MGGA_X_SCAN+MGGA_C_SCAN"),
+        ("xc pbe\n  charge 1.", "xc pbe\n  charge 0."),
+        ("xc pbe0\n  hybrid_xc_coeff 0.2", "xc pbe0"),
+        ("xc pbe\n  relativistic atomic_zora scalar", "xc pbe\n  relativistic zora scalar 1e-12"),
+        ("xc pbe\n  include_spin_orbit", "xc pbe"),
+    ],
+)
+def test_lines_of_the_input_of_fhi_aims_are_taken_whole(one, other):
+    given = text("fhi_aims/spin.out")
+    methods = []
+    for lines in (one, other):
+        changed = given if "relativistic" not in lines else given.replace("relativistic   ", "#", 1)
+        changed = re.sub(r"\bxc +pw-lda", lines, changed, count=1)
+        methods.append(read("fhi_aims", {"aims.out": changed.encode()})[1].method)
+    assert not comparable(*methods)
+
+
 def test_castep_says_method_and_task():
     _, run = read("castep/md.castep")
     assert (run.method.functional, run.method.cutoff_ev) == ("LDA", 190.48)
     assert (run.task, run.wall_time_s) == ("molecular_dynamics", 9.33)
+
+
+def test_electrons_of_castep_that_did_not_converge_at_the_end_are_flagged():
+    *before, last = text("castep/md.castep").split("Final energy, E")
+    warning = "*Warning* max. SCF cycles performed but system has not reached the groundstate.\n"
+
+    def converged(*parts):
+        _, run = read("castep", {"x.castep": "Final energy, E".join(parts).encode()})
+        return run.is_electronically_converged, run.problems
+
+    assert converged(*before, last) == (True, ())
+    assert converged(warning + before[0], *before[1:], last) == (True, ())
+    ended = [*before[:-1], f"{before[-1]}{warning}", last]
+    assert converged(*ended) == (False, ("electronic_steps_exhausted",))
+
+
+def test_charge_and_u_of_castep_are_part_of_the_method():
+    given = text("castep/md.castep")
+    table = """                        Hubbard U values are eV
+             | Si                   1   |   0.000   0.000   0.000   0.000 |
+             | Fe                   1   |   0.000   0.000   4.500   0.000 |
+"""
+    given = re.sub(r"(net charge of system +: +)0.000", r"\g<1>1.000", given)
+    changed = given.replace("using best-fit", f"{table} using best-fit", 1).encode()
+    method = read("castep", {"x.castep": changed})[1].method
+    assert method.further == {"charge": 1.0}
+    assert method.hubbard_ev == {"Fe d": 4.5}
 
 
 def test_screen_beside_a_log_of_lammps_is_the_same_run():
