@@ -87,6 +87,7 @@ class _Given:
 
     initial: Structure | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    charge: float | None = None
     read: list[str] = field(default_factory=list)
 
     def take_input(self, run: RunFolder, found: Found, n_sites: int) -> None:
@@ -94,11 +95,13 @@ class _Given:
         for name in found.inputs[:1]:
             with suppress(ParseError, StructureError):
                 source = run.files[name]
-                variables = Input.of(source.text).variables
+                written = Input.of(source.text)
+                charge = written.number("tot_charge")
                 parsed = next(iter(EspressoInput().parse(source)))
                 if n_sites in (0, parsed.structure.n_sites):
                     self.initial = self.initial or parsed.structure
-                    self.parameters = _parameters(variables)
+                    self.parameters = _parameters(written.variables)
+                    self.charge = charge
                     self.read.append(name)
 
     def take_pseudopotentials(self, run: RunFolder, found: Found, facts: Facts) -> None:
@@ -152,6 +155,8 @@ def _read_text(run: RunFolder, found: Found, text: EspressoText) -> Iterator[Ste
         facts = replace(xml.facts.completed_by(facts), **kept)
         given.read.append(found.xmls[0])
         given.parameters = given.parameters or xml.parameters
+    elif given.charge:
+        facts.further["tot_charge"] = given.charge
     facts.calculation = facts.calculation or given.parameters.get("calculation")
     _take_crash(run, found, facts, given)
     yield _run(run, facts, given, found)
@@ -177,7 +182,7 @@ def _read_xml(run: RunFolder, found: Found) -> Iterator[Step | Run]:
             yield step
         if not n_steps:
             raise ParseError("The XML of pw.x ends before its atoms are listed.")
-        given = _Given(xml.initial, xml.parameters, [name])
+        given = _Given(xml.initial, xml.parameters, read=[name])
         xml.facts.end = xml.facts.end or "unfinished"
         _take_crash(run, found, xml.facts, given)
         yield _run(run, xml.facts, given, found)

@@ -88,10 +88,14 @@ class Facts:
     is_ionically_converged: bool | None = None
 
     def completed_by(self, other: Facts) -> Facts:
-        """Return these facts with those of the other where they say nothing."""
+        """Return these facts with those of the other where they say nothing.
+
+        Further settings are completed one by one.
+        """
         named = ((one.name, getattr(self, one.name)) for one in fields(self))
         missing = [name for name, value in named if value is None or value in ({}, ())]
-        return replace(self, **{name: getattr(other, name) for name in missing})
+        completed = {name: getattr(other, name) for name in missing}
+        return replace(self, **completed | {"further": {**other.further, **self.further}})
 
     def add_u(self, label: str, shell: str, u_ev: float) -> None:
         """Add the U of a shell; a species whose U is not that of its element is named."""

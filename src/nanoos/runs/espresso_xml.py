@@ -197,6 +197,9 @@ class EspressoXml:
         charge = _value(given, "bands/tot_charge")
         if charge:
             facts.further["tot_charge"] = charge
+        fraction = _value(given, "dft/hybrid/exx_fraction")
+        if fraction:
+            facts.further["exx_fraction"] = fraction
 
     def _take_u(self, given: Element) -> None:
         """Take U, in Hartree since version 7.1; before, the input is in eV, the output in Ry."""

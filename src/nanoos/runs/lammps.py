@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from io import StringIO
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from nanoos.errors import ParseError, StructureError
 from nanoos.methods import Method
 from nanoos.runs.ase_results import step, told
-from nanoos.runs.ase_text import first, images_of, last, value, whole_lines
+from nanoos.runs.ase_text import first, images_of, last, last_match, value, whole_lines
 from nanoos.runs.run import Run, RunFolder, Step
 
 _HEAD_BYTES = 4096
@@ -30,6 +31,13 @@ _DATA = re.compile(rb"^\s*\d+\s+atom types", re.MULTILINE)
 _VERSION = re.compile(r"^LAMMPS \((.+?)\)", re.MULTILINE)
 _UNITS = re.compile(r"^units\s+(\w+)", re.MULTILINE)
 _PAIR = re.compile(r"^(pair_style\s.+|pair_coeff\s.+)$", re.MULTILINE)
+_TERM = re.compile(
+    r"^((?:kspace|bond|angle|dihedral|improper)_(?:style|coeff|modify)\s.+"
+    r"|(?:pair_modify|special_bonds|dielectric)\s.+)$",
+    re.MULTILINE,
+)
+_COEFFICIENTS = re.compile(r"^ *(\w+ Coeffs.*\n(?:[ \t]*\n|[ \t]*\d.*\n?)*)", re.MULTILINE)
+_NORM = re.compile(r"^thermo_(?:style\s|modify\s.*?\bnorm\s+(\w+))", re.MULTILINE)
 _MASS = re.compile(r"^(?:mass\s+)?(\d+)\s+([\d.]+(?:[eE][+-]?\d+)?)\s*(?:#.*)?$", re.MULTILINE)
 _MASSES = re.compile(r"^Masses.*\n\s*\n((?:\s*\d+\s+[\d.eE+-]+.*\n)+)", re.MULTILINE)
 _TABLE = re.compile(r"^ *Step +.*\n(?:.*\n)*?(?=Loop time|ERROR|\Z)", re.MULTILINE)
@@ -67,20 +75,22 @@ class Lammps:
         units = last(_UNITS, log) or "lj"
         if units not in ("metal", "real", "si", "cgs", "electron"):
             raise ParseError(f"Quantities in the units {units!r} of LAMMPS have no scale.")
-        masses = [log, *(whole_lines(run.files[name]) for name in found.data)]
-        images, notes = _images(whole_lines(run.files[found.dumps[0]]), units, _elements(masses))
+        data = [whole_lines(run.files[name]) for name in found.data]
+        elements = _elements([log, *data])
+        images, notes = _images(whole_lines(run.files[found.dumps[0]]), units, elements)
         thermo = _thermo(log)
+        is_per_atom = _is_per_atom(log)
         n_steps = 0
         for atoms in images:
             place = atoms.info.get("timestep")
             try:
-                yield _step(atoms, thermo.get(place, {}), units)
+                yield _step(atoms, thermo.get(place, {}), units, is_per_atom=is_per_atom)
                 n_steps += 1
             except (StructureError, ParseError) as error:
                 notes.append(f"Time step {place}: {error}")
         if not n_steps:
             raise ParseError(notes[0] if notes else "The dump has no step.")
-        yield _run(run, log, units, notes)
+        yield _run(run, log, _method(log, data, units), notes)
 
 
 @dataclass
@@ -156,7 +166,13 @@ def _thermo(log: str) -> dict[int, dict[str, float]]:
     return found
 
 
-def _step(atoms: Any, thermo: Mapping[str, float], units: str) -> Step:
+def _is_per_atom(log: str) -> bool:
+    """Tell whether energies are divided by the number of atoms; a style begins without that."""
+    said = last_match(_NORM, log)
+    return said is not None and said[1] in {"yes", "on", "true"}
+
+
+def _step(atoms: Any, thermo: Mapping[str, float], units: str, *, is_per_atom: bool) -> Step:
     from ase.calculators.lammps import convert
 
     from nanoos.structures import Structure
@@ -168,6 +184,7 @@ def _step(atoms: Any, thermo: Mapping[str, float], units: str) -> Step:
     if energy is None and "E_pair" in thermo:
         energy = thermo["E_pair"] + thermo.get("E_mol", 0.0)
     if energy is not None:
+        energy *= len(atoms) if is_per_atom else 1
         results["energy"] = convert(energy, "energy", units, "ASE")  # type: ignore[no-untyped-call]
     if all(name in thermo for name in _PRESSURES):
         pressures = np.array([thermo[name] for name in _PRESSURES])
@@ -175,7 +192,7 @@ def _step(atoms: Any, thermo: Mapping[str, float], units: str) -> Step:
     return step(results, Structure.from_ase(atoms), atoms.info.get("timestep"))
 
 
-def _run(run: RunFolder, log: str, units: str, notes: list[str]) -> Run:
+def _run(run: RunFolder, log: str, method: Method, notes: list[str]) -> Run:
     stopped, error = last(_STOPPED, log), first(_ERROR, log)
     is_minimised = stopped in _CONVERGED if stopped else None
     time = _TIME.search(log)
@@ -185,7 +202,7 @@ def _run(run: RunFolder, log: str, units: str, notes: list[str]) -> Run:
     is_dynamics = re.search(r"^run\s+[1-9]", log, re.MULTILINE) is not None
     return Run(
         name=run.name,
-        method=_method(log, units),
+        method=method,
         task="relax"
         if stopped and not is_dynamics
         else "molecular_dynamics"
@@ -201,18 +218,27 @@ def _run(run: RunFolder, log: str, units: str, notes: list[str]) -> Run:
     )
 
 
-def _method(log: str, units: str) -> Method:
-    """Return the force field: pair styles and coefficients as the input gave them."""
+def _method(log: str, data: list[str], units: str) -> Method:
+    """Return the force field: styles and coefficients as the input gave them.
+
+    Coefficients that a data file has are known by their hash. Where there are none at all, as after
+    ``read_restart``, nothing is known to be comparable, and the log's hash tells.
+    """
     lines = [
         " ".join(line.split()) for line in dict.fromkeys(_PAIR.findall(log)) if "$" not in line
     ]
     styles = [line.removeprefix("pair_style ") for line in lines if line.startswith("pair_style")]
+    pairs = [line for line in lines if line.startswith("pair_coeff")]
+    terms = [" ".join(line.split()) for line in _TERM.findall(log) if "$" not in line]
+    further: dict[str, Any] = {"units": units, "pair_coeff": pairs, "terms": sorted({*terms})}
+    if not pairs:
+        tables = sorted(
+            {" ".join(table.split()) for text in data for table in _COEFFICIENTS.findall(text)}
+        )
+        further["coefficients_sha256"] = sha256(("\n".join(tables) or log).encode()).hexdigest()
     return Method(
         code="LAMMPS",
         code_version=first(_VERSION, log),
         functional=styles[-1] if styles else None,
-        further={
-            "units": units,
-            "pair_coeff": [line for line in lines if line.startswith("pair_coeff")],
-        },
+        further=further,
     )

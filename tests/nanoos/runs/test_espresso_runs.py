@@ -132,6 +132,20 @@ def test_energy_of_a_hybrid_is_the_one_with_exact_exchange():
     assert (run.method.functional, run.method.further) == ("PBE0", {"exx_fraction": 0.25})
 
 
+def test_charge_and_exact_exchange_are_said_by_text_and_xml_alike():
+    text, xml = text_of("hybrid"), text_of("hybrid", XML)
+    charged = xml.replace("<tot_charge>0.0", "<tot_charge>1.0")
+    assert charged != xml
+    given = text_of("hybrid", "pw.in.xz").replace("nat = 2", "tot_charge = 1.0d0, nat = 2")
+    folders = (
+        of_texts(pw__out=text, pw__in=given),
+        of_texts(pw__out=text, pw__xml=charged),
+        of_texts(pw__xml=charged),
+    )
+    for each in folders:
+        assert one(each)[1].method.further == {"exx_fraction": 0.25, "tot_charge": 1.0}
+
+
 def test_what_is_under_pressure_has_negative_stress():
     (step,), _ = one(folder(FIXTURES / "scf"))
     kbar = float(re.search(r"P=\s*(\S+)", text_of("scf"))[1])

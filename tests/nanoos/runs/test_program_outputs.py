@@ -105,6 +105,35 @@ def test_forces_and_energies_of_lammps_are_those_of_dump_and_log():
     assert run.method.functional == "eam"
 
 
+def test_energies_of_lammps_that_are_divided_by_atoms_are_multiplied_again():
+    given = files("lammps/relax")
+    divided = re.sub(
+        rb"(?m)^minimize", b"thermo_modify norm yes flush yes\nminimize", given["log.lammps"]
+    )
+    steps, _ = read("lammps/relax", given | {"log.lammps": divided})
+    assert steps[0].energy_ev == pytest.approx(-9.3100555 * 4)
+    restyled = divided.replace(b"\nminimize", b"\nthermo_style custom step pe\nminimize")
+    steps, _ = read("lammps/relax", given | {"log.lammps": restyled})
+    assert steps[0].energy_ev == -9.3100555
+
+
+def test_force_field_of_lammps_is_known_by_coefficients_and_terms():
+    given = files("lammps/relax")
+    log = given["log.lammps"]
+    without = re.sub(rb"(?m)^pair_coeff.*\n", b"", log)
+
+    def method(log, data=""):
+        others = {"log.lammps": log, "copper.data": given["copper.data"] + data.encode()}
+        return read("lammps/relax", given | others)[1].method
+
+    long_range = log.replace(b"pair_style", b"kspace_style pppm 1e-4\npair_style", 1)
+    assert not comparable(method(log), method(long_range))
+    one, other = (f"\nPair Coeffs # lj/cut\n\n1 {epsilon} 2.5\n" for epsilon in (0.1, 0.2))
+    assert comparable(method(without, one), method(without + b"\n", one))
+    assert not comparable(method(without, one), method(without, other))
+    assert not comparable(method(without), method(without + b"\n"))
+
+
 def test_elements_of_a_dump_without_them_are_told_by_masses():
     steps, run = read("lammps/dynamics")
     assert {symbol for step in steps for symbol in step.structure.symbols} == {"Cu"}
