@@ -28,6 +28,7 @@ from nanoos.structures import Structure
 _HEAD_BYTES = 16_384
 _FRAME = re.compile(rb"\A\s*\d+\s*\n i = +\d+,.* E = +([-\d.]+)")
 _FRAME_ENERGY = re.compile(r"E = +([-\d.]+)")
+_SAME_GEOMETRY_EV = 1e-4 * Hartree  # of the last geometry, calculated anew at the end
 _SAME_ENERGY_EV = 1e-8 * Hartree  # of ten printed decimals
 
 _TASKS: dict[str, Task] = {
@@ -91,17 +92,27 @@ class Cp2k:
             raise ParseError(f"The atoms listed make no structure: {error}") from error
         yield first
         notes: list[str] = []
-        n_steps = 1
+        last, n_steps = first, 1
         for _, frames in positions:
             for step in _later(output, frames, notes):
-                n_steps += 1
+                last, n_steps = step, n_steps + 1
                 yield replace(step, place=n_steps)
-        if n_steps == 1 and len(found) > 1 and not notes:
+        is_last = _is_last(output, last, n_steps)
+        if not is_last and not notes:
             notes.append(
-                f"The output has {len(found)} energies, and no positions but the first: "
-                "PROJECT-pos-1.xyz is missing."
+                f"The output has {len(found)} energies, but the positions of {n_steps} are there: "
+                "PROJECT-pos-1.xyz is missing or cut short."
             )
-        yield _run(run, output, first.structure, notes, is_last=n_steps > 1 or len(found) < 2)
+        yield _run(run, output, first.structure, notes, is_last=is_last)
+
+
+def _is_last(output: Output, last: Step, n_steps: int) -> bool:
+    """Tell whether a step is the last that was calculated, or what a relaxation ended with."""
+    found = output.evaluations
+    if n_steps == 1 or last.energy_ev is None:
+        return len(found) < 2
+    is_relaxed = any("OPTIMIZATION COMPLETED" in line for line in output.said)
+    return not is_relaxed or abs(found[-1].energy_ev - last.energy_ev) < _SAME_GEOMETRY_EV
 
 
 def _step(

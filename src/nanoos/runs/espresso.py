@@ -87,7 +87,7 @@ class _Given:
 
     initial: Structure | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
-    charge: float | None = None
+    further: dict[str, Any] = field(default_factory=dict)
     read: list[str] = field(default_factory=list)
 
     def take_input(self, run: RunFolder, found: Found, n_sites: int) -> None:
@@ -96,12 +96,12 @@ class _Given:
             with suppress(ParseError, StructureError):
                 source = run.files[name]
                 written = Input.of(source.text)
-                charge = written.number("tot_charge")
+                further = _further(written)
                 parsed = next(iter(EspressoInput().parse(source)))
                 if n_sites in (0, parsed.structure.n_sites):
                     self.initial = self.initial or parsed.structure
                     self.parameters = _parameters(written.variables)
-                    self.charge = charge
+                    self.further = further
                     self.read.append(name)
 
     def take_pseudopotentials(self, run: RunFolder, found: Found, facts: Facts) -> None:
@@ -118,6 +118,15 @@ class _Given:
     def digests(self, run: RunFolder) -> dict[str, str]:
         """Return name → SHA-256 of the files that were read."""
         return {name: run.files[name].sha256 for name in dict.fromkeys(self.read)}
+
+
+def _further(written: Input) -> dict[str, Any]:
+    """Return settings that change energies and that only the XML repeats, by its names."""
+    said = {
+        "tot_charge": written.number("tot_charge"),
+        "assume_isolated": written.text("assume_isolated"),
+    }
+    return {name: value for name, value in said.items() if value and value != "none"}
 
 
 def _parameters(variables: dict[tuple[str, int], tuple[str, int]]) -> dict[str, Any]:
@@ -155,8 +164,8 @@ def _read_text(run: RunFolder, found: Found, text: EspressoText) -> Iterator[Ste
         facts = replace(xml.facts.completed_by(facts), **kept)
         given.read.append(found.xmls[0])
         given.parameters = given.parameters or xml.parameters
-    elif given.charge:
-        facts.further["tot_charge"] = given.charge
+    else:
+        facts.further |= given.further
     facts.calculation = facts.calculation or given.parameters.get("calculation")
     _take_crash(run, found, facts, given)
     yield _run(run, facts, given, found)

@@ -26,7 +26,7 @@ _BEGIN = re.compile(r"^ *Begin self-consistency loop: (?:Re-i|I)nitialization", 
 _VERSION = re.compile(r"^ *(?:FHI-aims version +:|Version) +(\S+)", re.MULTILINE)
 _STARTED = re.compile(r"Date +: +(\d{8}), Time +: +(\d{6})")
 _CORES = re.compile(r"^ *Using +(\d+) parallel tasks", re.MULTILINE)
-_XC = re.compile(r"^ *xc +([^#\n]+)", re.MULTILINE)
+_XC = re.compile(r"^[ \t]*xc[ \t]+([^#\n]+)", re.MULTILINE)
 _XC_SAID = re.compile(r"^ *XC: (?:Using )?(.+?)\.?$", re.MULTILINE)
 _RELATIVISTIC = re.compile(r"^ *(Scalar relativistic|Non-relativistic)", re.MULTILINE)
 _SPIN = re.compile(r"^ *\| Number of spin channels +: +(\d)", re.MULTILINE)
@@ -35,7 +35,7 @@ _SMEARING = re.compile(
     r"Occupation type: (\w+).*?width = +([\d.E+-]+)|Defaulting to (\w+) broadening, width = +(\S+)"
 )
 _DISPERSION = re.compile(r"^ *(vdw_correction_hirshfeld|many_body_dispersion\w*)", re.MULTILINE)
-_SETTING = re.compile(r"^ *(\w+)(?: +([^#\n]*))?", re.MULTILINE)
+_SETTING = re.compile(r"^[ \t]*(\w+)(?:[ \t]+([^#\n]*))?", re.MULTILINE)
 _FURTHER = frozenset(
     {
         *("charge", "hybrid_xc_coeff", "hse_unit", "fixed_spin_moment"),

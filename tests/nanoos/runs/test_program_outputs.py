@@ -174,8 +174,12 @@ def test_positions_beside_an_output_of_cp2k_are_its_later_steps():
     ended = alone["water.out"].replace(
         b"MAXIMUM NUMBER OF OPTIMIZATION STEPS REACHED", b"GEOMETRY OPTIMIZATION COMPLETED"
     )
-    _, run = read("cp2k/water", {"water.out": ended})
-    assert (run.problems, run.is_ionically_converged) == (("truncated",), None)
+    frames = files("cp2k/water")["water-pos-1.xyz"]
+    for given in ({}, {"water-pos-1.xyz": b"".join(frames.splitlines(keepends=True)[:10])}):
+        _, run = read("cp2k/water", {"water.out": ended} | given)
+        assert (run.problems, run.is_ionically_converged) == (("truncated",), None)
+    _, run = read("cp2k/water", {"water.out": ended, "water-pos-1.xyz": frames})
+    assert (run.problems, run.is_ionically_converged) == ((), True)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +260,7 @@ def test_species_settings_of_fhi_aims_are_known_by_their_hash():
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("xc hse06 0.11", "xc hse06 0.2"),
+        ("xc\thse06 0.11", "xc\thse06 0.2"),
         ("xc libxc GGA_X_PBE+GGA_C_PBE", "xc libxc MGGA_X_SCAN+MGGA_C_SCAN"),
         ("xc pbe\n  charge 1.", "xc pbe\n  charge 0."),
         ("xc pbe0\n  hybrid_xc_coeff 0.2", "xc pbe0"),
