@@ -186,8 +186,9 @@ INSERT INTO methods VALUES (repeat('0', 64), '{"code": "VASP"}')
 _RESULTS = """
 INSERT INTO simulation_results (simulation_job_id, energy_ev, energy_ev_per_atom,
     max_force_ev_per_a, pressure_gpa, volume_a3, volume_a3_per_atom, bulk_modulus_gpa,
-    bulk_modulus_derivative, method_sha256, provenance)
+    bulk_modulus_derivative, method_sha256, provenance, is_converged)
 SELECT id, -1000 * random(), -10 * random(), random(), 10 * random() - 5, 1 + 1000 * random(),
-       1 + 50 * random(), 500 * random(), 3 + 4 * random(), repeat('0', 64), '{}'
+       1 + 50 * random(), 500 * random(), 3 + 4 * random(), repeat('0', 64), '{}',
+       random() < 0.9
 FROM simulation_jobs
 """

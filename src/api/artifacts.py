@@ -109,12 +109,19 @@ class Artifacts:
                     digest.update(block)
                     yield block
         except FileNotFoundError:
-            raise NotFound(f"There is no artifact {sha256} in {self.folder}.") from None
+            raise NotFound(
+                f"There is no artifact {sha256} in {self.folder}. "
+                "Import the run again, or restore the file from a backup."
+            ) from None
         if digest.hexdigest() != sha256:
             raise ArtifactDamaged(
                 f"The artifact {path} is damaged: its content is not what its name says. "
-                "Import the run again, or restore the file from a backup."
+                "Remove it and import the run again, or restore the file from a backup."
             )
+
+    def are_there(self, wanted: Iterable[str]) -> bool:
+        """Return whether all of these artifacts are stored."""
+        return all(self.path(sha256).exists() for sha256 in wanted)
 
     def all(self) -> Iterator[Artifact]:
         """Yield what is there, in order of the hash."""

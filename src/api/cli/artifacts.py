@@ -34,13 +34,15 @@ def _wanted() -> set[str]:
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List what is stored, and whether a result has it."""
-    wanted = _wanted()
-    found = [one._asdict() | {"is_wanted": one.sha256 in wanted} for one in _store().all()]
+    """List what is stored of your results."""
+    from api.services import stored_artifacts
+
+    mine = in_transaction(lambda session, _: stored_artifacts.in_view(session))
+    found = [one for one in _store().all() if one.sha256 in mine]
     if json:
-        print_json({"artifacts": found})
+        print_json({"artifacts": [one._asdict() for one in found]})
         return
-    show_table(None, ["sha256", "bytes", "of a result"], [tuple(one.values()) for one in found])
+    show_table(None, ["sha256", "bytes"], found)
 
 
 @app.command()
@@ -48,9 +50,11 @@ def get(
     sha256: Annotated[str, typer.Argument(metavar="SHA256", help="As `results show` has it.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
 ) -> None:
-    """Write an artifact to a file, once its content is found to be what it was."""
+    """Write an artifact of a result of yours to a file, once it is found to be what it was."""
+    from api.services import stored_artifacts
     from nanoos.writers.files import write_blocks
 
+    in_transaction(lambda session, _: stored_artifacts.of_result(session, sha256))
     write_blocks(output, _store().blocks(sha256))
     err.print(f"Written to {output}.", markup=False)
 
@@ -74,23 +78,24 @@ def gc(
     older_than: Annotated[
         float, typer.Option(min=0, metavar="HOURS", help="Younger ones may be about to be used.")
     ] = 24,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove it. Else it is told.")] = False,
     json: Json = False,
 ) -> None:
-    """Remove what no result of this database has.
+    """Say what no result of this database has, and remove it with --delete.
 
     Databases that share a NANO_OS_HOME share its artifacts: what only another one has goes too.
     """
     store, grace_s = _store(), 3600 * older_than
     unwanted = store.unwanted(_wanted(), grace_s)
-    if not dry_run:
+    if delete:
         store.remove(unwanted, grace_s)
-    _print_removed(unwanted, dry_run=dry_run, json=json)
+    _print_unwanted(unwanted, is_deleted=delete, json=json)
 
 
-def _print_removed(removed: list[Artifact], *, dry_run: bool, json: bool) -> None:
+def _print_unwanted(unwanted: list[Artifact], *, is_deleted: bool, json: bool) -> None:
     if json:
-        print_json({"removed": [one._asdict() for one in removed], "dry_run": dry_run})
+        print_json({"unwanted": [one._asdict() for one in unwanted], "is_deleted": is_deleted})
         return
-    size = sum(one.size_bytes for one in removed)
-    out.print(f"{len(removed)} {'would go' if dry_run else 'removed'}, {size:,} bytes")
+    size = sum(one.size_bytes for one in unwanted)
+    what = "removed" if is_deleted else "would go: --delete removes them"
+    out.print(f"{len(unwanted)} artifacts, {size:,} bytes, {what}")

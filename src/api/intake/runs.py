@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.artifacts import Artifacts
 from api.db import Sessions, retried
 from api.intake.batches import Batch, Progress, collect, store_or_refuse
 from api.intake.finder import Finder
@@ -81,7 +82,7 @@ class RunIntake:
                 self._looked(one)
                 for run in one.runs:
                     n_runs = known.get(run.digest or "")
-                    if n_runs is None:
+                    if n_runs is None:  # or what it left beside its numbers is lost
                         reading = RunReading(run.run, self._artifacts)
                         await pool.put(reading, run.size_bytes)
                     else:
@@ -105,10 +106,14 @@ class RunIntake:
         if not digests:
             return {}
 
-        async def recognise(session: AsyncSession) -> dict[str, int]:
+        async def recognise(session: AsyncSession) -> dict[str, run_import.Known]:
             return await run_import.recognise(session, digests, self._terms.owner_id)
 
-        return await retried(self._sessions, recognise)
+        known = await retried(self._sessions, recognise)
+        stored = Artifacts(self._artifacts)
+        return {
+            digest: one.n_runs for digest, one in known.items() if stored.are_there(one.artifacts)
+        }
 
     def _take(self, answer: Answer[RunReading], batch: Batch[RunRow]) -> None:
         found = answer.item.run

@@ -212,7 +212,10 @@ def _shapes(query: Query, of: type[Structure]) -> Iterator[Condition]:
 
 
 def _results(query: Query, of: type[Structure]) -> Iterator[Condition]:
-    """Yield that one result has all quantities in their ranges, and is of one of the methods."""
+    """Yield that one result has all quantities in their ranges, and is of one of the methods.
+
+    It must have converged, and belongs to the structure that its run ended with.
+    """
     if unknown := set(query.quantities) - set(QUANTITIES):
         known = ", ".join(QUANTITIES)
         raise WrongUsage(
@@ -220,8 +223,12 @@ def _results(query: Query, of: type[Structure]) -> Iterator[Condition]:
             f"those are {known}."
         )
     if query.quantities or query.method:
-        found = select(SimulationJob.structure_id).join(
-            SimulationResult, SimulationResult.simulation_job_id == SimulationJob.id
+        final = func.coalesce(SimulationResult.output_structure_id, SimulationJob.structure_id)
+        found = (
+            select(final)
+            .select_from(SimulationJob)
+            .join(SimulationResult, SimulationResult.simulation_job_id == SimulationJob.id)
+            .where(SimulationResult.is_converged)
         )
         for name, wanted in query.quantities.items():
             found = found.where(*_within(getattr(SimulationResult, name), wanted))

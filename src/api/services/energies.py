@@ -40,6 +40,7 @@ class Energy(NamedTuple):
     bulk_modulus_gpa: float | None
     method_sha256: str
     is_converged: bool
+    is_free_atom: bool
 
     @property
     def composition(self) -> dict[str, float]:
@@ -135,6 +136,7 @@ async def _all(session: AsyncSession, query: Query) -> list[Energy]:
             SimulationResult.bulk_modulus_gpa,
             SimulationResult.method_sha256,
             SimulationResult.is_converged,
+            (Structure.number_of_sites == 1) & (Structure.number_of_periodic_dimensions == 0),
         )
         .join(SimulationResult.simulation_job)
         .join(Structure, Structure.id == final)
@@ -142,6 +144,7 @@ async def _all(session: AsyncSession, query: Query) -> list[Energy]:
             *condition(query),
             SimulationResult.energy_ev_per_atom.is_not(None),
             SimulationJob.parameters["task"].astext.is_distinct_from("molecular_dynamics"),
+            SimulationJob.status != "cancelled",  # an unfinished run that went on
         )
         .order_by(SimulationResult.energy_ev_per_atom, SimulationResult.id)
     )

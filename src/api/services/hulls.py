@@ -42,12 +42,14 @@ async def hull(
 ) -> Found:
     """Return the convex hull of the system of these elements; see `energies.in_view`.
 
-    Each crystal structure is in it once, with its lowest energy. Where there is no energy of an
+    Each crystal structure is in it once, with its lowest energy; free atoms, which are no phase of
+    their element, are left out. Where there is no energy of an
     element, the compounds come without the hull, and with what is missing.
     """
     query = Query.model_validate({"chemical_subsystems_of": elements})
     found = await energies.in_view(session, query, method=method, mix=mix)
-    chosen = [one for one, _ in energies.lowest(found.energies, lambda one: one.kind)]
+    bound = [one for one in found.energies if not one.is_free_atom]
+    chosen = [one for one, _ in energies.lowest(bound, lambda one: one.kind)]
     known = {one.elements[0] for one in chosen if len(one.elements) == 1}
     lacking = [element for element in sorted(elements) if element not in known]
     science = None

@@ -45,7 +45,7 @@ async def store_(session: AsyncSession, methods: Iterable[Method]) -> list[str]:
     for method in methods:
         hashes.append(sha256(method))
         documents[hashes[-1]] = document(method)
-    known = await session.scalars(select(Row.sha256).where(_is_one_of(Row.sha256, documents)))
+    known = await session.scalars(select(Row.sha256).where(is_one_of(Row.sha256, documents)))
     missing = documents.keys() - set(known)
     rows = [{"sha256": hash_, "document": documents[hash_]} for hash_ in sorted(missing)]
     if rows:  # in one order, so that two who store the same do not wait for each other in a ring
@@ -56,7 +56,7 @@ async def store_(session: AsyncSession, methods: Iterable[Method]) -> list[str]:
 async def of(session: AsyncSession, hashes: Iterable[str]) -> dict[str, Method]:
     """Return the methods of these hashes. Raises NotFound where there is none of a hash."""
     wanted = set(hashes)
-    rows = await session.scalars(select(Row).where(_is_one_of(Row.sha256, wanted)))
+    rows = await session.scalars(select(Row).where(is_one_of(Row.sha256, wanted)))
     found = {row.sha256: of_document(row.document) for row in rows}
     if missing := wanted - found.keys():
         raise NotFound(f"No method {min(missing)}.")
@@ -118,14 +118,19 @@ def _what_is_mixed(known: Mapping[str, Method], groups: Sequence[Sequence[str]])
 
 async def in_view(session: AsyncSession) -> list[str]:
     """Return the hashes of the methods that have a result in view."""
+    return list(await session.scalars(select(Row.sha256).where(_has_result())))
+
+
+def _has_result() -> ColumnElement[bool]:
+    """Return that a method has a result in view; what others calculate with is theirs to tell."""
     used = select(SimulationResult.id).join(SimulationResult.simulation_job)
-    has_one = used.where(SimulationResult.method_sha256 == Row.sha256).exists()
-    return list(await session.scalars(select(Row.sha256).where(has_one)))
+    return used.where(SimulationResult.method_sha256 == Row.sha256).exists()
 
 
 async def list_(session: AsyncSession) -> list[MethodSummary]:
-    """Return all methods with what of them is in view, those of the most results first."""
-    rows = list(await session.scalars(select(Row).order_by(Row.created_at, Row.sha256)))
+    """Return the methods of results in view, those of the most results first."""
+    mine = select(Row).where(_has_result()).order_by(Row.created_at, Row.sha256)
+    rows = list(await session.scalars(mine))
     summaries = await _summaries(session, rows)
     return sorted(summaries, key=lambda summary: -summary.results)
 
@@ -137,7 +142,7 @@ async def _summaries(session: AsyncSession, rows: Sequence[Row]) -> list[MethodS
         select(each, func.count().label("results"), Structure.chemical_system)
         .join(SimulationResult.simulation_job)
         .outerjoin(SimulationJob.structure)
-        .where(_is_one_of(each, [row.sha256 for row in rows]))
+        .where(is_one_of(each, [row.sha256 for row in rows]))
         .group_by(each, Structure.chemical_system)
     )
     results: dict[str, int] = defaultdict(int)
@@ -196,20 +201,24 @@ def _begins(column: Any, beginning: str) -> ColumnElement[bool]:
     return found
 
 
-def _is_one_of(column: Any, hashes: Iterable[str]) -> ColumnElement[bool]:
+def is_one_of(column: Any, hashes: Iterable[str]) -> ColumnElement[bool]:
     """Return that it is one of any number of hashes, which are one parameter."""
     found: ColumnElement[bool] = column == any_(literal(list(hashes), ARRAY(Text)))
     return found
 
 
 async def find(session: AsyncSession, id_: str) -> Row:
-    """Return the one method whose hash begins so; raises NotFound, or WrongUsage for several."""
+    """Return the one method of results in view whose hash begins so.
+
+    Raises NotFound, or WrongUsage for several.
+    """
     beginning = id_.lower()
     if not re.fullmatch(r"[0-9a-f]{1,64}", beginning):
         raise WrongUsage(f"{id_!r} is no hash of a method, nor the beginning of one.")
-    found = list(await session.scalars(select(Row).where(_begins(Row.sha256, beginning)).limit(2)))
+    named = select(Row).where(_begins(Row.sha256, beginning), _has_result())
+    found = list(await session.scalars(named.limit(2)))
     if not found:
-        raise NotFound(f"No method {id_}. nano-os methods list shows those there are.")
+        raise NotFound(f"No result of yours is of a method {id_}: see nano-os methods list.")
     if len(found) > 1:
         raise WrongUsage(f"Several methods begin with {id_}: give more of the hash.")
     return found[0]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,19 +21,29 @@ from api.services.run_rows import RunRow
 from api.services.structure_import import Found, Terms
 from api.services.structure_rows import with_parent
 
+SUPERSEDED = "Superseded"
+"""Error type of an unfinished run that went on, and came in anew as it stood then."""
+
 
 async def there_are_any(session: AsyncSession, owner_id: UUID) -> bool:
     """Return whether the owner has imported any run."""
     return bool(await session.scalar(text(_ANY), {"owner_id": owner_id}))
 
 
+class Known(NamedTuple):
+    """How many runs files hold that are there already, and the artifacts of their results."""
+
+    n_runs: int
+    artifacts: list[str]
+
+
 async def recognise(
     session: AsyncSession, digests: Sequence[str], owner_id: UUID
-) -> dict[str, int]:
-    """Return the number of runs of each digest whose files' runs the owner has all."""
+) -> dict[str, Known]:
+    """Return what is known of each digest whose files' runs the owner has all."""
     said = {"owner_id": owner_id, "digests": list(digests)}
     found = await session.execute(text(_COMPLETE), said)
-    return {row.source_sha256: row.n_runs for row in found}
+    return {row.source_sha256: Known(row.n_runs, row.artifacts) for row in found}
 
 
 async def store_(
@@ -60,8 +70,29 @@ async def store_(
     ]
     new = await _insert_jobs(session, jobs)
     await _insert_results(session, [row for row in rows if row.job["id"] in new], final)
-    await session.execute(text(_LINK), {"new": list(new), "owner_id": terms.owner_id})
+    said = {"new": list(new), "owner_id": terms.owner_id}
+    await session.execute(text(_LOCK), said)
+    await session.execute(text(_SUPERSEDE), said)
+    await _link(session, said)
     return len(new)
+
+
+async def _link(session: AsyncSession, said: dict[str, Any]) -> None:
+    """Link the new runs to what they continue, and what continues them; never in a ring."""
+    pairs = {row.later_id: row.earlier_id for row in await session.execute(text(_LINKS), said)}
+    known = await session.execute(text(_CHAINS), {"ids": list(pairs.values())})
+    before = {row.id: row.continues_id for row in known}
+    for later, earlier in pairs.items():
+        one: UUID | None = earlier
+        while one is not None and one != later:
+            one = before.get(one)
+        if one is None:
+            before[later] = earlier
+            link = update(SimulationJob).where(SimulationJob.id == later)
+            await session.execute(
+                link.values(continues_id=earlier),
+                execution_options={"synchronize_session": False},
+            )
 
 
 async def _store_final(
@@ -111,15 +142,36 @@ WHERE origin = 'imported' AND owner_id = CAST(:owner_id AS uuid) LIMIT 1
 """
 
 _COMPLETE = """
-SELECT source_sha256, count(*) AS n_runs FROM simulation_jobs
+SELECT source_sha256, count(*) AS n_runs, array_remove(array_agg((
+    SELECT artifacts -> 0 ->> 'sha256' FROM simulation_results WHERE simulation_job_id = job.id
+)), NULL) AS artifacts
+FROM simulation_jobs AS job
 WHERE origin = 'imported' AND owner_id = CAST(:owner_id AS uuid)
 AND source_sha256 = ANY(CAST(:digests AS text[]))
 GROUP BY source_sha256
 HAVING count(*) = max(source_place) FILTER (WHERE source_is_last)
 """
 
+_LOCK = """
+SELECT pg_advisory_xact_lock(
+    hashtext('links of runs'), hashtext(CAST(CAST(:owner_id AS uuid) AS text))
+)
+"""
+
+# The outputs of a run that went on are other files. What was read of them before counts no more.
+_SUPERSEDE = f"""
+UPDATE simulation_jobs AS old SET status = 'cancelled', error_type = '{SUPERSEDED}',
+    error = 'The run went on, and was imported again as ' || job.id || '.'
+FROM simulation_jobs AS job
+WHERE job.id = ANY(CAST(:new AS uuid[])) AND old.id <> job.id
+AND old.origin = 'imported' AND old.owner_id = job.owner_id AND old.error_type = 'Unfinished'
+AND old.source_name = job.source_name AND old.source_place = job.source_place
+AND old.started_at = job.started_at AND old.source_sha256 <> job.source_sha256
+"""  # noqa: S608 - only our own word is put in
+
 # A run continues another where it began with what that one ended with, by the same method: the
-# distance of k-points may have changed with the cell. One of the same folder is preferred.
+# distance of k-points may have changed with the cell. One of the same folder is preferred. Where
+# times are known, the other ended before; clocks of two machines may be a minute apart.
 _PAIRS = """
 SELECT later.id AS later_id, earlier.id AS earlier_id,
        regexp_replace(later.source_name, '/[^/]*$', '')
@@ -136,18 +188,27 @@ WHERE later.origin = 'imported' AND earlier.origin = 'imported'
 AND later.owner_id = CAST(:owner_id AS uuid) AND earlier.owner_id = later.owner_id
 AND later.continues_id IS NULL AND earlier.id <> later.id
 AND earlier.continues_id IS DISTINCT FROM later.id
+AND earlier.status <> 'cancelled' AND later.status <> 'cancelled'
+AND coalesce(earlier.started_at + coalesce(earlier_result.wall_time_s, 0) * interval '1 second'
+             <= later.started_at + interval '1 minute', true)
 AND later_method.document - 'k_spacing_per_a' = earlier_method.document - 'k_spacing_per_a'
 """
 
-_LINK = f"""
-UPDATE simulation_jobs AS job SET continues_id = pair.earlier_id
-FROM (
-    SELECT DISTINCT ON (later_id) later_id, earlier_id FROM (
-        {_PAIRS} AND later.id = ANY(CAST(:new AS uuid[]))
-        UNION
-        {_PAIRS} AND earlier.id = ANY(CAST(:new AS uuid[]))
-    ) AS pairs
-    ORDER BY later_id, is_near DESC, finished_at DESC, earlier_id
-) AS pair
-WHERE job.id = pair.later_id
+_LINKS = f"""
+SELECT DISTINCT ON (later_id) later_id, earlier_id FROM (
+    {_PAIRS} AND later.id = ANY(CAST(:new AS uuid[]))
+    UNION
+    {_PAIRS} AND earlier.id = ANY(CAST(:new AS uuid[]))
+) AS pairs
+ORDER BY later_id, is_near DESC, finished_at DESC, earlier_id
 """  # noqa: S608 - only our own statement is put in
+
+_CHAINS = """
+WITH RECURSIVE chain AS (
+    SELECT id, continues_id FROM simulation_jobs WHERE id = ANY(CAST(:ids AS uuid[]))
+    UNION
+    SELECT job.id, job.continues_id FROM simulation_jobs AS job
+    JOIN chain ON job.id = chain.continues_id
+)
+SELECT id, continues_id FROM chain
+"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import Method, SimulationJob, SimulationResult, Structure, User
 from api.schemas.run import Cost, Ending, RunGroup, RunLine, RunReport
-from api.services import methods
+from api.services import methods, run_import
 from nanoos.methods import of_document
 
+SAME_VOLUME = 1e-4
+"""Cells whose volumes differ by less of it are one: in a relaxation, it was kept."""
 LISTED = 100
 """Runs or groups of a list."""
 CONFLICT_EV_PER_ATOM = 0.005
@@ -32,7 +34,15 @@ ENDING: ColumnElement[Any] = case(
     (SimulationResult.is_converged, "converged"),
     else_="not converged",
 )
+IS_SUPERSEDED: ColumnElement[bool] = (
+    func.coalesce(SimulationJob.error_type, "") == run_import.SUPERSEDED
+)
 TASK: ColumnElement[Any] = SimulationJob.parameters["task"].astext
+
+
+IS_CELL_KEPT: ColumnElement[Any] = func.coalesce(
+    func.abs(SimulationResult.volume_a3 / Structure.volume_a3 - 1) < SAME_VOLUME, True
+)
 
 
 async def report(session: AsyncSession, project: str | None = None) -> RunReport:
@@ -71,7 +81,7 @@ def _of_imported(statement: Select[Any], project: str | None) -> Select[Any]:
         statement.select_from(SimulationJob)
         .outerjoin(SimulationResult, SimulationResult.simulation_job_id == SimulationJob.id)
         .join(User, User.id == SimulationJob.owner_id)
-        .where(SimulationJob.origin == "imported")
+        .where(SimulationJob.origin == "imported", ~IS_SUPERSEDED)
     )
     return joined if project is None else joined.where(SimulationJob.project == project)
 
@@ -103,7 +113,9 @@ async def _by_method(session: AsyncSession, project: str | None) -> list[Cost]:
 
 async def _names(session: AsyncSession, hashes: Iterable[str]) -> dict[str, str]:
     """Return what people call methods: a few words, and the beginning of the hash."""
-    rows = await session.scalars(select(Method).where(Method.sha256.in_(set(hashes))))
+    rows = await session.scalars(
+        select(Method).where(methods.is_one_of(Method.sha256, set(hashes)))
+    )
     return {
         row.sha256: f"{methods.name(of_document(row.document))} ({row.sha256[: methods.SHORT]})"
         for row in rows
@@ -122,11 +134,14 @@ def _runs(project: str | None) -> Select[Any]:
         SimulationResult.method_sha256,
         CORE_HOURS.label("core_hours"),
         TASK.label("task"),
+        IS_CELL_KEPT.label("is_cell_kept"),
         Structure.reduced_formula,
     )
-    return _of_imported(columns, project).outerjoin(
-        Structure, Structure.id == SimulationJob.structure_id
-    )
+    return _with_structure(_of_imported(columns, project))
+
+
+def _with_structure(statement: Select[Any]) -> Select[Any]:
+    return statement.outerjoin(Structure, Structure.id == SimulationJob.structure_id)
 
 
 async def _lines(
@@ -148,24 +163,37 @@ def _line(row: Row[Any], names: dict[str, str]) -> RunLine:
 
 async def _duplicates(session: AsyncSession, project: str | None) -> list[RunGroup]:
     """Return runs that did the same task on the same structure with the same method."""
-    same = (SimulationJob.structure_id, TASK, SimulationResult.method_sha256)
+    same = {
+        "structure_id": SimulationJob.structure_id,
+        "task": TASK,
+        "method_sha256": SimulationResult.method_sha256,
+    }
     groups = await _groups(session, project, same, func.count() > 1)
     return await _named(session, [(group, None) for group in groups])
 
 
 async def _conflicts(session: AsyncSession, project: str | None) -> list[RunGroup]:
-    """Return runs of one input and comparable methods whose energies differ, the worst first."""
+    """Return runs of one input and comparable methods whose energies differ, the worst first.
+
+    Of tasks whose end is settled by the input: single points, and relaxations with the cell kept
+    or not.
+    """
     energy = SimulationResult.energy_ev_per_atom
     spread = func.max(energy) - func.min(energy)
-    same = (SimulationJob.structure_id, TASK)
+    same = {
+        "structure_id": SimulationJob.structure_id,
+        "task": TASK,
+        "is_cell_kept": IS_CELL_KEPT,
+    }
+    settled = SimulationResult.is_converged & TASK.in_(("single_point", "relax"))
     found: list[tuple[list[Row[Any]], float]] = []
-    for group in await _groups(
-        session, project, same, spread > CONFLICT_EV_PER_ATOM, SimulationResult.is_converged
-    ):
+    for group in await _groups(session, project, same, spread > CONFLICT_EV_PER_ATOM, settled):
         together = await methods.comparable(session, [row.method_sha256 for row in group], mix=True)
         for hashes in together.groups:
             rows = [row for row in group if row.method_sha256 in hashes]
-            energies = [row.energy_ev_per_atom for row in rows if row.energy_ev_per_atom]
+            energies = [
+                row.energy_ev_per_atom for row in rows if row.energy_ev_per_atom is not None
+            ]
             apart = max(energies, default=0.0) - min(energies, default=0.0)
             if apart > CONFLICT_EV_PER_ATOM:
                 found.append((rows, apart))
@@ -176,28 +204,30 @@ async def _conflicts(session: AsyncSession, project: str | None) -> list[RunGrou
 async def _groups(
     session: AsyncSession,
     project: str | None,
-    same: Sequence[Any],
+    same: Mapping[str, Any],
     having: ColumnElement[bool],
     only: Any = None,
 ) -> list[list[Row[Any]]]:
     """Return the runs with a result that have ``same`` in common, where the group is ``having``."""
     counted = and_(SimulationResult.energy_ev.is_not(None), *([] if only is None else [only]))
-    keys = [column.label(f"key{place}") for place, column in enumerate(same)]
-    grouped = _of_imported(select(*keys), project).where(counted).group_by(*same).having(having)
-    wanted = grouped.subquery()
-    matches = [
-        column.is_not_distinct_from(wanted.c[f"key{place}"]) for place, column in enumerate(same)
-    ]
+    keys = [column.label(name) for name, column in same.items()]
+    wanted = (
+        _with_structure(_of_imported(select(*keys), project))
+        .where(counted)
+        .group_by(*same.values())
+        .having(having)
+        .subquery()
+    )
+    matches = [column.is_not_distinct_from(wanted.c[name]) for name, column in same.items()]
     rows = await session.execute(
         _runs(project)
         .join(wanted, and_(*matches))
         .where(counted)
         .order_by(SimulationJob.structure_id, SimulationJob.source_name, SimulationJob.id)
     )
-    names = [column.key if column is not TASK else "task" for column in same]
     found: dict[tuple[Any, ...], list[Row[Any]]] = defaultdict(list)
     for row in rows:
-        found[tuple(getattr(row, name) for name in names)].append(row)
+        found[tuple(getattr(row, name) for name in same)].append(row)
     return list(found.values())
 
 

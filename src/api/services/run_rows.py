@@ -5,27 +5,26 @@ Nothing here imports SQLAlchemy: the processes that read files start the faster.
 
 from __future__ import annotations
 
-import gzip
 import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
 from uuid_utils.compat import uuid7
 
-from api.artifacts import Artifacts, Incoming
+from api.artifacts import Artifacts
+from api.services.run_steps import SMALL_SITES, Steps
 from api.services.structure_rows import Candidate, Refusal, Row, row
 from nanoos import methods, plugins
 from nanoos.canonical import sha256
 from nanoos.errors import NanoError, ParseError
 from nanoos.runs import Run, RunReader, Step
 from nanoos.runs.find import FoundRun, digest
-from nanoos.runs.steps import frame
 from nanoos.structures import Analysis, Structure, analyse
 
 READ = "api.services.run_rows:read"
@@ -33,10 +32,8 @@ READ = "api.services.run_rows:read"
 
 TICK_S = 1.0
 """A long run is heard of so often, or it would be taken for one that hangs."""
-SMALL_SITES = 200
-"""Up to this size, arrays of the last step are stored with the result."""
-COMPRESSION = 1
-"""Of the steps: digits shrink by half, and hardly more at a higher level."""
+RELAXED_EV_PER_A = 0.05
+"""A relaxation that does not say whether it converged did where no force is larger."""
 ENERGIES = ("energy_ev", "free_energy_ev", "energy_without_entropy_ev")
 
 
@@ -98,7 +95,7 @@ def rows(
     held: RunRow | Refusal | None = None  # until it is known whether it is the last
     heard, place = time.monotonic(), 0
     with ExitStack() as open_:
-        steps = _Steps(artifacts, open_)
+        steps = Steps(artifacts, open_)
         try:
             for one in read:
                 if isinstance(one, Run):
@@ -106,7 +103,7 @@ def rows(
                         yield held
                     place += 1
                     held = _row_or_refusal(found, one, steps, place)
-                    steps = _Steps(artifacts, open_)
+                    steps = Steps(artifacts, open_)
                     continue
                 steps.add(one)
                 if time.monotonic() - heard > TICK_S:
@@ -121,65 +118,14 @@ def rows(
     yield held._replace(is_last=True) if isinstance(held, RunRow) else held
 
 
-class _Steps:
-    """The steps of one run: the first and the last are kept, all go to an artifact if many."""
-
-    def __init__(self, artifacts: Artifacts, open_: ExitStack) -> None:
-        self._artifacts = artifacts
-        self._open = open_
-        self._writing: ExitStack | None = None
-        self.number = 0
-        self.first: Step | None = None
-        self.last: Step | None = None
-
-    def add(self, step: Step) -> None:
-        self.number += 1
-        if self.first is None:
-            self.first = self.last = step
-            return
-        if self._writing is None:
-            self._begin(self.first)
-        self._file.write(frame(step).encode())
-        self.last = step
-
-    def _begin(self, first: Step) -> None:
-        self._writing = self._open.enter_context(ExitStack())
-        self._incoming: Incoming = self._writing.enter_context(self._artifacts.adding())
-        stream = gzip.GzipFile(
-            "", "wb", COMPRESSION, cast(Any, self._incoming), mtime=0
-        )  # neither name nor time: equal steps are one artifact
-        self._file = self._writing.enter_context(stream)
-        self._file.write(frame(first).encode())
-
-    def stored(self) -> list[dict[str, Any]]:
-        """Store what came as an artifact; return what is said of it: of a single step nothing."""
-        if self._writing is None:
-            if self.last is None or self.last.structure.n_sites <= SMALL_SITES:
-                return []
-            self._begin(self.last)
-        assert self._writing is not None  # noqa: S101 - begun
-        self._writing.close()
-        artifact = self._incoming.artifact
-        assert artifact is not None  # noqa: S101 - it was closed without an error
-        return [
-            {
-                "name": "steps.extxyz.gz",
-                "media_type": "application/gzip",
-                "sha256": artifact.sha256,
-                "size_bytes": artifact.size_bytes,
-                "steps": self.number,
-            }
-        ]
-
-
-def _row_or_refusal(found: FoundRun, run: Run, steps: _Steps, place: int) -> RunRow | Refusal:
+def _row_or_refusal(found: FoundRun, run: Run, steps: Steps, place: int) -> RunRow | Refusal:
     try:
         return _row(found, run, steps, place)
     except NanoError as error:
         return Refusal(str(error), None, place)
 
 
-def _row(found: FoundRun, run: Run, steps: _Steps, place: int) -> RunRow:
+def _row(found: FoundRun, run: Run, steps: Steps, place: int) -> RunRow:
     last = steps.last
     structure = run.initial
     if structure is None:
@@ -235,7 +181,7 @@ def _derived(
         name=initial.name,
         source_format=initial.source_format,
         source_name=initial.source_name,
-        origin="snapshot" if run.task == "molecular_dynamics" else "relaxed",
+        origin="relaxed" if run.task == "relax" else "snapshot",
         parent_id=UUID(bytes=parent.id),
     )
 
@@ -271,7 +217,7 @@ def _job(found: FoundRun, run: Run, place: int) -> dict[str, Any]:
     }
 
 
-def _result(found: FoundRun, run: Run, steps: _Steps) -> dict[str, Any] | None:
+def _result(found: FoundRun, run: Run, steps: Steps) -> dict[str, Any] | None:
     """Return the values of the result; None of a run that left not even what it cost."""
     last = steps.last
     numbers = _of_run(run) | (_of_step(last) if last is not None else {})
@@ -295,6 +241,7 @@ def _result(found: FoundRun, run: Run, steps: _Steps) -> dict[str, Any] | None:
                 "files": plain(run.files),
                 "place": last and last.place,
                 "host": plain(run.host),
+                "extra": plain(run.extra),
             },
         }
     )
@@ -333,7 +280,7 @@ def _of_step(step: Step) -> dict[str, Any]:
     }
 
 
-def _convergence(run: Run, steps: _Steps) -> dict[str, Any]:
+def _convergence(run: Run, steps: Steps) -> dict[str, Any]:
     is_refuted = False in (run.is_electronically_converged, run.is_ionically_converged)
     said = {
         "electronic": run.is_electronically_converged,
@@ -341,12 +288,23 @@ def _convergence(run: Run, steps: _Steps) -> dict[str, Any]:
         "message": plain(run.message),
         "electronic_steps": steps.last and steps.last.electronic_steps,
     }
+    problems: list[str] = list(run.problems)
+    if not is_refuted and not _is_relaxed(run, steps.last):
+        problems.append("not_known_to_be_relaxed")
     return {
-        "converged": run.end == "finished" and not run.problems and not is_refuted,
+        "converged": run.end == "finished" and not problems and not is_refuted,
         "end": run.end,
-        "problems": list(run.problems),
+        "problems": problems,
         "ionic_steps": steps.number,
     } | {name: value for name, value in said.items() if value is not None}
+
+
+def _is_relaxed(run: Run, last: Step | None) -> bool:
+    """Say whether a relaxation ended with small forces or says so; other tasks have none to end."""
+    if run.task != "relax" or run.is_ionically_converged:
+        return True
+    largest = None if last is None else _largest(last.forces_ev_per_a)
+    return largest is not None and largest <= RELAXED_EV_PER_A
 
 
 def _data(run: Run, last: Step | None) -> dict[str, Any]:

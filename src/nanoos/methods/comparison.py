@@ -31,6 +31,10 @@ NARROW_SMEARING_EV = 0.2
 """Widths up to this count as extrapolated away."""
 NARROW_FERMI_DIRAC_EV = 0.1
 """The same for Fermi–Dirac, whose tails are longer."""
+EXTRAPOLATING = frozenset({"CASTEP", "FHI-aims", "GPAW", "VASP"})
+"""Programs whose energy is extrapolated to zero width."""
+NARROW_FREE_ENERGY_EV = 0.03
+"""Widths of Gaussian and Fermi–Dirac smearing up to this hardly change the energy of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +260,10 @@ def _numerics(a: Method, b: Method) -> Iterator[Difference]:
     smearings = [(each.smearing, each.smearing_width_ev) for each in (a, b)]
     if smearings[0] != smearings[1]:
         broken, reason = "exact", "narrow enough to be extrapolated away"
-        if not all(_is_narrow(*each) for each in smearings):
+        if not all(map(_is_narrow, (a, b))):
             broken, reason = "comparable", "too wide to be extrapolated away"
+            if a.code not in EXTRAPOLATING:
+                reason = f"too wide for {a.code}, which extrapolates nothing"
         said = [" ".join(str(x) for x in each if x is not None) or None for each in smearings]
         yield Difference("smearing (eV)", said[0], said[1], broken, reason)
 
@@ -286,9 +292,12 @@ def _k_spacings(one: float | None, other: float | None) -> tuple[Level, str]:
     return "comparable", f"not both are at most {FINE_K_SPACING_PER_A} 1/Å"
 
 
-def _is_narrow(kind: str | None, width_ev: float | None) -> bool:
+def _is_narrow(method: Method) -> bool:
+    kind, width_ev = method.smearing, method.smearing_width_ev
     if kind in {None, "fixed", "tetrahedron"} or width_ev is None:
         return True
+    if kind in {"gaussian", "fermi-dirac"} and method.code not in EXTRAPOLATING:
+        return width_ev <= NARROW_FREE_ENERGY_EV
     return width_ev <= (NARROW_FERMI_DIRAC_EV if kind == "fermi-dirac" else NARROW_SMEARING_EV)
 
 

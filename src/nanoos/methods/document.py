@@ -3,11 +3,13 @@
 The document is canonical. What is not stated or empty is left out, lists are sorted, functionals
 have their usual names, and numbers are rounded, so that 40 Ry converted to eV by two programs is
 one cutoff. The distance of k-points is rounded to 0.01 1/Å: a mesh is made of integers, so it
-differs a little from cell to cell when the same was asked for.
+differs a little from cell to cell when the same was asked for. Of paths in further settings the
+name of the file is kept: its folder decides no energy, and tells who works where.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from math import isfinite
@@ -23,6 +25,10 @@ SIGNIFICANT_DIGITS = 6
 K_SPACING_DECIMALS = 2
 """Of the distance of k-points, in 1/Å."""
 
+_WORD = re.compile(r"[^\s'\",;=()]+")
+_ROOTED = re.compile(r"(~|\.{1,2}|[A-Za-z]:)?[/\\]+\w|~\w*[/\\]")
+_SUFFIX = re.compile(r"\.\d*[A-Za-z]")
+
 
 def document(method: Method) -> dict[str, Any]:
     """Return the method as a canonical document, JSON-able; two equal methods give one.
@@ -34,6 +40,7 @@ def document(method: Method) -> dict[str, Any]:
     stated["hubbard_ev"] = {site: u for site, u in method.hubbard_ev.items() if u}
     if method.functional:
         stated["functional"] = functional_name(method.functional)
+    stated["further"] = _without_folders(method.further)
     if method.k_spacing_per_a is not None:
         stated["k_spacing_per_a"] = round(method.k_spacing_per_a, K_SPACING_DECIMALS)
     return {name: kept for name, value in stated.items() if not _is_empty(kept := _plain(value))}
@@ -66,6 +73,25 @@ def _potentials(potentials: Iterable[Potential]) -> list[dict[str, Any]]:
     each = {(one.element, _text(one.title), (one.sha256 or "").lower()) for one in potentials}
     names = ("element", "title", "sha256")
     return [dict(zip(names, one, strict=True)) for one in sorted(each)]
+
+
+def _without_folders(value: Any) -> Any:
+    """Return texts with the names of files instead of paths."""
+    if isinstance(value, str):
+        return _WORD.sub(_name_of_file, value)
+    if isinstance(value, Mapping):
+        return {name: _without_folders(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(one) for one in value]
+    return value
+
+
+def _name_of_file(word: re.Match[str]) -> str:
+    """Return the name at the end of a path, and a word that is none (``lj/cut``) as it is."""
+    path = word[0].rstrip("/\\")
+    name = re.split(r"[/\\]", path)[-1]
+    is_path = _ROOTED.match(path) or ("/" in path and _SUFFIX.search(name))
+    return name if is_path and "://" not in path else word[0]
 
 
 def _plain(value: Any) -> Any:

@@ -53,7 +53,8 @@ class Espresso:
                 names += ([] if given or len(found.inputs) > 1 else found.inputs) + found.crashes
             names += found.pseudopotentials
             name = folder.name if len(groups) == 1 else f"{folder.name}/{output}"
-            runs.append(RunFolder(name, {one: folder.files[one] for one in names}))
+            files = {one: folder.files[one] for one in names}
+            runs.append(RunFolder(name, files, outputs=(output, *others)))
         return runs
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:

@@ -133,10 +133,10 @@ def runs_in(folder: RunFolder) -> list[FoundRun]:
 
 
 def digest(run: RunFolder) -> str:
-    """Return the hash by which a run is known again: over the contents of its files.
+    """Return the hash by which a run is known again: over the contents of its outputs.
 
-    Their names are left out, so a folder that was moved or renamed is the same run. Raises
-    ParseError where one cannot be read.
+    Their names are left out, so a folder that was moved or renamed is the same run, and so is one
+    whose input or logs were touched since. Raises ParseError where one cannot be read.
     """
-    contents = sorted({source.sha256 for source in run.files.values()})
+    contents = sorted({run.files[name].sha256 for name in run.outputs or run.files})
     return hashlib.sha256("\n".join(contents).encode()).hexdigest()

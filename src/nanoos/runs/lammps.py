@@ -66,7 +66,8 @@ class Lammps:
         if len(logs) != 1 or len(found.dumps) != 1:
             return []
         names = [*logs, *found.dumps, *found.data]
-        return [RunFolder(folder.name, {name: folder.files[name] for name in names})]
+        files = {name: folder.files[name] for name in names}
+        return [RunFolder(folder.name, files, outputs=(*logs, *found.dumps))]
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:
         """Yield the dumped steps, then the run. Raises ParseError when there is none."""

@@ -123,11 +123,13 @@ class RunFolder:
     """The files of one folder, or of one folder in an archive, by their names in it.
 
     ``name`` is what a person knows it by. Files of subfolders that belong to a run, such as
-    ``prefix.save/data-file-schema.xml``, are named with the subfolder.
+    ``prefix.save/data-file-schema.xml``, are named with the subfolder. ``outputs`` are those of a
+    run that hold its numbers, by which it is known again; none named: all.
     """
 
     name: str
     files: Mapping[str, Source]
+    outputs: tuple[str, ...] = ()
 
 
 class RunReader(Protocol):

@@ -118,7 +118,8 @@ def _run(folder: RunFolder, group: list[Known], every: list[Known], *, is_only: 
         or (one.kind not in _OUTPUTS and (is_only or one.tag in tags or one.kind == "potcar"))
     ]
     name = folder.name if is_only else f"{folder.name}/{group[0].name}"
-    return RunFolder(name, {one.name: one.source for one in parts})
+    files = {one.name: one.source for one in parts}
+    return RunFolder(name, files, outputs=tuple(one.name for one in group))
 
 
 def _order(group: list[Known]) -> tuple[datetime, bool, list[tuple[bool, int, str]]]:

@@ -28,8 +28,9 @@ WITH job AS (
     SELECT owner_id, id, 'imported', repeat('0', 64), 'succeeded', now() FROM structures
     RETURNING id
 )
-INSERT INTO simulation_results (simulation_job_id, method_sha256, provenance, energy_ev)
-SELECT id, %s, '{}', %s FROM job
+INSERT INTO simulation_results (simulation_job_id, method_sha256, provenance, energy_ev,
+                                is_converged)
+SELECT id, %s, '{}', %s, true FROM job
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -97,10 +98,14 @@ def test_old_folders_come_in_once_with_all_that_they_tell(
     assert (final["origin"], final["parent_id"]) == ("relaxed", shown["structure_id"])
     assert cli("artifacts", "verify", "--json").json["problems"] == []
     cli("structures", "delete", "--elements", "Si", "--cascade", "--yes")
-    left = {one["sha256"] for one in cli("artifacts", "list", "--json").json["artifacts"]}
-    assert steps["sha256"] in left  # as long as it may belong to an import under way
-    removed = cli("artifacts", "gc", "--older-than", 0, "--json").json["removed"]
-    assert steps["sha256"] in {one["sha256"] for one in removed}
+    assert cli("artifacts", "list", "--json").json["artifacts"] == []
+    said = cli("artifacts", "get", steps["sha256"], "-o", tmp_path / "no", exits=1).stderr
+    assert "No result of yours" in said
+    assert cli("artifacts", "gc", "--json").json["unwanted"] == []  # of an import under way, maybe
+    for option in ([], ["--delete"]):
+        unwanted = cli("artifacts", "gc", "--older-than", 0, *option, "--json").json["unwanted"]
+        assert steps["sha256"] in {one["sha256"] for one in unwanted}
+    assert cli("artifacts", "gc", "--older-than", 0, "--json").json["unwanted"] == []
 
 
 def test_where_there_is_no_run_that_is_said(cli: Cli, tmp_path: Path) -> None:
@@ -110,3 +115,30 @@ def test_where_there_is_no_run_that_is_said(cli: Cli, tmp_path: Path) -> None:
     assert "No runs" in said
     assert "--licence" in cli("results", "import", ".", "--public", exits=2).stderr
     cli("results", "import", tmp_path / "nowhere", exits=2)
+
+
+def test_a_lost_artifact_comes_back_and_a_touched_log_is_nothing_new(
+    invoke: Cli, tmp_path: Path, home: Path
+) -> None:
+    folder = tmp_path / "relaxed"
+    shutil.copytree(RUNS / "vasp/relaxed", folder)
+    assert invoke("results", "import", folder, "--json").json["imported"] == 1
+    (folder / "slurm-1.out").write_text("running on 4 total cores\n")
+    (lost,) = (home / "artifacts").glob("??/*")
+    lost.unlink()
+    assert invoke("artifacts", "verify", exits=1)
+    again = invoke("results", "import", folder, "--json").json
+    assert (again["imported"], again["existing"]) == (0, 1)
+    assert invoke("artifacts", "verify", "--json").json["problems"] == []
+
+
+def test_what_a_database_says_beside_the_energy_is_shown(
+    invoke: Cli, tmp_path: Path, home: Path
+) -> None:
+    entry = json.loads((RUNS.parent / "formats/pymatgen/entries.json").read_text())[0]
+    (tmp_path / "mp.json").write_text(json.dumps(entry | {"correction": -4.1}))
+    invoke("results", "import", tmp_path / "mp.json")
+    (id_,) = sql(invoke, "SELECT id FROM simulation_results")[0]
+    shown = invoke("results", "show", id_, "--provenance", "--json").json
+    assert shown["extra"]["correction_ev"] == -4.1
+    assert "-4.1" in invoke("results", "show", id_, "--provenance").stdout

@@ -72,6 +72,18 @@ async def test_the_energy_is_that_of_the_structure_a_run_ended_with(
     assert document.entries[0].is_stable
 
 
+async def test_a_free_atom_is_no_reference(session: AsyncSession, owner: User) -> None:
+    (pbe,) = await methods.store_(session, [PBE])
+    copper, atom = await stored(
+        session, owner, metal("Cu"), Structure.of(None, [[0.0] * 3], ["Al"])
+    )
+    await calculated(session, owner, copper, pbe, energy_ev_per_atom=-3.9)
+    await calculated(session, owner, atom, pbe, energy_ev_per_atom=-0.2)
+    document, hull = await hulls.hull(session, ["Al", "Cu"])
+    assert hull is None
+    assert [one.element for one in document.missing] == ["Al"]
+
+
 async def test_a_mix_of_methods_is_refused_chosen_from_or_told(
     session: AsyncSession, owner: User
 ) -> None:

@@ -91,10 +91,18 @@ async def test_the_list_counts_what_is_in_view(session: AsyncSession, owner: Use
     (hers,) = await stored(session, stranger, metal("Au"), visibility="public")
     for structure_id in (copper, salt):
         await finished(session, owner, structure_id, emt)
+    await finished(session, owner, copper, oxide)
     await finished(session, stranger, hers, emt)
+    (secret,) = await methods.store_(session, [OXIDE_U])
+    await finished(session, stranger, hers, secret)
+    for ask in (methods.show, methods.find):
+        with pytest.raises(NotFound):
+            await ask(session, secret)
+    with pytest.raises(NotFound):
+        await methods.diff(session, oxide, secret)
     first, second = await methods.list_(session)
     assert (first.sha256, first.results, first.elements) == (emt, 2, ["Cl", "Cu", "Na"])
-    assert (second.sha256, second.results, second.elements) == (oxide, 0, [])
+    assert (second.sha256, second.results, second.elements) == (oxide, 1, ["Cu"])
     assert second.name == "VASP PBE, 520 eV"
     shown = await methods.show(session, emt[:8].upper())
     assert (shown.results, shown.document) == (2, document(Emt().method()))
@@ -106,6 +114,9 @@ async def test_a_method_is_named_by_the_beginning_of_its_hash(
     many = await methods.store_(
         session, [replace(OXIDE, cutoff_ev=float(n)) for n in range(300, 317)]
     )
+    (copper,) = await stored(session, owner, metal("Cu"))
+    for hash_ in many:
+        await finished(session, owner, copper, hash_)
     shared = next(a for a in many if sum(b[0] == a[0] for b in many) > 1)[0]  # of 17, two
     with pytest.raises(WrongUsage, match="Several"):
         await methods.find(session, shared)
@@ -116,6 +127,9 @@ async def test_a_method_is_named_by_the_beginning_of_its_hash(
 
 async def test_what_keeps_two_apart(session: AsyncSession, owner: User) -> None:
     one, other = await methods.store_(session, [OXIDE, OXIDE_U])
+    (copper,) = await stored(session, owner, metal("Cu"))
+    for hash_ in (one, other):
+        await finished(session, owner, copper, hash_)
     found = await methods.diff(session, one[:10], other[:10])
     assert (found.one, found.other, found.level) == (one, other, None)
     assert [(d.what, d.breaks) for d in found.differences] == [("U of Fe (eV)", "same functional")]

@@ -72,7 +72,12 @@ async def test_numbers_keep_name_and_sign(session: AsyncSession, owner: User, re
         place=17,
     )
     known = run(
-        band_gap_ev=0.0, wall_time_s=7200.0, n_cores=4, total_magnetization_mu_b=float("nan")
+        is_ionically_converged=True,
+        extra={"aiida": {"exit_status": 0}},
+        band_gap_ev=0.0,
+        wall_time_s=7200.0,
+        n_cores=4,
+        total_magnetization_mu_b=float("nan"),
     )
     (row,) = read(step(3.6), last, known)
     assert await run_import.store_(session, [row], Terms(owner.id), "copper") == 1
@@ -85,6 +90,7 @@ async def test_numbers_keep_name_and_sign(session: AsyncSession, owner: User, re
     assert result.is_converged
     assert result.data["stress"] == {"values": [[1, 0, 0], [0, 2, 0], [0, 0, 3]], "unit": "GPa"}
     assert result.provenance["place"] == 17
+    assert result.provenance["extra"] == {"aiida": {"exit_status": 0}}
     assert result.artifacts[0]["steps"] == 2
     final = await session.get_one(Structure, result.output_structure_id)
     job = await session.get_one(SimulationJob, result.simulation_job_id)
@@ -140,7 +146,7 @@ async def test_runs_are_there_once_for_each_owner(
     assert await run_import.store_(session, of_file[:1], Terms(owner.id)) == 1
     assert await run_import.recognise(session, [digest], owner.id) == {}  # one is missing
     assert await run_import.store_(session, of_file, Terms(owner.id)) == 1
-    assert await run_import.recognise(session, [digest], owner.id) == {digest: 2}
+    assert await run_import.recognise(session, [digest], owner.id) == {digest: (2, [])}
     again = read(step(3.6), run(), step(3.7), run(), content="two", name="elsewhere/moved")
     assert await run_import.store_(session, again, Terms(owner.id)) == 0
     assert await run_import.recognise(session, [digest], ada.id) == {}
@@ -186,15 +192,78 @@ async def test_what_repeats_and_what_contradicts_is_told(
         single("c", -3.02),
         single("not converged", -2.0, problems=("electronic_steps_exhausted",)),
         single("another method", -2.0, method=other),
+        read(step(3.5, 0.0), run(task="single_point"), name="zero"),
+        read(step(3.5, 0.1), run(task="single_point"), name="and more"),
+        read(step(3.7), run(task="other"), name="of a database"),
+        read(step(3.7, -1.0), run(task="other"), name="another's"),
+        read(step(3.4), run(is_ionically_converged=True), name="the cell kept"),
+        read(step(3.4), step(3.6, -9.0), run(is_ionically_converged=True), name="relaxed"),
     ):
         await run_import.store_(session, row, Terms(owner.id))
     report = await run_report.report(session)
-    (duplicate,) = report.duplicates
-    (conflict,) = report.conflicts
+    duplicate = next(one for one in report.duplicates if len(one.runs) == 4)
+    zero, conflict = report.conflicts
+    assert {one.source_name for one in zero.runs} == {"zero", "and more"}
     assert {one.source_name for one in duplicate.runs} == {"a", "b", "c", "not converged"}
     assert {one.source_name for one in conflict.runs} == {"a", "b", "c"}
     assert conflict.spread_ev_per_atom == pytest.approx(0.02)
     assert [one.cause for one in report.unconverged] == ["electronic steps exhausted"]
+
+
+@pytest.mark.parametrize(
+    ("known", "force_ev_per_a", "is_converged"),
+    [
+        ({}, None, False),
+        ({}, 0.06, False),
+        ({}, 0.04, True),
+        ({"is_ionically_converged": True}, 0.06, True),
+        ({"is_ionically_converged": False}, 0.04, False),
+        ({"task": "single_point"}, None, True),
+    ],
+)
+def test_a_relaxation_is_converged_where_that_is_known(
+    read: Any, known: dict[str, Any], force_ev_per_a: float | None, is_converged: bool
+) -> None:
+    forces = None if force_ev_per_a is None else np.array([[0.0, 0.0, force_ev_per_a]])
+    (row,) = read(step(3.6, forces_ev_per_a=forces), run(**known))
+    assert row.result["is_converged"] is is_converged
+
+
+async def test_an_unfinished_run_that_went_on_counts_once(
+    session: AsyncSession, owner: User, read: Any
+) -> None:
+    began = {"started_at": datetime(2020, 1, 1, tzinfo=UTC), "wall_time_s": 3600.0}
+    earlier = read(step(3.6), run(end="unfinished", **began), content="begun")
+    later = read(step(3.6), step(3.5), run(**began), content="begun and ended")
+    elsewhere = read(step(3.6), run(end="unfinished", **began), name="calcs/other")
+    for row in (earlier, elsewhere, later):
+        assert await run_import.store_(session, row, Terms(owner.id)) == 1
+    report = await run_report.report(session)
+    assert (report.runs, report.core_hours) == (2, 2.0)
+    jobs = await session.scalars(select(SimulationJob).order_by(SimulationJob.id))
+    assert [job.error_type for job in jobs] == [run_import.SUPERSEDED, None, "Unfinished"]
+
+
+async def test_links_go_forward_in_time_and_never_round(
+    session: AsyncSession, owner: User, read: Any
+) -> None:
+    def at(hour: int, name: str, *steps: Step) -> list[RunRow]:
+        began = datetime(2020, 1, 1, hour, tzinfo=UTC)
+        return list(read(*steps, run(started_at=began, wall_time_s=1800.0), name=name))
+
+    there, back = (step(3.60), step(3.58)), (step(3.58), step(3.60))
+    for row in (at(5, "later", *there), at(2, "earlier", *back)):
+        await run_import.store_(session, row, Terms(owner.id))
+    ring = [(3.1, 3.2), (3.2, 3.3), (3.3, 3.1)]
+    for a, b in ring:  # of which no time is known
+        await run_import.store_(
+            session, read(step(a), step(b), run(), name=f"{a}"), Terms(owner.id)
+        )
+    jobs = list(await session.scalars(select(SimulationJob)))
+    names = {job.id: job.source_name for job in jobs}
+    links = {job.source_name: names.get(job.continues_id) for job in jobs}
+    assert (links["later"], links["earlier"]) == ("earlier", None)
+    assert sum(links[f"{a}"] is not None for a, _ in ring) == 2
 
 
 def test_a_broken_end_keeps_the_runs_before_it(artifacts: Artifacts) -> None:

@@ -81,7 +81,9 @@ async def _read(session: AsyncSession) -> list[Found]:
     )
     found = {row.id: Found(row, citation, owner) for row, citation, owner in rows}
     results = await session.execute(
-        select(SimulationJob.structure_id, SimulationResult).join(SimulationResult.simulation_job)
+        select(SimulationJob.structure_id, SimulationResult)
+        .join(SimulationResult.simulation_job)
+        .where(SimulationResult.is_converged)
     )
     for structure_id, result in results:
         found[structure_id].results.append(result)

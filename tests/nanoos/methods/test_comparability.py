@@ -195,6 +195,45 @@ def test_what_a_difference_breaks(case: str) -> None:
     assert level(PBE, other) == shared
 
 
+@pytest.mark.parametrize(
+    ("code", "smearing", "width_ev", "shared"),
+    [
+        ("VASP", "gaussian", 0.2, "comparable"),
+        ("Quantum ESPRESSO", "gaussian", 0.2, "same functional"),
+        ("Quantum ESPRESSO", "gaussian", 0.03, "comparable"),
+        ("CP2K", "fermi-dirac", 0.05, "same functional"),
+        ("Quantum ESPRESSO", "cold", 0.2, "comparable"),
+    ],
+)
+def test_a_width_counts_where_the_program_does_not_extrapolate(
+    code: str, smearing: str, width_ev: float, shared: str
+) -> None:
+    fixed = replace(PBE, code=code, smearing="fixed", smearing_width_ev=None)
+    wide = replace(fixed, smearing=smearing, smearing_width_ev=width_ev)
+    assert level(fixed, wide) == shared
+    assert level(wide, wide) == "exact"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("pair_coeff * * /home/me/pot/Cu_u3.eam Cu", "pair_coeff * * Cu_u3.eam Cu"),
+        (
+            "pair_coeff * * eam/alloy ../pot/CuNi.eam.alloy",
+            "pair_coeff * * eam/alloy CuNi.eam.alloy",
+        ),
+        ("models/best.model", "best.model"),
+        (r"C:\Users\me\best.pth", "best.pth"),
+        ("hybrid/overlay lj/cut 1/2", "hybrid/overlay lj/cut 1/2"),
+        ("https://example.org/v1/x.json", "https://example.org/v1/x.json"),
+    ],
+)
+def test_a_method_tells_names_of_files_and_no_folders(said: str, kept: str) -> None:
+    stated = document(Method(code="LAMMPS", further={"a": [said]}))
+    assert stated["further"] == {"a": [kept]}
+    assert document(of_document(stated)) == stated
+
+
 def test_differences_are_said_in_words() -> None:
     other = replace(WITH_U, potentials=(FE_PV, OX), code_version="5.4.4")
     assert [str(difference) for difference in differences(PBE, other)] == [
