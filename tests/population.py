@@ -140,8 +140,8 @@ SELECT
     CASE WHEN dimensions < 3 THEN NULL WHEN angles < 0.6 THEN 90 ELSE 90 + 30 * random() END,
     CASE WHEN dimensions < 3 THEN NULL WHEN angles < 0.6 THEN 90 WHEN angles < 0.8 THEN 120
          ELSE 60 + 60 * random() END,
-    anonymous_formula || '_oP' || sites || '_' || loose || '_' || substr(hash, 20, 1) || ':'
-    || chemical_system,
+    anonymous_formula || '_oP' || sites || '_' || loose || '_'
+    || translate(substr(hash, 20, 1), '0123456789', 'ghijklmnop') || ':' || chemical_system,
     hash || md5(hash), 1, 2,
     CASE WHEN %(wide)s THEN (SELECT string_agg(md5((i + n)::text), ' ')
                              FROM generate_series(1, 20 + sites) AS n) END,

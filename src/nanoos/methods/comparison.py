@@ -262,7 +262,7 @@ def _numerics(a: Method, b: Method) -> Iterator[Difference]:
         broken, reason = "exact", "narrow enough to be extrapolated away"
         if not all(map(_is_narrow, (a, b))):
             broken, reason = "comparable", "too wide to be extrapolated away"
-            if a.code not in EXTRAPOLATING:
+            if a.code == b.code and a.code not in EXTRAPOLATING:
                 reason = f"too wide for {a.code}, which extrapolates nothing"
         said = [" ".join(str(x) for x in each if x is not None) or None for each in smearings]
         yield Difference("smearing (eV)", said[0], said[1], broken, reason)

@@ -217,7 +217,7 @@ def test_a_width_counts_where_the_program_does_not_extrapolate(
 @pytest.mark.parametrize(
     ("said", "kept"),
     [
-        ("pair_coeff * * /home/me/pot/Cu_u3.eam Cu", "pair_coeff * * Cu_u3.eam Cu"),
+        ("pair_coeff * * /data/pot/Cu_u3.eam Cu", "pair_coeff * * Cu_u3.eam Cu"),
         (
             "pair_coeff * * eam/alloy ../pot/CuNi.eam.alloy",
             "pair_coeff * * eam/alloy CuNi.eam.alloy",
