@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup check format test test-slow test-all test-properties migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator clean
+.PHONY: help demo setup check format test test-slow test-sample test-all test-properties migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -30,7 +30,10 @@ test: .venv/development ## The fast tests, under five minutes on two cores
 test-slow: .venv/development ## The tests that install the project or break it on purpose
 	$(BIN)/pytest -n 2 -m slow
 
-test-all: .venv/development ## Both, as in CI
+test-sample: .venv/development ## The fast tests and an eighth of the slow ones, as in CI: others with each commit
+	SLOW_SAMPLE=$$(git rev-parse HEAD) $(BIN)/pytest -n 2 -m ''
+
+test-all: .venv/development ## Both
 	$(BIN)/pytest -n 2 -m ''
 
 test-properties: .venv/development ## Tests of invariants, with 500 examples of most

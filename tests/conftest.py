@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import alembic.command
 import hypothesis
@@ -44,6 +45,22 @@ ROOT = Path(__file__).parents[1]
 hypothesis.settings.register_profile("sample", deadline=None, max_examples=30)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)
 hypothesis.settings.load_profile(os.environ.get("PROPERTIES", "sample"))
+
+
+SLOW_SHARE = 8
+"""Of the slow tests, one in so many is in a sample."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out slow tests but for a sample, another with each word that SLOW_SAMPLE holds."""
+    if word := os.environ.get("SLOW_SAMPLE"):
+        chosen, left = [], []
+        for item in items:
+            is_in = not (crc32(f"{word} {item.nodeid}".encode()) % SLOW_SHARE)
+            is_fast = item.get_closest_marker("slow") is None
+            (chosen if is_in or is_fast else left).append(item)
+        config.hook.pytest_deselected(items=left)
+        items[:] = chosen
 
 
 @pytest.fixture(scope="session")
