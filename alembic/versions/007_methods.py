@@ -25,7 +25,7 @@ depends_on: str | Sequence[str] | None = None
 # The canonical document, as text. What the engines of before said beside code, version and
 # potential, with its citation behind a colon, was options of their own.
 FUNCTION = """
-CREATE FUNCTION canonical_method(said jsonb) RETURNS text LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION canonical_method(said jsonb) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT '{"code":' || coalesce(said -> 'code', '"unknown"')::text
         || coalesce(',"code_version":' || (said -> 'code_version')::text, '')
         || coalesce(',"functional":' || to_json(split_part(said ->> 'potential', ':', 1))::text, '')
@@ -38,7 +38,7 @@ CREATE FUNCTION canonical_method(said jsonb) RETURNS text LANGUAGE sql STABLE AS
 $$
 """
 TRIGGER_FUNCTION = """
-CREATE FUNCTION method_of_result() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION method_of_result() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     known text;
 BEGIN

@@ -55,7 +55,7 @@ def test_interrupted_anywhere_the_next_run_completes_it(
     interrupted = start("demo", "--output", tmp_path, session=True)
     wait_for(said, interrupted)
     interrupted.send_signal(number)
-    interrupted.wait(60)
+    interrupted.wait(180)
     assert "Traceback" not in interrupted.output()
 
     ran(start, "demo", "--output", tmp_path)
