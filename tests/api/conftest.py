@@ -64,7 +64,7 @@ class Started(psutil.Popen):
     def output(self) -> str:
         return self.log.read_text()
 
-    def end(self, timeout_s: float = 30) -> int:
+    def end(self, timeout_s: float = 120) -> int:
         """Wait for its end and return its exit code; nothing it started may outlive it."""
         family = self.children(recursive=True) if self.is_running() else []
         code = self.wait(timeout_s)

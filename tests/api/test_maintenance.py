@@ -165,6 +165,7 @@ def test_a_reader_that_does_not_end_is_not_waited_for_for_ever(invoke: Any, quer
     assert invoke("db", "maintenance", "--json").json == {"on": False}
 
 
+@pytest.mark.slow
 async def test_a_worker_finishes_what_it_has_and_claims_nothing_until_it_is_off(
     start: Start, invoke: Any, query: Query, queue_up: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

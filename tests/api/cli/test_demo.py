@@ -41,7 +41,7 @@ def wait_for(text: str, demo: Started) -> None:
 @pytest.mark.parametrize(
     ("said", "number"),
     [
-        ("claimed", signal.SIGKILL),
+        pytest.param("claimed", signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param("7 submitted", signal.SIGINT, marks=pytest.mark.slow),
         pytest.param("1. Migrate", signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param("2. Import", signal.SIGKILL, marks=pytest.mark.slow),

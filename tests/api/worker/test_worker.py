@@ -159,6 +159,7 @@ async def test_what_a_killed_worker_had_is_finished_once_by_the_next(
     assert sorted(attempts) == [1, 2, 2]
 
 
+@pytest.mark.slow
 async def test_a_killed_engine_fails_its_job_alone(
     start: Start, query: Query, queue_up: Any
 ) -> None:
@@ -173,6 +174,7 @@ async def test_a_killed_engine_fails_its_job_alone(
     assert "Traceback" not in worker.output()
 
 
+@pytest.mark.slow
 async def test_an_engine_killed_between_jobs_is_replaced(
     start: Start, query: Query, queue_up: Any
 ) -> None:
@@ -218,6 +220,7 @@ async def test_ctrl_c_at_any_moment_shows_no_traceback(
     assert "Traceback" not in worker.output()
 
 
+@pytest.mark.slow
 async def test_a_worker_gives_up_a_job_that_was_taken_from_it(
     start: Start, query: Query, queue_up: Any
 ) -> None:
