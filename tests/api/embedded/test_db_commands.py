@@ -109,8 +109,8 @@ def test_url_names_the_embedded_database_and_stays_good(
     assert subprocess.run(psql, capture_output=True, text=True, check=True).stdout == "42\n"
     assert query(run("url").out.strip(), "SELECT 42") == [(42,)]
     assert json.loads(run("url", "--json").out)["source"] == "the embedded database"
-    assert run("stop").err == "Stopped.\n"
-    assert run("stop").err == "It was not running.\n"
+    assert run("stop").out == "Stopped.\n"
+    assert run("stop").out == "It was not running.\n"
     assert not serves(embedded_home)
 
 
