@@ -33,6 +33,14 @@ PACKED = 4
 """About how many times as long structure files are when they are unpacked."""
 
 
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes that read; without it, one a core.")
+]
+Failures = Annotated[
+    Path | None, typer.Option(help="File for all failures, one JSON document a line.")
+]
+
+
 def import_(
     paths: Annotated[
         list[str],
@@ -58,9 +66,7 @@ def import_(
         list[str] | None,
         typer.Option(metavar="TAG", help="Of those that are new; may be repeated."),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that read; without it, one a core.")
-    ] = None,
+    workers: Workers = None,
     format_: Annotated[
         str | None,
         typer.Option("--format", help="Read all as this, such as cif; else the content tells."),
@@ -68,9 +74,7 @@ def import_(
     again: Annotated[
         bool, typer.Option("--again", help="Also read files that are known already.")
     ] = False,
-    report: Annotated[
-        Path | None, typer.Option(help="File for all failures, one JSON document a line.")
-    ] = None,
+    report: Failures = None,
     json: Json = False,
 ) -> None:
     """Import structure files, also compressed and in archives.
@@ -80,20 +84,10 @@ def import_(
     """
     from api.cli.reanalysing import hint
     from api.schemas.structure import ImportReport
-    from api.services import licences, tags
 
-    with of_option("--tag"):
-        tags.check(tag or ())
-    with of_option("--licence"):
-        known = None if licence is None else licences.licence(licence)
-    terms = {
-        "visibility": "public" if public else "private",
-        "licence": known,
-        "source": source,
-        "tags": tuple(sorted(set(tag or ()))),
-    }
+    terms = checked_terms(public=public, licence=licence, tag=tag) | {"source": source}
     done = ImportReport()
-    try:
+    with telling_of_interruption(done):
         import_files(
             paths,
             recursive=recursive,
@@ -104,13 +98,6 @@ def import_(
             failures=report,
             report=done,
         )
-    except KeyboardInterrupt:
-        stored = f"{done.imported} imported, and they stay"
-        err.print(
-            f"Interrupted: {stored if done.imported else 'nothing was imported yet'}."
-            " Give the command again to go on; what is stored is recognised."
-        )
-        raise
     if json:
         print_json(done.model_dump(mode="json", exclude_none=True))
     _check_found(done, paths, recursive)
@@ -168,6 +155,35 @@ def import_files(
             return await intake.run(find(paths, recursive=recursive))
 
     return with_database(work)
+
+
+def checked_terms(*, public: bool, licence: str | None, tag: list[str] | None) -> dict[str, Any]:
+    """Return what these options say of `api.services.structure_import.Terms`; or WrongUsage."""
+    from api.services import licences, tags
+
+    with of_option("--tag"):
+        tags.check(tag or ())
+    with of_option("--licence"):
+        known = None if licence is None else licences.licence(licence)
+    return {
+        "visibility": "public" if public else "private",
+        "licence": known,
+        "tags": tuple(sorted(set(tag or ()))),
+    }
+
+
+@contextmanager
+def telling_of_interruption(report: ImportReport) -> Iterator[None]:
+    """Say after Ctrl-C what stays, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stored = f"{report.imported} imported, and they stay"
+        err.print(
+            f"Interrupted: {stored if report.imported else 'nothing was imported yet'}."
+            " Give the command again to go on; what is stored is recognised."
+        )
+        raise
 
 
 def check_paths(paths: Sequence[str | Path]) -> None:

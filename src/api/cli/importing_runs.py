@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli.database import transaction, with_database
-from api.cli.importing import bar, check_paths, cores, print_report, writing
-from api.cli.output import Json, err, of_option, print_json
+from api.cli.importing import (
+    Failures,
+    Workers,
+    bar,
+    check_paths,
+    checked_terms,
+    cores,
+    print_report,
+    telling_of_interruption,
+    writing,
+)
+from api.cli.output import Json, print_json
 
 if TYPE_CHECKING:
     from api.db import Sessions
@@ -37,12 +46,8 @@ def import_(
         list[str] | None,
         typer.Option(metavar="TAG", help="Of structures that are new; may be repeated."),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that read; without it, one a core.")
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="File for all failures, one JSON document a line.")
-    ] = None,
+    workers: Workers = None,
+    report: Failures = None,
     json: Json = False,
 ) -> None:
     """Import finished calculations: structures, energies, forces, methods, costs.
@@ -53,20 +58,11 @@ def import_(
     """
     from api.errors import NotFound, WrongUsage
     from api.schemas.run import RunImportReport
-    from api.services import licences, tags
 
-    with of_option("--tag"):
-        tags.check(tag or ())
-    with of_option("--licence"):
-        known_licence = None if licence is None else licences.licence(licence)
+    terms = checked_terms(public=public, licence=licence, tag=tag)
     if public and licence is None:
         raise WrongUsage("--public needs --licence: runs state none.")
     check_paths(paths)
-    terms: dict[str, Any] = {
-        "visibility": "public" if public else "private",
-        "licence": known_licence,
-        "tags": tuple(sorted(set(tag or ()))),
-    }
     done = RunImportReport()
 
     async def work(sessions: Sessions) -> RunImportReport:
@@ -90,15 +86,8 @@ def import_(
             )
             return await intake.run(find(paths))
 
-    try:
+    with telling_of_interruption(done):
         with_database(work)
-    except KeyboardInterrupt:
-        stored = f"{done.imported} imported, and they stay"
-        err.print(
-            f"Interrupted: {stored if done.imported else 'nothing was imported yet'}."
-            " Give the command again to go on; what is stored is recognised."
-        )
-        raise
     if json:
         print_json(done.model_dump(mode="json", exclude_none=True))
     if not (done.imported or done.existing or done.failed):

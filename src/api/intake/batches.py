@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.db import RETRIED, sqlstate
 from api.errors import DatabaseFull
+from api.schemas.structure import FailedFile, ImportReport
 from nanoos.processes import Answer, Pool
 
 I = TypeVar("I")  # noqa: E741 - the item of a pool
@@ -37,6 +38,38 @@ class Progress:
     stored: int = 0
     failed: int = 0
     bytes: int = 0
+
+
+@dataclass(slots=True)
+class Account:
+    """What came of an import so far, and who is told: of each failure, and how far it is."""
+
+    report: ImportReport
+    tell_failed: Callable[[FailedFile], None]
+    tell: Callable[[Progress], None]
+    progress: Progress = field(default_factory=Progress)
+
+    def fail(
+        self, name: str, error: str, line: int | None = None, place: int | None = None
+    ) -> None:
+        """Note what could not be read or stored."""
+        failed = FailedFile(file=name, error=error, line=line, place=place)
+        self.report.fail(failed)
+        self.tell_failed(failed)
+        self.progress.failed += 1
+        self.tell(self.progress)
+
+    def stored(self, new: int, existing: int) -> None:
+        """Note how many were new, and how many there already."""
+        self.report.imported += new
+        self.report.existing += existing
+        self.progress.stored += new + existing
+        self.tell(self.progress)
+
+    def passed(self, size_bytes: int) -> None:
+        """Note so many more bytes that are done with."""
+        self.progress.bytes += size_bytes
+        self.tell(self.progress)
 
 
 @dataclass(slots=True)

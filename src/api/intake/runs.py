@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.artifacts import Artifacts
 from api.db import Sessions, retried
-from api.intake.batches import Batch, Progress, collect, store_or_refuse
+from api.intake.batches import Account, Batch, Progress, collect, store_or_refuse
 from api.intake.finder import Finder
 from api.schemas.run import RunImportReport
 from api.schemas.structure import FailedFile
@@ -56,10 +56,8 @@ class RunIntake:
         self._workers = workers
         self._artifacts = artifacts
         self._project = project
-        self._tell_failed = failed
-        self._tell = progress
         self._limits = limits
-        self._progress = Progress()
+        self._account = Account(self.report, failed, progress)
         self._temporary: Counter[Source] = Counter()  # how many runs still need each
 
     async def run(self, found: Iterable[RunFolder | Unfound]) -> RunImportReport:
@@ -86,18 +84,17 @@ class RunIntake:
                         reading = RunReading(run.run, self._artifacts)
                         await pool.put(reading, run.size_bytes)
                     else:
-                        self.report.existing += n_runs
-                        self._progress.stored += n_runs
+                        self._account.stored(0, n_runs)
                         self._done(run.run, run.size_bytes)
         await pool.finish()
 
     def _looked(self, one: _Found) -> None:
         """Note what is wrong, and which temporary files are needed how often."""
         if one.error is not None:
-            self._fail(one.name, one.error)
+            self._account.fail(one.name, one.error)
         self.report.folders += one.is_folder
         self.report.without_run += one.is_folder and not one.runs and one.error is None
-        self._progress.bytes += one.unread_bytes
+        self._account.passed(one.unread_bytes)
         for run in one.runs:
             self._temporary.update(s for s in run.run.folder.files.values() if s.temporary)
 
@@ -119,39 +116,29 @@ class RunIntake:
         found = answer.item.run
         for result in answer.results:
             if isinstance(result, Refusal):
-                self._fail(found.folder.name, result.message, result.line, result.place)
+                self._account.fail(found.folder.name, result.message, result.line, result.place)
             elif isinstance(result, RunRow):
                 self._take_row(found, result, batch)
         if answer.failure is not None:
-            self._fail(found.folder.name, answer.failure.message, answer.failure.line)
+            self._account.fail(found.folder.name, answer.failure.message, answer.failure.line)
         if answer.is_end:
             self._done(found, _size(found.folder))
 
     def _take_row(self, found: FoundRun, row: RunRow, batch: Batch[RunRow]) -> None:
         if reason := self._terms.refuse(row.initial):
-            self._fail(found.folder.name, reason, place=row.place)
+            self._account.fail(found.folder.name, reason, place=row.place)
             return
         size = len(row.initial.fields) + (len(row.final.fields) if row.final else 0)
         batch.add(row, size + ROW_BYTES)
 
     def _done(self, found: FoundRun, size_bytes: int) -> None:
-        self._progress.bytes += size_bytes
+        self._account.passed(size_bytes)
         for source in found.folder.files.values():
             if source.temporary:
                 self._temporary[source] -= 1
                 if not self._temporary[source]:
                     del self._temporary[source]
                     source.discard()
-        self._tell(self._progress)
-
-    def _fail(
-        self, name: str, error: str, line: int | None = None, place: int | None = None
-    ) -> None:
-        failed = FailedFile(file=name, error=error, line=line, place=place)
-        self.report.fail(failed)
-        self._tell_failed(failed)
-        self._progress.failed += 1
-        self._tell(self._progress)
 
     async def _store(self, rows: list[RunRow]) -> None:
         await store_or_refuse(rows, self._store_all, self._refuse)
@@ -161,13 +148,10 @@ class RunIntake:
             self._sessions,
             lambda session: run_import.store_(session, rows, self._terms, self._project),
         )
-        self.report.imported += new
-        self.report.existing += len(rows) - new
-        self._progress.stored += len(rows)
-        self._tell(self._progress)
+        self._account.stored(new, len(rows) - new)
 
     def _refuse(self, row: RunRow, said: str) -> None:
-        self._fail(row.job["source_name"], said, place=row.place)
+        self._account.fail(row.job["source_name"], said, place=row.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +189,7 @@ def _looked_at(found: Iterable[RunFolder | Unfound], *, hashed: bool) -> Iterato
             error = str(failure)
         used = {id(source) for run in runs for source in run.run.folder.files.values()}
         unused = [source for source in one.files.values() if id(source) not in used]
-        unread_bytes = sum(map(_source_size, unused))
+        unread_bytes = sum(source.size_bytes for source in unused)
         for source in unused:
             source.discard()
         yield _Found(one.name, tuple(runs), error, unread_bytes=unread_bytes)
@@ -217,14 +201,4 @@ def _held(found: _Found) -> int:
 
 
 def _size(folder: RunFolder) -> int:
-    return sum(map(_source_size, folder.files.values()))
-
-
-def _source_size(source: Source) -> int:
-    """Return a source's size in bytes, as it lies there."""
-    if source.data is not None:
-        return len(source.data)
-    try:
-        return source.path.stat().st_size if source.path else 0
-    except OSError:
-        return 0  # reading it will say why
+    return sum(source.size_bytes for source in folder.files.values())

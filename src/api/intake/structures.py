@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db import Sessions, retried
-from api.intake.batches import Batch, Progress, collect, store_or_refuse
+from api.intake.batches import Account, Batch, Progress, collect, store_or_refuse
 from api.intake.finder import Finder
 from api.schemas.structure import FailedFile, ImportReport
 from api.services import known_files
@@ -44,12 +44,10 @@ class Intake:
         self._sessions = sessions
         self._terms = terms
         self._workers = workers
-        self._tell_failed = failed
-        self._tell = progress
         self._limits = limits
         self._format = format_
         self._is_again = again
-        self._progress = Progress()
+        self._account = Account(self.report, failed, progress)
         self._begun: Counter[str] = Counter()  # bytes read of sources that go on
 
     async def run(self, sources: Iterable[Source | Unfound]) -> ImportReport:
@@ -72,12 +70,12 @@ class Intake:
             for one in found:
                 source, error = one.source, one.error
                 if error is not None or isinstance(source, Unfound):
-                    self._fail(source.name, str(error), getattr(error, "line", None))
+                    self._account.fail(source.name, str(error), getattr(error, "line", None))
                 elif (n_structures := known.get(one.sha256 or "")) is None:
-                    await pool.put(Reading(source, self._format), _size(source))
+                    await pool.put(Reading(source, self._format), source.size_bytes)
                 else:
-                    self.report.existing += n_structures
-                    self._done(source, n_structures)
+                    self._account.stored(0, n_structures)
+                    self._done(source)
         await pool.finish()
 
     async def _recognise(self, found: list[_Candidate]) -> dict[str, int]:
@@ -99,35 +97,22 @@ class Intake:
         name = known_as(source)
         for result in answer.results:
             if isinstance(result, Refusal):
-                self._fail(source.name, *result)
+                self._account.fail(source.name, *result)
             elif reason := self._terms.refuse(result):
-                self._fail(source.name, reason, place=result.place)
+                self._account.fail(source.name, reason, place=result.place)
             else:
                 batch.add(Found(result, name), len(result.fields))
         read = sum(getattr(result, "length", 0) for result in answer.results)
         self._begun[source.name] += read
-        self._progress.bytes += read
+        self._account.passed(read)
         if answer.failure is not None:
-            self._fail(source.name, answer.failure.message, answer.failure.line)
+            self._account.fail(source.name, answer.failure.message, answer.failure.line)
         if answer.is_end:
             self._done(source)
-        else:
-            self._tell(self._progress)
 
-    def _done(self, source: Source, structures: int = 0) -> None:
-        self._progress.stored += structures
-        self._progress.bytes += _size(source) - self._begun.pop(source.name, 0)
+    def _done(self, source: Source) -> None:
+        self._account.passed(source.size_bytes - self._begun.pop(source.name, 0))
         source.discard()
-        self._tell(self._progress)
-
-    def _fail(
-        self, name: str, error: str, line: int | None = None, place: int | None = None
-    ) -> None:
-        failed = FailedFile(file=name, error=error, line=line, place=place)
-        self.report.fail(failed)
-        self._tell_failed(failed)
-        self._progress.failed += 1
-        self._tell(self._progress)
 
     async def _store(self, found: list[Found]) -> None:
         await store_or_refuse(found, self._store_all, self._refuse)
@@ -135,13 +120,10 @@ class Intake:
     async def _store_all(self, found: list[Found]) -> None:
         stored = await retried(self._sessions, lambda session: store_(session, found, self._terms))
         new = sum(one.is_new for one in stored)
-        self.report.imported += new
-        self.report.existing += len(stored) - new
-        self._progress.stored += len(stored)
-        self._tell(self._progress)
+        self._account.stored(new, len(stored) - new)
 
     def _refuse(self, one: Found, said: str) -> None:
-        self._fail(one.name or "", said, place=one.row.place)
+        self._account.fail(one.name or "", said, place=one.row.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +149,3 @@ def _looked_at(sources: Iterable[Source | Unfound], *, hashed: bool) -> Iterator
 
 def _held(one: _Candidate) -> int:
     return len(getattr(one.source, "data", None) or b"")
-
-
-def _size(source: Source) -> int:
-    """Return the source's size in bytes, as it lies there."""
-    if source.data is not None:
-        return len(source.data)
-    try:
-        return source.path.stat().st_size if source.path else 0
-    except OSError:
-        return 0  # reading it will say why

@@ -108,12 +108,8 @@ def _is_hidden(name: str) -> bool:
 
 def _source(stream: BinaryIO, name: str, budget: Budget) -> Source:
     source = Source.of_stream(stream, name, budget.check)
-    budget.spend(len(source.data) if source.data is not None else _size(source))
+    budget.spend(source.size_bytes)
     return source
-
-
-def _size(source: Source) -> int:
-    return source.path.stat().st_size if source.path else 0
 
 
 def _refused(name: str, reason: str) -> Unfound:

@@ -108,8 +108,7 @@ def _streamed(path: str | Path, name: str, scope: _Scope) -> Iterator[Source | U
     except ParseError as error:
         yield Unfound(name, error)
         return
-    size = len(source.data) if source.data is not None else Path(source.path or "").stat().st_size
-    yield from _looked_into(source, Budget(size), scope)
+    yield from _looked_into(source, Budget(source.size_bytes), scope)
 
 
 def _looked_into(

@@ -73,6 +73,16 @@ class Source:
         name = PurePosixPath(self.name)
         return name.stem if name.suffix.lower() in SUFFIXES else name.name
 
+    @property
+    def size_bytes(self) -> int:
+        """The size of what lies there, compressed or not; 0 where nothing does any more."""
+        if self.data is not None:
+            return len(self.data)
+        try:
+            return self.path.stat().st_size if self.path else 0
+        except OSError:
+            return 0  # reading it says why
+
     def open(self) -> BinaryIO:
         """Return the content as a stream. Raises ParseError when it cannot be opened."""
         if self.data is not None:
