@@ -54,6 +54,26 @@ class EngineError(NanoError):
     """The engine failed."""
 
 
+class EngineCrashed(EngineError):
+    """The engine's process ended without an answer."""
+
+
+class EngineUnavailable(EngineError):
+    """The engine cannot run on this machine."""
+
+
+class NotConverged(EngineError):
+    """The engine ran, but found no ground state."""
+
+
+class WallTimeExceeded(EngineError):
+    """The job took longer than it was given."""
+
+
+class MemoryExceeded(EngineError):
+    """The job needed more memory than it was given."""
+
+
 class UnsupportedByEngine(NanoError):
     """The engine cannot do what was asked of it."""
 

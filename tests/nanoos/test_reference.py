@@ -7,8 +7,7 @@ from ase.collections import dcdft as collection
 from nanoos.engines.emt import Emt
 from nanoos.reference import Reference, compare, dcdft
 from nanoos.structures import Structure
-from nanoos.workflows import read_parameters
-from nanoos.workflows.equation_of_state import EquationOfState
+from nanoos.workflows.equation_of_state import EquationOfState, EquationOfStateParameters
 
 
 def test_volumes_are_those_of_the_collections_own_crystals():
@@ -34,14 +33,15 @@ def test_an_element_without_reference_has_no_comparison():
 
 
 @pytest.mark.parametrize("element", sorted(Emt.elements))
-def test_emt_is_as_far_from_the_reference_as_is_known(element):
+def test_emt_is_as_far_from_the_reference_as_is_known(element, tmp_path):
     """EMT was fitted to experiment: volumes within 8 %, moduli within half of the PBE values."""
     workflow = EquationOfState()
     found = workflow.run(
         Structure.from_ase(bulk(element)),
-        read_parameters(workflow, {}),
+        EquationOfStateParameters(),
         Emt(),
-        lambda share, doing: None,
+        lambda *_: None,
+        tmp_path,
     ).quantities
     comparison = compare(element, found["volume_a3_per_atom"], found["bulk_modulus_gpa"])
     assert abs(comparison.volume_error_percent) < 8

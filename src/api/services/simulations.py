@@ -20,7 +20,8 @@ from api.services import structures, workflows
 from nanoos import plugins
 from nanoos.canonical import sha256
 from nanoos.errors import UnsupportedByEngine
-from nanoos.workflows import read_parameters, refusal
+from nanoos.parameters import read_parameters
+from nanoos.workflows import refusal
 
 QUEUE_CHANNEL = "nano_os_jobs"
 """Workers LISTEN here; a submission notifies when its transaction commits."""
@@ -46,7 +47,9 @@ async def submit(
     """
     template = await workflows.newest(session, workflow)
     plugin = plugins.get("nanoos.workflows", workflow)()
-    given = read_parameters(plugin, dict(template.defaults) | dict(parameters or {}))
+    given = read_parameters(
+        plugin.name, plugin.parameters, dict(template.defaults) | dict(parameters or {})
+    )
     calculator = plugins.get("nanoos.engines", engine or template.engine)()
     wanted: list[UUID] = []
     refused: list[str] = []

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 from uuid import UUID
 
@@ -25,8 +27,8 @@ from api.services.results import Run
 from api.settings import PROJECT_ROOT
 from nanoos import plugins
 from nanoos.errors import EngineError, NanoError, WorkflowError
+from nanoos.parameters import read_parameters
 from nanoos.structures import Structure
-from nanoos.workflows import read_parameters
 
 _log = logging.getLogger(__name__)
 
@@ -86,15 +88,16 @@ def perform(task: Task) -> Run:
             f" {workflow.version} is installed here. Submit it again."
         )
     engine = plugins.get("nanoos.engines", task.engine)()
-    parameters = read_parameters(workflow, task.parameters)
+    parameters = read_parameters(workflow.name, workflow.parameters, task.parameters)
 
-    def progress(done: float, message: str) -> None:
+    def progress(done: float, message: str, **_: float) -> None:
         if _report is not None:
             _report((task.job_id, done, message))
 
     started_at, started = datetime.now(UTC), time.perf_counter()
     try:
-        outcome = workflow.run(task.structure, parameters, engine, progress)
+        with TemporaryDirectory(prefix="nano-os-job-") as folder:
+            outcome = workflow.run(task.structure, parameters, engine, progress, Path(folder))
     except NanoError:
         raise
     except Exception as error:  # plug-ins may raise anything, even what cannot be pickled

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoos.engines.engine import Evaluation
+from nanoos.engines.engine import Evaluation, NoParameters
 from nanoos.errors import EngineError, UnsupportedByEngine
 from nanoos.methods import Method
 from nanoos.structures import Structure
@@ -23,12 +23,17 @@ class Emt:
     """
 
     name = "emt"
+    parameters = NoParameters
+    licence = "LGPL-2.1-or-later"
     potential = (
         "Effective medium theory: K. W. Jacobsen, P. Stoltze, J. K. Nørskov, "
         "Surf. Sci. 366, 394 (1996)"
     )
     elements = frozenset({"Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au"})
     properties = frozenset({"energy", "forces", "stress"})
+
+    def __init__(self, parameters: NoParameters | None = None) -> None:
+        """Make it; there is nothing to choose."""
 
     @property
     def version(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from nanoos.errors import EngineError
 from nanoos.methods import Method
@@ -26,11 +28,17 @@ class Evaluation:
         (n, 3) forces in eV/Å, in the order of the structure's sites.
     stress_gpa
         (3, 3) stress in GPa, positive under tension; None where there is no periodic cell.
+    is_converged
+        Whether the electrons found their ground state; always so for potentials.
+    further
+        What else it gives, with the unit in the name (``band_gap_ev``), JSON-able.
     """
 
     energy_ev: float
     forces_ev_per_a: NDArray[np.float64]
     stress_gpa: NDArray[np.float64] | None
+    is_converged: bool = True
+    further: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def max_force_ev_per_a(self) -> float:
@@ -53,17 +61,29 @@ class Evaluation:
         return self.stress_gpa
 
 
+class NoParameters(BaseModel):
+    """Of an engine that leaves nothing to choose."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 class Engine(Protocol):
     """A code with a potential or functional that can evaluate structures.
 
-    An engine is made without arguments, keeps no state between calls and can be pickled, so
-    that a worker may run it in another process.
+    An engine is made from its parameters, or without arguments for their defaults: that must be
+    cheap, import nothing heavy and look for no program, which is what ``probe`` does. It can be
+    pickled, so that a worker may run it in another process, where it may keep what is slow to
+    load. Its results depend on its parameters and the structure alone.
     """
 
     name: str
     """The name under which it is asked for, as in its entry point."""
+    parameters: ClassVar[type[BaseModel]]
+    """The model of what may be chosen: defaults, bounds, units, JSON Schema."""
     potential: str
     """The potential or functional, with its citation."""
+    licence: str
+    """The licence of the code and of its weights or potentials, as SPDX writes it."""
     elements: frozenset[str]
     """The symbols of the elements it can describe."""
     properties: frozenset[str]

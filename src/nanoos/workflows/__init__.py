@@ -1,5 +1,5 @@
 """Workflows: sequences of evaluations by an engine that give materials properties."""
 
-from nanoos.workflows.workflow import Outcome, Progress, Workflow, read_parameters, refusal
+from nanoos.workflows.workflow import Outcome, OutputFile, Progress, Workflow, refusal
 
-__all__ = ["Outcome", "Progress", "Workflow", "read_parameters", "refusal"]
+__all__ = ["Outcome", "OutputFile", "Progress", "Workflow", "refusal"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,7 @@ class EquationOfState:
         parameters: EquationOfStateParameters,
         engine: Engine,
         progress: Progress,
+        folder: Path,
     ) -> Outcome:
         """Scan, fit, and evaluate the crystal once more at the fitted minimum.
 

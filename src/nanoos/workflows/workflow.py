@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from nanoos.engines import Engine
-from nanoos.errors import InvalidParameters
 from nanoos.structures import Structure
 
-Progress = Callable[[float, str], None]
-"""Told how much is done (0..1, never falling) and what was done last."""
+
+class Progress(Protocol):
+    """Told how a job fares while it runs."""
+
+    def __call__(self, done: float, message: str, **numbers: float) -> None:
+        """Take how much is done (0..1, never falling), what was done last, and its numbers.
+
+        These carry their unit in the name: ``step``, ``energy_ev``, ``max_force_ev_per_a``.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A file that a workflow or its engine leaves in its folder, and that is kept with the result.
+
+    Parameters
+    ----------
+    name
+        What it is called there: ``trajectory.extxyz``.
+    media_type
+        As IANA names it, ``text/plain`` or ``application/octet-stream`` where it has no name.
+    path
+        Where it lies until the result is stored.
+    """
+
+    name: str
+    media_type: str
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +55,15 @@ class Outcome:
         Whether to trust them: ``converged``, the residuals, and ``notes`` in words.
     output_structure
         The structure that the quantities belong to, where the workflow made one.
+    files
+        What else is kept, of any size.
     """
 
     quantities: dict[str, float]
     data: dict[str, Any]
     convergence: dict[str, Any]
     output_structure: Structure | None = None
+    files: tuple[OutputFile, ...] = ()
 
 
 P = TypeVar("P", bound=BaseModel)
@@ -67,9 +95,14 @@ class Workflow(Protocol[P]):
         """
 
     def run(
-        self, structure: Structure, parameters: P, engine: Engine, progress: Progress
+        self,
+        structure: Structure,
+        parameters: P,
+        engine: Engine,
+        progress: Progress,
+        folder: Path,
     ) -> Outcome:
-        """Carry it out.
+        """Carry it out; files may be written to ``folder``, which nobody else uses.
 
         Raises
         ------
@@ -89,21 +122,3 @@ def refusal(workflow: Workflow[Any], structure: Structure, engine: Engine) -> st
     if missing := workflow.needs - engine.properties:
         return f"{workflow.name} needs {', '.join(sorted(missing))}, which {engine.name} lacks"
     return engine.refuses(structure)
-
-
-def read_parameters(workflow: Workflow[P], given: Mapping[str, Any]) -> P:
-    """Return the workflow's parameters from ``given``, defaults filled in.
-
-    Raises
-    ------
-    InvalidParameters
-        If a name is unknown or a value is of the wrong kind or out of bounds; all are named.
-    """
-    try:
-        return workflow.parameters.model_validate(dict(given))
-    except ValidationError as error:
-        known = ", ".join(workflow.parameters.model_fields)
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-        )
-        raise InvalidParameters(f"{workflow.name}: {faults} (it takes {known})") from None

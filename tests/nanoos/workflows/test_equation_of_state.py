@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,18 +15,19 @@ from nanoos.engines import Evaluation
 from nanoos.engines.emt import Emt
 from nanoos.errors import EngineError, InvalidParameters, UnsupportedByEngine, WorkflowError
 from nanoos.methods import Method
+from nanoos.parameters import read_parameters
 from nanoos.structures import Structure
-from nanoos.workflows import read_parameters, refusal
+from nanoos.workflows import refusal
 from nanoos.workflows.equation_of_state import EquationOfState, EquationOfStateParameters
 
 
-def silent(share, doing):
+def silent(share, doing, **numbers):
     pass
 
 
 def run(structure, engine=None, progress=silent, **parameters):
     return EquationOfState().run(
-        structure, EquationOfStateParameters(**parameters), engine or Emt(), progress
+        structure, EquationOfStateParameters(**parameters), engine or Emt(), progress, Path()
     )
 
 
@@ -112,7 +114,12 @@ def test_it_runs_the_same_bit_for_bit_and_its_data_is_json():
 def test_it_runs_in_another_process():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         there = pool.submit(
-            EquationOfState().run, crystal("Cu"), EquationOfStateParameters(), Emt(), silent
+            EquationOfState().run,
+            crystal("Cu"),
+            EquationOfStateParameters(),
+            Emt(),
+            silent,
+            Path(),
         ).result()
     assert there.quantities == run(crystal("Cu")).quantities
 
@@ -177,13 +184,13 @@ def test_an_engine_that_breaks_its_promise_of_stress_is_named():
 
 def test_parameters_have_defaults_bounds_and_units_in_their_schema():
     workflow = EquationOfState()
-    assert read_parameters(workflow, {}) == EquationOfStateParameters()
+    assert read_parameters(workflow.name, workflow.parameters, {}) == EquationOfStateParameters()
     for given_, named in [
         ({"volume_range": 0.9}, "volume_range"),
         ({"points_per_side": 1.5}, "points_per_side"),
         ({"npoints": 7}, "npoints.*it takes volume_range, points_per_side"),
     ]:
         with pytest.raises(InvalidParameters, match=named):
-            read_parameters(workflow, given_)
+            read_parameters(workflow.name, workflow.parameters, given_)
     properties = workflow.parameters.model_json_schema()["properties"]
     assert all("unit" in p["description"] and "default" in p for p in properties.values())

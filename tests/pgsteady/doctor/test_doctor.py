@@ -227,12 +227,14 @@ def test_extension_that_the_role_may_not_create(
     monkeypatch: pytest.MonkeyPatch,
     external_server: Callable[..., ExternalServer],
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", fresh_database(name="bare", extension=False))
+    url = fresh_database(extension=False)
+    name = url.rpartition("/")[2]
+    monkeypatch.setenv("DATABASE_URL", url)
     finding = shown(doctor().findings[0])
     assert finding.code == "extension-missing"
     assert "orion may not create it" in finding.message
-    assert finding.cure == "An administrator runs once, in database bare:"
-    with external_server().cluster.session("bare") as cursor:
+    assert finding.cure == f"An administrator runs once, in database {name}:"
+    with external_server().cluster.session(name) as cursor:
         cursor.execute(finding.sql)
     assert doctor().codes == ["not-migrated"]
 
