@@ -103,6 +103,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     science.EngineError: Outcome(500, FAILURE),
     science.EngineCrashed: Outcome(500, FAILURE, retry=True),
     science.EngineUnavailable: Outcome(503, ENVIRONMENT),
+    science.Interrupted: Outcome(503, FAILURE, retry=True),
     science.NotConverged: Outcome(500, FAILURE),
     science.WallTimeExceeded: Outcome(500, FAILURE),
     science.MemoryExceeded: Outcome(500, FAILURE),

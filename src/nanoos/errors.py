@@ -62,6 +62,10 @@ class EngineUnavailable(EngineError):
     """The engine cannot run on this machine."""
 
 
+class Interrupted(EngineError):
+    """The engine stopped in time, and can go on where it stopped."""
+
+
 class NotConverged(EngineError):
     """The engine ran, but found no ground state."""
 

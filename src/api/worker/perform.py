@@ -105,7 +105,7 @@ def perform(task: Task) -> Run:
         raise EngineError(f"{type(error).__name__}: {error}") from error
     return Run(
         outcome=outcome,
-        method=engine.method(),
+        method=engine.method(task.structure),
         provenance={
             "workflow": workflow.name,
             "workflow_version": workflow.version,

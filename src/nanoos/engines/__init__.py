@@ -1,5 +1,5 @@
 """Engines: what turns a structure into energy, forces and stress."""
 
-from nanoos.engines.engine import Engine, Evaluation, NoParameters
+from nanoos.engines.engine import Engine, Evaluation, NoParameters, ProgramEngine
 
-__all__ = ["Engine", "Evaluation", "NoParameters"]
+__all__ = ["Engine", "Evaluation", "NoParameters", "ProgramEngine"]

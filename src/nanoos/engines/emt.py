@@ -40,7 +40,7 @@ class Emt:
         """The version of ASE."""
         return version("ase")
 
-    def method(self) -> Method:
+    def method(self, structure: Structure | None = None) -> Method:
         """Return code, its version, the theory and its one option."""
         return Method(
             code="ASE EMT",

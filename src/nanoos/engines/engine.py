@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +94,11 @@ class Engine(Protocol):
     def version(self) -> str:
         """The version of the code that calculates."""
 
-    def method(self) -> Method:
-        """Return all that decides its numbers: two equal methods give equal results."""
+    def method(self, structure: Structure | None = None) -> Method:
+        """Return all that decides its numbers: two equal methods give equal results.
+
+        Potentials and meshes may depend on ``structure``; without one, what holds for all.
+        """
 
     def probe(self) -> str | None:
         """Return None if it can run here, else why not and how to get it."""
@@ -111,4 +115,42 @@ class Engine(Protocol):
             If it refuses the structure.
         EngineError
             If the calculation fails.
+        """
+
+
+@runtime_checkable
+class ProgramEngine(Engine, Protocol):
+    """An engine that runs a program of its own, in a folder.
+
+    It may correct an input that fails. Without ``begin`` it works in a temporary folder.
+    """
+
+    corrections: list[dict[str, Any]]
+    """What it changed in inputs that failed, JSON-able: cause, change, hashes of both inputs."""
+    files: list[Path]
+    """The inputs and outputs to keep with the result, in its folder."""
+
+    def begin(
+        self,
+        structure: Structure,
+        folder: Path,
+        *,
+        wall_time_s: float | None = None,
+        launcher: Sequence[str] = (),
+    ) -> None:
+        """Prepare for one job.
+
+        Parameters
+        ----------
+        structure
+            The job's. What follows from it, such as a mesh of k-points, holds for all that are
+            evaluated and differ little from it.
+        folder
+            Where to write. What an earlier attempt left there is not calculated again: finished
+            evaluations are read, one that was interrupted goes on.
+        wall_time_s
+            What is left to the job. The program is stopped in time to go on later, which raises
+            Interrupted.
+        launcher
+            Words before the program's command: ``("mpirun", "-np", "4")``.
         """

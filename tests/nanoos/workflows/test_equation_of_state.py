@@ -46,7 +46,7 @@ class Springs:
     def __init__(self, slope=0.0):
         self.slope, self.calls = slope, 0
 
-    def method(self):
+    def method(self, structure=None):
         return Method(code="Springs")
 
     def probe(self):
