@@ -126,7 +126,7 @@ def test_an_outcome_that_cannot_be_stored_is_an_error(install: Install, odd: Any
 
 def test_an_engine_of_before_methods_is_told(install: Install) -> None:
     said = {"code": "ASE EMT"}
-    install("nanoos.engines", type("Old", (Emt,), {"name": "foreign", "method": lambda _: said}))
+    install("nanoos.engines", type("Old", (Emt,), {"name": "foreign", "method": lambda *_: said}))
     with pytest.raises(WorkflowError, match=r"must return a nanoos\.methods\.Method"):
         perform(replace(COPPER, engine="foreign"))
 
