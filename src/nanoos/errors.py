@@ -104,7 +104,7 @@ class MethodError(NanoError):
 
 
 class InvalidParameters(NanoError):
-    """The parameters do not fit the workflow's schema."""
+    """The parameters do not fit the schema of workflow or engine."""
 
 
 class ProcessesError(NanoError):

@@ -17,7 +17,10 @@ from typing import Any
 from nanoos.errors import PluginNotFound
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
-    "nanoos.engines": {"emt": "nanoos.engines.emt:Emt"},
+    "nanoos.engines": {
+        "emt": "nanoos.engines.emt:Emt",
+        "lj": "nanoos.engines.lj:Lj",
+    },
     "nanoos.workflows": {
         "equation_of_state": "nanoos.workflows.equation_of_state:EquationOfState",
     },

@@ -11,7 +11,18 @@ import sys
 
 import typer
 
-from api.cli import artifacts, db, embed, jobs, methods, results, structures, users, workflows
+from api.cli import (
+    artifacts,
+    db,
+    embed,
+    engines,
+    jobs,
+    methods,
+    results,
+    structures,
+    users,
+    workflows,
+)
 from api.cli.demo import demo
 from api.cli.hull import hull
 from api.cli.output import fail
@@ -30,6 +41,7 @@ app = typer.Typer(
 app.command()(demo)
 app.add_typer(structures.app, name="structures")
 app.add_typer(workflows.app, name="workflows")
+app.add_typer(engines.app, name="engines")
 app.add_typer(jobs.app, name="jobs")
 app.command()(worker)
 app.add_typer(results.app, name="results")

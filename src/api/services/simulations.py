@@ -19,9 +19,11 @@ from api.schemas.simulation import JobDetail, JobSummary, SkipReason, SubmitRepo
 from api.services import structures, workflows
 from nanoos import plugins
 from nanoos.canonical import sha256
+from nanoos.engines import Engine, capable, make
 from nanoos.errors import UnsupportedByEngine
 from nanoos.parameters import read_parameters
-from nanoos.workflows import refusal
+from nanoos.structures import Structure as Atoms
+from nanoos.workflows import Workflow, refusal
 
 QUEUE_CHANNEL = "nano_os_jobs"
 """Workers LISTEN here; a submission notifies when its transaction commits."""
@@ -50,13 +52,13 @@ async def submit(
     given = read_parameters(
         plugin.name, plugin.parameters, dict(template.defaults) | dict(parameters or {})
     )
-    calculator = plugins.get("nanoos.engines", engine or template.engine)()
+    calculator = make(engine or template.engine)
     wanted: list[UUID] = []
     refused: list[str] = []
     skipped: Counter[str] = Counter()
     examples: dict[str, UUID] = {}
     async for row in _chosen(session, structure_ids):
-        reason = refusal(plugin, structures.to_atoms(row), calculator)
+        reason = _refusal(plugin, structures.to_atoms(row), calculator)
         if reason is None:
             wanted.append(row.id)
         else:
@@ -84,6 +86,15 @@ async def submit(
             for reason, n in skipped.most_common(SubmitReport.LISTED)
         ],
     )
+
+
+def _refusal(workflow: Workflow[Any], atoms: Atoms, engine: Engine) -> str | None:
+    """Return why the workflow cannot be run, and which installed engines could instead."""
+    reason = refusal(workflow, atoms, engine)
+    if reason is None or workflow.refuses(atoms):
+        return reason
+    could = ", ".join(capable(atoms, workflow.needs)) or "no engine that runs here"
+    return f"{reason}; {could} can"
 
 
 async def _chosen(session: AsyncSession, ids: Sequence[UUID] | None) -> AsyncIterator[Structure]:

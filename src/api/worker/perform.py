@@ -26,7 +26,8 @@ from api.services.queue import Claim
 from api.services.results import Run
 from api.settings import PROJECT_ROOT
 from nanoos import plugins
-from nanoos.errors import EngineError, NanoError, WorkflowError
+from nanoos.engines import make
+from nanoos.errors import EngineError, EngineUnavailable, NanoError, WorkflowError
 from nanoos.parameters import read_parameters
 from nanoos.structures import Structure
 
@@ -87,7 +88,9 @@ def perform(task: Task) -> Run:
             f"The job asks for version {task.workflow_version} of {workflow.name}; version"
             f" {workflow.version} is installed here. Submit it again."
         )
-    engine = plugins.get("nanoos.engines", task.engine)()
+    engine = make(task.engine)
+    if reason := engine.probe():
+        raise EngineUnavailable(reason)
     parameters = read_parameters(workflow.name, workflow.parameters, task.parameters)
 
     def progress(done: float, message: str, **_: float) -> None:

@@ -1,5 +1,6 @@
 """Engines: what turns a structure into energy, forces and stress."""
 
-from nanoos.engines.engine import Engine, Evaluation, NoParameters, ProgramEngine
+from nanoos.engines.choice import capable, make
+from nanoos.engines.engine import UNITS, Engine, Evaluation, NoParameters, ProgramEngine
 
-__all__ = ["Engine", "Evaluation", "NoParameters", "ProgramEngine"]
+__all__ = ["UNITS", "Engine", "Evaluation", "NoParameters", "ProgramEngine", "capable", "make"]

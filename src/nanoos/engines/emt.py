@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any
 
-import numpy as np
-
-from nanoos.engines.engine import Evaluation, NoParameters
-from nanoos.errors import EngineError, UnsupportedByEngine
+from nanoos.engines.ase_calculator import evaluate
+from nanoos.engines.engine import Evaluation, NoParameters, refusal_of_elements
+from nanoos.errors import UnsupportedByEngine
 from nanoos.methods import Method
 from nanoos.structures import Structure
 
@@ -57,12 +55,7 @@ class Emt:
 
     def refuses(self, structure: Structure) -> str | None:
         """Return why EMT cannot evaluate ``structure``: mixed sites or other elements."""
-        if not structure.is_ordered:
-            return "EMT needs one atom on every site; this structure has partly occupied sites"
-        unknown = sorted(set(structure.elements) - self.elements)
-        if unknown:
-            return f"EMT knows {_words(sorted(self.elements))}, not {_words(unknown)}"
-        return None
+        return refusal_of_elements("EMT", self.elements, structure)
 
     def calculate(self, structure: Structure) -> Evaluation:
         """Return energy, forces and, for a periodic structure, stress.
@@ -75,21 +68,8 @@ class Emt:
             If the numbers are not finite: atoms lie on top of each other.
         """
         from ase.calculators.emt import EMT
-        from ase.units import GPa
 
         if reason := self.refuses(structure):
             raise UnsupportedByEngine(reason)
-        atoms: Any = structure.to_ase()
-        atoms.calc = EMT(asap_cutoff=False)  # type: ignore[no-untyped-call]
-        with np.errstate(all="ignore"):
-            energy = float(atoms.get_potential_energy())
-            forces = atoms.get_forces()
-            stress = atoms.get_stress(voigt=False) / GPa if all(structure.periodic) else None
-        if not (np.isfinite(energy) and np.isfinite(forces).all()):
-            raise EngineError("EMT gave no finite energy or forces: do atoms overlap?")
-        return Evaluation(energy, forces, stress)
-
-
-def _words(symbols: list[str]) -> str:
-    """Return ``["A", "B", "C"]`` as "A, B and C"."""
-    return " and ".join(filter(None, [", ".join(symbols[:-1]), symbols[-1]]))
+        calculator = EMT(asap_cutoff=False)  # type: ignore[no-untyped-call]
+        return evaluate(structure, calculator, "EMT")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -60,6 +60,10 @@ class Evaluation:
         if self.stress_gpa is None:
             raise EngineError("The engine gave no stress: the structure has no periodic cell.")
         return self.stress_gpa
+
+
+UNITS: Mapping[str, str] = {"energy": "eV", "forces": "eV/Å", "stress": "GPa"}
+"""Every property that engines give, and its unit."""
 
 
 class NoParameters(BaseModel):
@@ -154,3 +158,26 @@ class ProgramEngine(Engine, Protocol):
         launcher
             Words before the program's command: ``("mpirun", "-np", "4")``.
         """
+
+
+MOST_NAMED = 12
+"""So many elements are named in a refusal; of more, their number is said."""
+
+
+def refusal_of_elements(name: str, elements: Set[str], structure: Structure) -> str | None:
+    """Return why ``name``, who knows ``elements``, cannot evaluate ``structure``, or None.
+
+    Mixed sites are refused too.
+    """
+    if not structure.is_ordered:
+        return f"{name} needs one atom on every site; this structure has partly occupied sites"
+    unknown = sorted(set(structure.elements) - elements)
+    if not unknown:
+        return None
+    known = _words(sorted(elements)) if len(elements) <= MOST_NAMED else f"{len(elements)} elements"
+    return f"{name} knows {known}, not {_words(unknown)}"
+
+
+def _words(symbols: list[str]) -> str:
+    """Return ``["A", "B", "C"]`` as "A, B and C"."""
+    return " and ".join(filter(None, [", ".join(symbols[:-1]), symbols[-1]]))

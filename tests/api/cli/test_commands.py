@@ -191,6 +191,17 @@ def test_workflows_are_described(invoke: Invoke) -> None:
     assert "--param" in invoke("workflows", "show", "equation_of_state").stdout
 
 
+def test_engines_are_described(invoke: Invoke) -> None:
+    listed = {one["name"]: one for one in invoke("engines", "list", "--json").json["engines"]}
+    assert listed["emt"]["unavailable"] is None
+    assert listed["emt"]["properties"]["stress"] == "GPa"
+    shown = invoke("engines", "show", "lj", "--json").json
+    assert shown == listed["lj"]
+    assert "sigma_a" in shown["parameters_schema"]["properties"]
+    assert "--engine-param" in invoke("engines", "show", "lj").stdout
+    assert "emt" in invoke("engines", "show", "oracle", exits=2).stderr
+
+
 def test_an_account_is_made_once(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NANO_OS_PASSWORD", "correct horse battery")
     rita = ("users", "create", "rita", "--email", "rita@example.org")

@@ -87,6 +87,18 @@ async def test_named_structures_are_all_submitted_or_none(
     assert await simulations.list_(session) == []
 
 
+async def test_a_refusal_names_the_engines_that_could(
+    session: AsyncSession, owner: User, copper: UUID
+) -> None:
+    (argon,) = await stored(session, owner, metal("Ar", a=5.3))
+    with pytest.raises(UnsupportedByEngine, match=r"EMT knows .* not Ar; lj.* can"):
+        await simulations.submit(session, EOS, [argon], owner=owner)
+    with pytest.raises(UnsupportedByEngine, match=r"not Cu unless .*; emt.* can"):
+        await simulations.submit(session, EOS, [copper], owner=owner, engine="lj")
+    report = await simulations.submit(session, EOS, [argon], owner=owner, engine="lj")
+    assert len(report.submitted) == 1
+
+
 async def test_all_skips_what_cannot_be_done_and_says_why(
     session: AsyncSession, owner: User, copper: UUID
 ) -> None:
