@@ -36,6 +36,10 @@ def submit(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="May be repeated; see `nano-os workflows show`."),
     ] = None,
+    engine_param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Of the engine; may be repeated."),
+    ] = None,
     priority: Annotated[
         int, typer.Option(min=-100, max=100, help="Each point is worth 10 minutes of waiting.")
     ] = 0,
@@ -54,7 +58,8 @@ def submit(
     if engine is not None:
         with of_option("--engine"):
             plugins.get("nanoos.engines", engine)
-    parameters = dict(_parameter(text) for text in param or [])
+    parameters = dict(_parameter("--param", text) for text in param or [])
+    of_engine = dict(_parameter("--engine-param", text) for text in engine_param or [])
     report = in_transaction(
         lambda session, owner: simulations.submit(
             session,
@@ -63,6 +68,7 @@ def submit(
             owner=owner,
             engine=engine,
             parameters=parameters,
+            engine_parameters=of_engine,
             priority=priority,
         )
     )
@@ -88,13 +94,13 @@ def print_report(report: SubmitReport) -> None:
         err.print(f"  {rest}: other reasons")
 
 
-def _parameter(text: str) -> tuple[str, Any]:
+def _parameter(option: str, text: str) -> tuple[str, Any]:
     """Split NAME=VALUE; a value that is JSON (a number, true, a list) is taken as such."""
     from api.errors import WrongUsage
 
     name, separator, value = text.partition("=")
     if not (name and separator):
-        raise WrongUsage(f"--param {text}: write NAME=VALUE.")
+        raise WrongUsage(f"{option} {text}: write NAME=VALUE.")
     try:
         return name, json_.loads(value)
     except json_.JSONDecodeError:

@@ -32,6 +32,9 @@ HOT_QUERIES = {
     """,
     "running jobs": "SELECT id FROM simulation_jobs WHERE status = 'running'",
 }
+DEATHS_BEFORE_ALONE = 3
+"""A job during which so many workers died runs when its worker has nothing else to do."""
+CLAIMABLE = "status = 'queued' AND origin = 'submitted'"
 STATUSES = ("queued", "waiting", "running", "paused", "succeeded", "failed", "cancelled")
 
 
@@ -56,6 +59,12 @@ class SimulationJob(Identified, Base):
         CheckConstraint("progress BETWEEN 0 AND 1", name="progress"),
         CheckConstraint("priority BETWEEN -100 AND 100", name="priority"),
         CheckConstraint("attempt >= 0", name="attempt"),
+        CheckConstraint("repetition >= 0", name="repetition"),
+        CheckConstraint("max_attempts >= 1", name="max_attempts"),
+        CheckConstraint("failures >= 0", name="failures"),
+        CheckConstraint("worker_deaths >= 0", name="worker_deaths"),
+        CheckConstraint("wall_time_limit_s >= 1", name="wall_time_limit_s"),
+        CheckConstraint("memory_limit_mb >= 1", name="memory_limit_mb"),
         CheckConstraint("length(source_sha256) = 64", name="source_sha256"),
         CheckConstraint("source_place >= 1", name="source_place"),
         CheckConstraint(
@@ -68,6 +77,26 @@ class SimulationJob(Identified, Base):
         Index(
             "ix_simulation_jobs_claim", "due_at", "id", postgresql_where=text("status = 'queued'")
         ),
+        Index(
+            "ix_simulation_jobs_share",
+            "owner_id",
+            "engine",
+            "due_at",
+            "id",
+            postgresql_where=text(f"{CLAIMABLE} AND worker_deaths < {DEATHS_BEFORE_ALONE}"),
+        ),
+        Index(
+            "ix_simulation_jobs_alone",
+            "due_at",
+            "id",
+            postgresql_where=text(f"{CLAIMABLE} AND worker_deaths >= {DEATHS_BEFORE_ALONE}"),
+        ),
+        Index(
+            "ix_simulation_jobs_not_before",
+            "not_before",
+            postgresql_where=text("status = 'waiting'"),
+        ),
+        Index(None, "owner_id", "started_at"),
         Index("ix_simulation_jobs_running", "id", postgresql_where=text("status = 'running'")),
         Index(
             "uq_simulation_jobs_identity",
@@ -94,9 +123,7 @@ class SimulationJob(Identified, Base):
         },
     )
 
-    owner_id: Mapped[uuid.UUID] = mapped_column(
-        ForeignKey("users.id", ondelete="RESTRICT"), index=True
-    )
+    owner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id", ondelete="RESTRICT"))
     structure_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("structures.id", ondelete="RESTRICT"),
         index=True,
@@ -110,7 +137,16 @@ class SimulationJob(Identified, Base):
     parameters: Mapped[dict[str, Any]] = mapped_column(
         server_default=EMPTY_OBJECT, comment="All of them, defaults filled in"
     )
-    parameters_sha256: Mapped[str] = mapped_column(comment="Of the parameters as canonical JSON")
+    engine_parameters: Mapped[dict[str, Any]] = mapped_column(
+        server_default=EMPTY_OBJECT, comment="All of the engine's, defaults filled in"
+    )
+    repetition: Mapped[int] = mapped_column(
+        SmallInteger, server_default=text("0"), comment="How often the same was calculated before"
+    )
+    parameters_sha256: Mapped[str] = mapped_column(
+        comment="Of the parameters as canonical JSON; with those of the engine and the repetition,"
+        " where there are any"
+    )
     status: Mapped[str] = mapped_column(server_default="queued")
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     submitted_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -118,7 +154,29 @@ class SimulationJob(Identified, Base):
         server_default=func.now(),
         comment="submitted_at - priority * 10 min: claimed in this order, so waiting counts",
     )
+    not_before: Mapped[datetime | None] = mapped_column(
+        comment="It waits until then, for its first try or the next"
+    )
+    resources: Mapped[dict[str, Any]] = mapped_column(
+        server_default=EMPTY_OBJECT, comment="What it runs on: nodes, ranks, cores"
+    )
+    wall_time_limit_s: Mapped[int | None] = mapped_column(comment="In s, of one try; NULL: none")
+    memory_limit_mb: Mapped[int | None] = mapped_column(
+        comment="In MB, of all its processes; NULL: none"
+    )
+    max_attempts: Mapped[int | None] = mapped_column(
+        SmallInteger,
+        comment="Tries that may end with a passing error; NULL: as the worker is set",
+    )
     attempt: Mapped[int] = mapped_column(server_default=text("0"), comment="Times claimed so far")
+    failures: Mapped[int] = mapped_column(
+        SmallInteger, server_default=text("0"), comment="Tries that ended with a passing error"
+    )
+    worker_deaths: Mapped[int] = mapped_column(
+        SmallInteger,
+        server_default=text("0"),
+        comment="Tries during which the worker died or fell silent",
+    )
     worker: Mapped[str | None] = mapped_column(comment="host:pid that claimed it last")
     lease_until: Mapped[datetime | None] = mapped_column(
         comment="Until when the worker holds it without a further heartbeat"
@@ -126,6 +184,10 @@ class SimulationJob(Identified, Base):
     heartbeat_at: Mapped[datetime | None]
     progress: Mapped[float] = mapped_column(server_default=text("0"), comment="0 to 1")
     progress_message: Mapped[str | None]
+    live: Mapped[dict[str, Any] | None] = mapped_column(
+        comment="Numbers of its progress, by name with unit"
+    )
+    cancel_requested_at: Mapped[datetime | None] = mapped_column(comment="While it ran")
     error: Mapped[str | None] = mapped_column(comment="Why it failed, in words")
     error_type: Mapped[str | None] = mapped_column(comment="Class of the error")
     started_at: Mapped[datetime | None] = mapped_column(comment="Start of the last attempt")

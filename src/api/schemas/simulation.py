@@ -71,7 +71,18 @@ class JobDetail(JobSummary):
     """All that is known of one job."""
 
     parameters: dict[str, Any]
+    engine_parameters: dict[str, Any]
     parameters_sha256: str
+    repetition: int
+    resources: dict[str, Any]
+    wall_time_limit_s: int | None
+    memory_limit_mb: int | None
+    max_attempts: int | None
+    not_before: datetime | None
+    failures: int
+    worker_deaths: int
+    cancel_requested_at: datetime | None
+    live: dict[str, Any] | None
     error_type: str | None
     worker: str | None
     heartbeat_at: datetime | None

@@ -34,6 +34,10 @@ class Claim:
     workflow_version: int
     engine: str
     parameters: dict[str, Any]
+    engine_parameters: dict[str, Any]
+    resources: dict[str, Any]
+    wall_time_limit_s: int | None
+    memory_limit_mb: int | None
     structure_id: UUID
     structure: Structure
     structure_name: str | None
@@ -68,6 +72,10 @@ async def claim(
             workflow_version=row["workflow_version"],
             engine=row["engine"],
             parameters=row["parameters"],
+            engine_parameters=row["engine_parameters"],
+            resources=row["resources"],
+            wall_time_limit_s=row["wall_time_limit_s"],
+            memory_limit_mb=row["memory_limit_mb"],
             structure_id=structure.id,
             structure=structures.to_atoms(structure),
             structure_name=structure.name,
@@ -155,7 +163,8 @@ SET status = 'running', attempt = attempt + 1, worker = :worker,
     started_at = now(), progress = 0, progress_message = NULL, error = NULL, error_type = NULL
 FROM due, workflow_templates AS template
 WHERE job.id = due.id AND template.id = job.workflow_template_id
-RETURNING job.id, job.attempt, job.engine, job.parameters, job.structure_id, job.owner_id,
+RETURNING job.id, job.attempt, job.engine, job.parameters, job.engine_parameters,
+          job.resources, job.wall_time_limit_s, job.memory_limit_mb, job.structure_id, job.owner_id,
           template.name AS workflow, template.version AS workflow_version
 """)
 

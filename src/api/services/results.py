@@ -106,6 +106,7 @@ def _input_sha256(claim: Claim) -> str:
             "engine": claim.engine,
             "parameters": claim.parameters,
         }
+        | ({"engine_parameters": claim.engine_parameters} if claim.engine_parameters else {})
     )
 
 

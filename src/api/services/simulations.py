@@ -37,6 +37,7 @@ async def submit(
     owner: User,
     engine: str | None = None,
     parameters: Mapping[str, Any] | None = None,
+    engine_parameters: Mapping[str, Any] | None = None,
     priority: int = 0,
 ) -> SubmitReport:
     """Queue one job per structure; what is there already is returned as existing.
@@ -52,7 +53,8 @@ async def submit(
     given = read_parameters(
         plugin.name, plugin.parameters, dict(template.defaults) | dict(parameters or {})
     )
-    calculator = make(engine or template.engine)
+    calculator = make(engine or template.engine, engine_parameters)
+    chosen = read_parameters(calculator.name, calculator.parameters, engine_parameters or {})
     wanted: list[UUID] = []
     refused: list[str] = []
     skipped: Counter[str] = Counter()
@@ -73,7 +75,10 @@ async def submit(
         "workflow_template_id": template.id,
         "engine": calculator.name,
         "parameters": given.model_dump(mode="json"),
-        "parameters_sha256": sha256(given.model_dump(mode="json")),
+        "engine_parameters": chosen.model_dump(mode="json"),
+        "parameters_sha256": identity(
+            given.model_dump(mode="json"), chosen.model_dump(mode="json")
+        ),
         "priority": priority,
     }
     submitted, existing = await _insert_jobs(session, job, wanted)
@@ -86,6 +91,18 @@ async def submit(
             for reason, n in skipped.most_common(SubmitReport.LISTED)
         ],
     )
+
+
+def identity(
+    parameters: Mapping[str, Any], engine_parameters: Mapping[str, Any], repetition: int = 0
+) -> str:
+    """Return the hash of what is asked of a structure beside workflow and engine.
+
+    Parameters alone have the hash of their canonical JSON, as they had before engines took any.
+    """
+    if not (engine_parameters or repetition):
+        return sha256(parameters)
+    return sha256({"parameters": parameters, "engine": engine_parameters, "repetition": repetition})
 
 
 def _refusal(workflow: Workflow[Any], atoms: Atoms, engine: Engine) -> str | None:
@@ -113,7 +130,7 @@ async def _insert_jobs(
     """Return the jobs made and those there were, each in the structures' order."""
     made: set[UUID] = set()
     jobs: dict[UUID, UUID] = {}
-    # A job that stood in the way, and failed before it was read, is asked for anew.
+    # A job that stood in the way, and ended before it was read, is asked for anew.
     while wanted := [id_ for id_ in structure_ids if id_ not in jobs]:
         values = job | {"ids": [uuid7() for _ in wanted], "structure_ids": wanted}
         made.update(await session.scalars(_INSERT_JOBS, values))
@@ -126,16 +143,21 @@ async def _insert_jobs(
 
 _INSERT_JOBS = text("""
 INSERT INTO simulation_jobs (id, structure_id, owner_id, workflow_template_id, engine,
-                             parameters, parameters_sha256, priority, due_at)
+                             parameters, engine_parameters, parameters_sha256, priority, due_at)
 SELECT id, structure_id, :owner_id, :workflow_template_id, :engine,
-       :parameters, :parameters_sha256, :priority, now() - :priority * interval '10 minutes'
+       :parameters, :engine_parameters, :parameters_sha256, :priority,
+       now() - :priority * interval '10 minutes'
 FROM unnest(CAST(:ids AS uuid[]), CAST(:structure_ids AS uuid[])) AS wanted (id, structure_id)
 ORDER BY structure_id -- whoever else submits these locks them in the same order
 ON CONFLICT (owner_id, structure_id, workflow_template_id, engine, parameters_sha256)
       WHERE origin = 'submitted' AND status NOT IN ('failed', 'cancelled')
 DO NOTHING
 RETURNING id
-""").bindparams(bindparam("parameters", type_=JSONB), bindparam("priority", type_=SmallInteger))
+""").bindparams(
+    bindparam("parameters", type_=JSONB),
+    bindparam("engine_parameters", type_=JSONB),
+    bindparam("priority", type_=SmallInteger),
+)
 
 _SELECT_JOBS = text("""
 SELECT structure_id, id FROM simulation_jobs

@@ -48,6 +48,7 @@ class Task:
     workflow_version: int
     engine: str
     parameters: dict[str, Any]
+    engine_parameters: dict[str, Any]
     structure: Structure
 
     @classmethod
@@ -59,6 +60,7 @@ class Task:
             workflow_version=claim.workflow_version,
             engine=claim.engine,
             parameters=claim.parameters,
+            engine_parameters=claim.engine_parameters,
             structure=claim.structure,
         )
 
@@ -88,7 +90,7 @@ def perform(task: Task) -> Run:
             f"The job asks for version {task.workflow_version} of {workflow.name}; version"
             f" {workflow.version} is installed here. Submit it again."
         )
-    engine = make(task.engine)
+    engine = make(task.engine, task.engine_parameters)
     if reason := engine.probe():
         raise EngineUnavailable(reason)
     parameters = read_parameters(workflow.name, workflow.parameters, task.parameters)
@@ -115,6 +117,7 @@ def perform(task: Task) -> Run:
             "engine": engine.name,
             "engine_version": engine.version,
             "parameters": task.parameters,
+            "engine_parameters": task.engine_parameters,
             "packages": _versions(),
             "python": platform.python_version(),
             "platform": platform.platform(),

@@ -32,7 +32,7 @@ async def claim(session: AsyncSession, owner: User) -> Claim:
 def run() -> Run:
     """A real calculation of copper."""
     parameters = {"points_per_side": 2, "volume_range": 0.06}
-    return perform(Task(uuid4(), "equation_of_state", 1, "emt", parameters, metal("Cu", a=3.7)))
+    return perform(Task(uuid4(), "equation_of_state", 1, "emt", parameters, {}, metal("Cu", a=3.7)))
 
 
 async def count(session: AsyncSession, model: type[SimulationResult] | type[Structure]) -> int:

@@ -235,15 +235,16 @@ async def test_submissions_in_opposite_order_do_not_deadlock(
     assert sum(len(report.submitted) for report in reports) == len(ids)
 
 
-async def test_a_job_that_fails_while_it_is_asked_for_is_asked_for_anew(
+async def test_a_job_that_ends_while_it_is_asked_for_is_asked_for_anew(
     session: AsyncSession, owner: User, copper: UUID
 ) -> None:
     """It stood in the way of the new one, and then is no answer any more."""
     (first,) = await submitted(session, owner, copper)
     await session.execute(
         text(f"""
-        CREATE FUNCTION fail_first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            UPDATE simulation_jobs SET status = 'failed', finished_at = now() WHERE id = '{first}';
+        CREATE FUNCTION end_first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            UPDATE simulation_jobs SET status = 'cancelled', finished_at = now()
+            WHERE id = '{first}';
             RETURN NULL;
         END $$
     """)
@@ -251,7 +252,7 @@ async def test_a_job_that_fails_while_it_is_asked_for_is_asked_for_anew(
     await session.execute(
         text("""
         CREATE TRIGGER meanwhile AFTER INSERT ON simulation_jobs
-        FOR EACH STATEMENT EXECUTE FUNCTION fail_first()
+        FOR EACH STATEMENT EXECUTE FUNCTION end_first()
     """)
     )
     report = await simulations.submit(session, EOS, [copper], owner=owner)

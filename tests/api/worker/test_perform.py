@@ -22,7 +22,7 @@ from nanoos.errors import EngineError, NanoError, PluginNotFound, UnsupportedByE
 from nanoos.structures import Structure
 from nanoos.workflows.equation_of_state import EquationOfState
 
-COPPER = Task(uuid4(), "equation_of_state", 1, "emt", {"points_per_side": 2}, metal("Cu"))
+COPPER = Task(uuid4(), "equation_of_state", 1, "emt", {"points_per_side": 2}, {}, metal("Cu"))
 
 
 class Foreign(Emt):

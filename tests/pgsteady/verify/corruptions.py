@@ -392,7 +392,7 @@ PLATFORM = {
         "invariant a job that succeeded has a result",
     ),
     "a result of a job that failed": Corruption(
-        "UPDATE simulation_jobs SET status = 'failed' WHERE id IN (SELECT simulation_job_id FROM simulation_results LIMIT 1)",
+        "SET session_replication_role = replica; UPDATE simulation_jobs SET status = 'failed' WHERE id IN (SELECT simulation_job_id FROM simulation_results LIMIT 1)",
         "broken-invariant",
         "invariant of submitted jobs, only those that succeeded have a result",
     ),
