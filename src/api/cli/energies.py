@@ -63,6 +63,13 @@ def best(
         ],
     )
     show_compared(found)
+    for refused in found.refused:
+        material = f"{refused.reduced_formula} {refused.space_group_symbol or ''}".rstrip()
+        err.print(
+            f"{material}: results that cannot be compared; choose with --method", markup=False
+        )
+        for choice in refused.choices:
+            err.print(f"  {choice}", markup=False)
 
 
 def eos(

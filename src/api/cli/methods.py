@@ -19,7 +19,10 @@ OtherId = Annotated[str, typer.Argument(metavar="OTHER", help="That of the other
 
 @app.command(name="list")
 def list_(json: Json = False) -> None:
-    """List the methods, with how many of your results each has."""
+    """List the methods, with how many of your results each has.
+
+    Energies may be compared within a group; a method may be in several.
+    """
     from api.services import methods
 
     found = in_transaction(lambda session, _: methods.list_(session))
@@ -28,9 +31,16 @@ def list_(json: Json = False) -> None:
         return
     show_table(
         None,
-        ["id", "method", "results", "elements"],
+        ["group", "id", "method", "k spacing (1/Å)", "results", "elements"],
         [
-            (one.sha256[: methods.SHORT], one.name, one.results, " ".join(one.elements))
+            (
+                ", ".join(map(str, one.groups)),
+                one.sha256[: methods.SHORT],
+                one.name,
+                one.k_spacing_per_a and f"{one.k_spacing_per_a:.3f}",
+                one.results,
+                " ".join(one.elements),
+            )
             for one in found
         ],
     )
@@ -45,6 +55,7 @@ def show(id_: Id, json: Json = False) -> None:
     if json:
         print_json(detail)
     else:
+        del detail["groups"]  # of a list
         show_fields(detail | detail.pop("document"))
 
 

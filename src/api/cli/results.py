@@ -11,14 +11,17 @@ from api.cli.database import in_transaction
 from api.cli.energies import best, eos
 from api.cli.importing_runs import import_
 from api.cli.output import Json, print_json, show_fields, show_table
+from api.cli.result_list import delete, list_
 from api.cli.run_report import report
 from pgsteady.cli.commands import Group
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="Numbers, and where they come from.")
 
 app.command()(best)
+app.command()(delete)
 app.command()(eos)
 app.command("import")(import_)
+app.command("list")(list_)
 app.command()(report)
 
 

@@ -126,7 +126,7 @@ def _show(page: Page, names: list[str]) -> None:
     err.print(f"[green]{counted(page.count, is_exact=page.is_exact)}[/]", end="")
     err.print(f", {len(page.rows)} shown" if page.after else "")
     if page.after:
-        err.print(f"More: {_next(page.after)}", markup=False)
+        err.print(f"More: {next_page(page.after)}", markup=False)
 
 
 def _cell(row: StructureRow, name: str) -> Any:
@@ -136,7 +136,7 @@ def _cell(row: StructureRow, name: str) -> Any:
     return ", ".join(value) if isinstance(value, list) else value
 
 
-def _next(cursor: str) -> str:
+def next_page(cursor: str) -> str:
     """Return the command as it was typed, with the place where the next page begins."""
     typed = sys.argv[1:]
     kept = [

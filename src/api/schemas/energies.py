@@ -40,10 +40,19 @@ class BestKnown(BaseModel):
     results: int
 
 
+class RefusedMaterial(BaseModel):
+    """A material with results that cannot be compared; ``choices`` says by which methods."""
+
+    reduced_formula: str
+    space_group_symbol: str | None
+    choices: list[str]
+
+
 class BestKnownStructures(Compared):
     """The best-known structure of each material."""
 
     materials: list[BestKnown]
+    refused: list[RefusedMaterial] = []
 
 
 class Product(BaseModel):

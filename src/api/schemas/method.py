@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from nanoos.methods import Level
 
@@ -17,6 +17,11 @@ class MethodSummary(BaseModel):
     name: str
     code: str
     functional: str | None
+    k_spacing_per_a: float | None = Field(description="With the factor 2π; None without k-points")
+    groups: list[int] = Field(
+        default=[],
+        description="Energies of one group may be compared; numbered in a list, else empty",
+    )
     results: int
     elements: list[str]
     created_at: datetime

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
-    Integer,
     Select,
     Text,
     any_,
@@ -29,10 +27,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.errors import WrongUsage
 from api.models import Citation, SimulationJob, SimulationResult, Structure, User
 from api.models.citation import AUTHORS
-from api.models.simulation_result import ENERGIES, QUANTITIES
-from api.schemas.notation import CRYSTAL_SYSTEMS, EXACT, Formula, Range, read_formula
+from api.models.simulation_result import ENERGIES
+from api.schemas.notation import CRYSTAL_SYSTEMS, Formula, Range, read_formula
 from api.schemas.search import Query
 from api.services import methods
+from api.services.ranges import within
+from api.services.result_criteria import FINAL, of_a_result
 
 Condition = ColumnElement[bool]
 
@@ -40,7 +40,6 @@ FEW_CITATIONS = 5000
 """Publications that are named one by one."""
 MOST_LISTED = 12
 """Elements whose 2^n - 1 subsystems are looked up one by one; of more, all that have one are."""
-_LARGEST = 2**63  # of SQL's BIGINT
 
 RANGES = (
     "number_of_elements",
@@ -77,10 +76,9 @@ class Known(NamedTuple):
 async def look_up(session: AsyncSession, query: Query) -> Known:
     """Look up the owner, and the publications of each word.
 
-    Raises MixedMethods where energies of all methods are asked for, and not all can be compared.
+    Raises MixedMethods where energies are asked for, and those of what else is asked for are of
+    methods that cannot be compared.
     """
-    if ENERGIES & set(query.quantities) and not (query.method or query.mix):
-        await methods.comparable(session, await methods.in_view(session))
     owner = None
     if query.owner is not None:
         owner = await session.scalar(select(User.id).where(_same_name(query.owner)))
@@ -89,7 +87,32 @@ async def look_up(session: AsyncSession, query: Query) -> Known:
         found = await session.scalars(_publications(word).limit(FEW_CITATIONS + 1))
         if len(ids := list(found)) <= FEW_CITATIONS:
             cited[word] = ids
-    return Known(owner, cited)
+    known = Known(owner, cited)
+    if ENERGIES & set(query.quantities) and not (query.method or query.mix):
+        await methods.comparable(session, await _methods_of(session, query, known))
+    return known
+
+
+async def _methods_of(session: AsyncSession, query: Query, known: Known) -> dict[str, int]:
+    """Return the methods of results that meet all but the energies, and of how many each is."""
+    others = {name: of for name, of in query.quantities.items() if name not in ENERGIES}
+    of_result = query.model_copy(update={"quantities": others})
+    of_structure = query.model_copy(update={"quantities": {}, "method": ()})
+    rows = await session.execute(
+        select(SimulationResult.method_sha256, func.count())
+        .select_from(SimulationJob)
+        .join(SimulationResult, SimulationResult.simulation_job_id == SimulationJob.id)
+        .join(Structure, Structure.id == FINAL)
+        .where(
+            SimulationResult.is_converged,
+            SimulationResult.energy_ev.is_not(None)
+            | SimulationResult.energy_ev_per_atom.is_not(None),
+            *of_a_result(of_result),
+            *condition(of_structure, known=known),
+        )
+        .group_by(SimulationResult.method_sha256)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def condition(
@@ -203,7 +226,7 @@ def _shapes(query: Query, of: type[Structure]) -> Iterator[Condition]:
     for name in RANGES:
         wanted: Range[Any] | None = getattr(query, name)
         if wanted is not None:
-            yield from _within(getattr(of, name), wanted)
+            yield from within(getattr(of, name), wanted)
     if query.number_of_periodic_dimensions:
         yield _one_of(of.number_of_periodic_dimensions, query.number_of_periodic_dimensions)
     if query.is_ordered is not None:
@@ -216,24 +239,13 @@ def _results(query: Query, of: type[Structure]) -> Iterator[Condition]:
 
     It must have converged, and belongs to the structure that its run ended with.
     """
-    if unknown := set(query.quantities) - set(QUANTITIES):
-        known = ", ".join(QUANTITIES)
-        raise WrongUsage(
-            f"{min(unknown)!r} is no quantity of results (--result, quantities=); "
-            f"those are {known}."
-        )
-    if query.quantities or query.method:
-        final = func.coalesce(SimulationResult.output_structure_id, SimulationJob.structure_id)
+    if wanted := list(of_a_result(query)):
         found = (
-            select(final)
+            select(FINAL)
             .select_from(SimulationJob)
             .join(SimulationResult, SimulationResult.simulation_job_id == SimulationJob.id)
-            .where(SimulationResult.is_converged)
+            .where(SimulationResult.is_converged, *wanted)
         )
-        for name, wanted in query.quantities.items():
-            found = found.where(*_within(getattr(SimulationResult, name), wanted))
-        if query.method:
-            found = found.where(or_(*map(methods.begins, query.method)))
         yield of.id.in_(found)
 
 
@@ -355,24 +367,3 @@ def _beginnings(column: Any, texts: Iterable[str]) -> Condition:
 def _escaped(text: str) -> str:
     """Return ``text`` as a pattern of LIKE that stands for itself."""
     return re.sub(r"([\\%_])", r"\\\1", text)
-
-
-def _within(column: Any, wanted: Range[Any]) -> Iterator[Condition]:
-    """Yield both ends; a single measured number is met by what is as good as equal."""
-    first, last = wanted.ends
-    if first == last and isinstance(first, float):
-        first, last = first - EXACT, first + EXACT
-    if first == last:
-        yield column == _bound(column, first)
-        return
-    if first is not None:
-        yield column >= _bound(column, first)
-    if last is not None:
-        yield column <= _bound(column, last)
-
-
-def _bound(column: Any, end: Any) -> Any:
-    """Return an end of a range; an integer may be larger than the column's are."""
-    if not isinstance(column.type, Integer):
-        return end
-    return literal(max(-_LARGEST, min(end, _LARGEST - 1)), BigInteger)

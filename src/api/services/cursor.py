@@ -7,15 +7,24 @@ import binascii
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import DateTime, SmallInteger
 
 from api.errors import WrongUsage
 from api.models import Structure
-from api.schemas.search import Query, Sort
+from api.models.base import Base
+from api.schemas.search import Sort
 from nanoos.canonical import canonical_json, sha256
+
+
+class Asked(Protocol):
+    """A query, as a document."""
+
+    def given(self) -> dict[str, Any]:
+        """Return the conditions that say something."""
+
 
 _NONE = (
     binascii.Error,
@@ -44,17 +53,20 @@ class Cursor:
     id: UUID | None = None
 
     @classmethod
-    def start(cls, query: Query, sort: Sort, count: int, *, is_exact: bool) -> Cursor:
+    def start(cls, query: Asked, sort: Sort, count: int, *, is_exact: bool) -> Cursor:
         """Return the cursor before the first row."""
         return cls(_digest(query, sort), sort, count, is_exact)
 
     @classmethod
-    def read(cls, text: str, query: Query, sort: Sort) -> Cursor:
-        """Return what ``str`` of a cursor wrote; WrongUsage if it is none of this search."""
+    def read(cls, text: str, query: Asked, sort: Sort, of: type[Base] = Structure) -> Cursor:
+        """Return what ``str`` of a cursor of rows ``of`` a table wrote.
+
+        Raises WrongUsage if it is none of this search.
+        """
         try:
             packed = json.loads(base64.urlsafe_b64decode(text.encode() + b"=="))
             digest, count, is_exact, value, id_ = packed
-            value = _value(sort, value)
+            value = _value(of, sort, value)
             cursor = cls(str(digest), sort, int(count), bool(is_exact), value, UUID(id_))
         except _NONE as error:
             raise WrongUsage(
@@ -79,14 +91,14 @@ class Cursor:
         return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
 
 
-def _value(sort: Sort, value: Any) -> Any:
+def _value(of: type[Base], sort: Sort, value: Any) -> Any:
     """Return a cursor's value as its column has it.
 
     Raises ValueError, TypeError or OverflowError for one that it cannot have.
     """
     if value is None or sort.column == "id":
         return None
-    type_ = Structure.__table__.c[sort.column].type
+    type_ = of.__table__.c[sort.column].type
     if isinstance(type_, DateTime):
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
@@ -102,5 +114,5 @@ def _value(sort: Sort, value: Any) -> Any:
     return value
 
 
-def _digest(query: Query, sort: Sort) -> str:
+def _digest(query: Asked, sort: Sort) -> str:
     return sha256([query.given(), str(sort)])[:16]

@@ -6,19 +6,21 @@ of each material.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import WrongUsage
 from api.models import SimulationJob, SimulationResult, Structure
-from api.schemas.energies import BestKnown, BestKnownStructures, MethodUsed
+from api.schemas.energies import BestKnown, BestKnownStructures, MethodUsed, RefusedMaterial
 from api.schemas.search import Query
 from api.services import methods
 from api.services.criteria import condition
+from api.services.result_criteria import FINAL
 from nanoos.methods import Method
 
 
@@ -118,7 +120,6 @@ async def in_view(
 
 async def _all(session: AsyncSession, query: Query) -> list[Energy]:
     """Return all energies but those along molecular dynamics, converged or not."""
-    final = func.coalesce(SimulationResult.output_structure_id, SimulationJob.structure_id)
     rows = await session.execute(
         select(
             SimulationResult.id,
@@ -139,7 +140,7 @@ async def _all(session: AsyncSession, query: Query) -> list[Energy]:
             (Structure.number_of_sites == 1) & (Structure.number_of_periodic_dimensions == 0),
         )
         .join(SimulationResult.simulation_job)
-        .join(Structure, Structure.id == final)
+        .join(Structure, Structure.id == FINAL)
         .where(
             *condition(query),
             SimulationResult.energy_ev_per_atom.is_not(None),
@@ -168,12 +169,50 @@ def lowest(
 async def best_known(
     session: AsyncSession, query: Query, *, method: str | None = None, mix: bool = False
 ) -> BestKnownStructures:
-    """Return the structure of lowest energy of each material that a query finds; see `in_view`."""
-    found = await in_view(session, query, method=method, mix=mix)
+    """Return the structure of lowest energy of each material that a query finds; see `in_view`.
+
+    A material with results of methods that cannot be compared is left out, with the choices.
+    """
+    found = await in_view(session, query, method=method, mix=mix or method is None)
+    refused = [] if mix or method is not None else _refused(found)
+    left_out = {one.kind for one in refused}
+    kept = [one for one in found.energies if one.material not in left_out]
+    used = {one.method_sha256 for one in kept}
+    said = found._replace(
+        used={hash_: known for hash_, known in found.used.items() if hash_ in used or not refused},
+        mixed=found.mixed if mix else [],
+    )
     return BestKnownStructures(
         materials=[
             BestKnown.model_validate(one._asdict() | {"results": number})
-            for one, number in lowest(found.energies, lambda one: one.material)
+            for one, number in lowest(kept, lambda one: one.material)
         ],
-        **found.said(),
+        refused=[one.document for one in refused],
+        **said.said(),
     )
+
+
+class _Refused(NamedTuple):
+    """A material whose energies cannot be compared with each other."""
+
+    kind: Hashable
+    document: RefusedMaterial
+
+
+def _refused(found: Energies) -> list[_Refused]:
+    """Return the materials whose results are of methods that cannot be compared."""
+    materials: dict[Hashable, list[Energy]] = {}
+    for one in found.energies:
+        materials.setdefault(one.material, []).append(one)
+    refused = []
+    for kind, several in materials.items():
+        counts = Counter(one.method_sha256 for one in several)
+        groups = methods.grouped(found.used, [hash_ for hash_, _ in counts.most_common()])
+        if len(groups) > 1:
+            document = RefusedMaterial(
+                reduced_formula=several[0].reduced_formula,
+                space_group_symbol=several[0].space_group_symbol,
+                choices=methods.choices(found.used, groups, counts),
+            )
+            refused.append(_Refused(kind, document))
+    return sorted(refused, key=lambda one: one.document.reduced_formula)

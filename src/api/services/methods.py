@@ -6,7 +6,7 @@ Every query that compares or combines energies of different results asks `compar
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -33,6 +33,8 @@ SHORT = 12
 """Characters of a hash by which people call a method."""
 SAID = 3
 """Groups of methods of which it is said why they do not go with the first."""
+CHOICES = 5
+"""Methods that a refusal offers at most."""
 
 
 async def store_(session: AsyncSession, methods: Iterable[Method]) -> list[str]:
@@ -77,28 +79,51 @@ class Together(NamedTuple):
 
 
 async def comparable(
-    session: AsyncSession, hashes: Sequence[str], *, first: str | None = None, mix: bool = False
+    session: AsyncSession,
+    hashes: Mapping[str, int] | Sequence[str],
+    *,
+    first: str | None = None,
+    mix: bool = False,
 ) -> Together:
     """Return the groups of methods within which energies may be compared and combined.
 
-    ``hashes`` are those of the results, however often each; those of the most results come
-    first, but before them ``first``, where it is given, even if no result has it. Raises
-    MixedMethods, with the reasons, if there is more than one group and ``mix`` does not allow it.
+    ``hashes`` are those of the results, however often each, or how often; those of the most
+    results come first, but before them ``first``, where it is given, even if no result has it.
+    Raises MixedMethods, with the choices, if there is more than one group and ``mix`` does not
+    allow it.
     """
-    counts: dict[str, int] = {} if first is None else {first: len(hashes)}
-    for hash_ in hashes:
-        counts[hash_] = counts.get(hash_, 0) + 1
+    counts = Counter(hashes)
     order = sorted(counts, key=lambda hash_: (-counts[hash_], hash_))
+    if first is not None:
+        order = [first, *(hash_ for hash_ in order if hash_ != first)]
     known = await of(session, order)
-    places = comparable_groups([known[hash_] for hash_ in order])
-    groups = [[order[place] for place in group] for group in places]
+    groups = grouped(known, order)
     mixed = _what_is_mixed(known, groups)
     if mixed and not mix:
         raise MixedMethods(
-            f"These results are of {len(groups)} methods whose energies cannot be combined:"
-            f" {'; '.join(mixed)}. Choose with --method, or allow it with --mix."
+            f"These results are of {len(groups)} methods whose energies cannot be combined "
+            f"({mixed[0]}). Choose one with --method, or allow it with --mix:\n"
+            + "\n".join(f"  {choice}" for choice in choices(known, groups, counts))
         )
     return Together(known, groups, mixed)
+
+
+def grouped(known: Mapping[str, Method], order: Sequence[str]) -> list[list[str]]:
+    """Return these methods in groups within which energies may be combined, in this order."""
+    places = comparable_groups([known[hash_] for hash_ in order])
+    return [[order[place] for place in group] for group in places]
+
+
+def choices(
+    known: Mapping[str, Method], groups: Sequence[Sequence[str]], counts: Mapping[str, int]
+) -> list[str]:
+    """Return a line for each group that ``--method`` may choose, with the number of results."""
+    lines = [
+        f"{group[0][:SHORT]} {name(known[group[0]])}, results: {sum(counts[h] for h in group)}"
+        for group in groups[:CHOICES]
+    ]
+    more = len(groups) - len(lines)
+    return [*lines, f"and {more} more: see nano-os methods list"] if more > 0 else lines
 
 
 def _what_is_mixed(known: Mapping[str, Method], groups: Sequence[Sequence[str]]) -> list[str]:
@@ -116,11 +141,6 @@ def _what_is_mixed(known: Mapping[str, Method], groups: Sequence[Sequence[str]])
     return [*said, f"and {more} more"] if more > 0 else said
 
 
-async def in_view(session: AsyncSession) -> list[str]:
-    """Return the hashes of the methods that have a result in view."""
-    return list(await session.scalars(select(Row.sha256).where(_has_result())))
-
-
 def _has_result() -> ColumnElement[bool]:
     """Return that a method has a result in view; what others calculate with is theirs to tell."""
     used = select(SimulationResult.id).join(SimulationResult.simulation_job)
@@ -128,11 +148,16 @@ def _has_result() -> ColumnElement[bool]:
 
 
 async def list_(session: AsyncSession) -> list[MethodSummary]:
-    """Return the methods of results in view, those of the most results first."""
+    """Return the methods of results in view, group by group, those of the most results first."""
     mine = select(Row).where(_has_result()).order_by(Row.created_at, Row.sha256)
     rows = list(await session.scalars(mine))
     summaries = await _summaries(session, rows)
-    return sorted(summaries, key=lambda summary: -summary.results)
+    summaries.sort(key=lambda summary: -summary.results)
+    known = {row.sha256: of_document(row.document) for row in rows}
+    groups = grouped(known, [one.sha256 for one in summaries])
+    for one in summaries:
+        one.groups = [place for place, group in enumerate(groups, 1) if one.sha256 in group]
+    return sorted(summaries, key=lambda summary: summary.groups)
 
 
 async def _summaries(session: AsyncSession, rows: Sequence[Row]) -> list[MethodSummary]:
@@ -156,6 +181,7 @@ async def _summaries(session: AsyncSession, rows: Sequence[Row]) -> list[MethodS
             name=name(of_document(row.document)),
             code=row.document["code"],
             functional=row.document.get("functional"),
+            k_spacing_per_a=row.document.get("k_spacing_per_a"),
             results=results[row.sha256],
             elements=sorted(elements[row.sha256] - {""}),
             created_at=row.created_at,

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.errors import NotFound
 from api.models import Method, SimulationJob, SimulationResult, Structure, User
 from api.schemas.run import Cost, Ending, RunGroup, RunLine, RunReport
 from api.services import methods, run_import
@@ -46,7 +47,12 @@ IS_CELL_KEPT: ColumnElement[Any] = func.coalesce(
 
 
 async def report(session: AsyncSession, project: str | None = None) -> RunReport:
-    """Return the report of the imported runs in view, of one project or of all."""
+    """Return the report of the imported runs in view, of one project or of all.
+
+    Raises NotFound for a project that no run is of.
+    """
+    if project is not None:
+        await _check_project(session, project)
     endings = await _endings(session, project)
     by_project = await _costs(session, project, func.coalesce(SimulationJob.project, "–"))
     duplicates = await _duplicates(session, project)
@@ -73,6 +79,14 @@ async def report(session: AsyncSession, project: str | None = None) -> RunReport
         n_conflicts=len(conflicts),
         conflicts=conflicts[:LISTED],
     )
+
+
+async def _check_project(session: AsyncSession, project: str) -> None:
+    rows = await session.scalars(_of_imported(select(SimulationJob.project).distinct(), None))
+    known = sorted(filter(None, rows))
+    if project not in known:
+        there_are = f"There are: {', '.join(known)}." if known else "No run is of any project."
+        raise NotFound(f"No imported run is of a project {project!r}. {there_are}")
 
 
 def _of_imported(statement: Select[Any], project: str | None) -> Select[Any]:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.errors import MixedMethods, NotFound, WrongUsage
 from api.models import User
 from api.schemas.search import Query
-from api.services import energies, hulls, methods
+from api.services import energies, hulls, methods, search
 from nanoos.engines.emt import Emt
 from nanoos.methods import Method
 from nanoos.structures import Species, Structure
@@ -178,3 +178,33 @@ async def test_the_best_known_structure_of_each_material(
         ("Cu", other, 2),
     ]
     assert [one.name for one in found.methods] == ["VASP PBE, 520 eV"]
+
+
+async def test_a_material_of_several_methods_is_refused_alone(
+    session: AsyncSession, owner: User
+) -> None:
+    pbe, lda = await methods.store_(session, [PBE, LDA])
+    ids = await alloys(session, owner, pbe)
+    await calculated(session, owner, ids["Cu"], lda, energy_ev_per_atom=-4.5)
+    everything = Query.model_validate({})
+    found = await energies.best_known(session, everything)
+    assert [one.reduced_formula for one in found.materials] == ["Al", "AlCu"]
+    (refused,) = found.refused
+    assert refused.reduced_formula == "Cu"
+    assert sorted(refused.choices) == sorted(
+        f"{hash_[: methods.SHORT]} VASP {name}, 520 eV, results: 1"
+        for hash_, name in ((pbe, "PBE"), (lda, "LDA"))
+    )
+    chosen = await energies.best_known(session, everything, method=lda)
+    assert [(one.reduced_formula, one.energy_ev_per_atom) for one in chosen.materials] == [
+        ("Cu", -4.5)
+    ]
+    mixed = await energies.best_known(session, everything, mix=True)
+    assert (len(mixed.materials), mixed.refused) == (3, [])
+
+    def wanted(**others: object) -> Query:
+        return Query.model_validate({"quantities": {"energy_ev_per_atom": ":0"}} | others)
+
+    assert (await search.count(session, wanted(elements="Al"))).number == 2
+    with pytest.raises(MixedMethods, match="LDA, 520 eV, results: 1"):
+        await search.count(session, wanted())
