@@ -20,6 +20,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "nanoos.engines": {
         "emt": "nanoos.engines.emt:Emt",
         "lj": "nanoos.engines.lj:Lj",
+        "lammps": "nanoos.engines.lammps:Lammps",
     },
     "nanoos.workflows": {
         "equation_of_state": "nanoos.workflows.equation_of_state:EquationOfState",

@@ -36,6 +36,9 @@ class Case(NamedTuple):
 CASES = [
     Case("emt", bulk("Cu", cubic=True)),
     Case("lj", bulk("Ar", "fcc", a=5.3, cubic=True)),
+    Case("lammps", bulk("Cu")),
+    Case("lammps", bulk("Si")),
+    Case("lammps", bulk("SiC", "zincblende", a=4.36)),
     Case("lj", bulk("Fe", "bcc", cubic=True), {"epsilon_ev": 0.4, "sigma_a": 2.3, "cutoff_a": 5.0}),
 ]
 
