@@ -24,6 +24,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "nanoos.workflows": {
         "equation_of_state": "nanoos.workflows.equation_of_state:EquationOfState",
+        "relax": "nanoos.workflows.relax:Relax",
+        "single_point": "nanoos.workflows.single_point:SinglePoint",
     },
     "nanoos.embedders": {"soap": "nanoos.embedders.soap:Soap"},
     "nanoos.parsers": {
