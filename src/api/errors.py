@@ -78,6 +78,10 @@ class NotListening(PlatformError):
     """The server cannot listen on this address."""
 
 
+class Cancelled(PlatformError):
+    """The job was cancelled."""
+
+
 class LostLease(PlatformError):
     """Another worker has taken this job over; the result was not stored."""
 
@@ -107,6 +111,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     science.NotConverged: Outcome(500, FAILURE),
     science.WallTimeExceeded: Outcome(500, FAILURE),
     science.MemoryExceeded: Outcome(500, FAILURE),
+    science.DiskFull: Outcome(507, ENVIRONMENT, retry=True),
     science.UnsupportedByEngine: Outcome(422, FAILURE),
     science.WorkflowError: Outcome(500, FAILURE),
     science.ThermodynamicsError: Outcome(422, FAILURE),
@@ -131,6 +136,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     ArtifactDamaged: Outcome(500, FAILURE),
     UnderMaintenance: Outcome(503, ENVIRONMENT, retry=True),
     NotListening: Outcome(503, ENVIRONMENT),
+    Cancelled: Outcome(409, FAILURE),
     LostLease: Outcome(409, FAILURE),
     steady.PgSteadyError: Outcome(500, FAILURE),
     steady.UrlError: Outcome(500, ENVIRONMENT),

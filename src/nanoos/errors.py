@@ -78,6 +78,10 @@ class MemoryExceeded(EngineError):
     """The job needed more memory than it was given."""
 
 
+class DiskFull(NanoError):
+    """The disk is full."""
+
+
 class UnsupportedByEngine(NanoError):
     """The engine cannot do what was asked of it."""
 

@@ -31,9 +31,18 @@ def worker(
 
 async def _work(sessions: Sessions, *, drain: bool, slots: int) -> None:
     from api.settings import settings
-    from api.worker import Worker
+    from api.worker.loop import Worker
+    from api.worker.processes import Processes
 
-    ours = Worker(sessions, settings(), slots=slots, drain=drain, listener=_say, note=_note)
+    ours = Worker(
+        sessions,
+        settings(),
+        Processes(slots),
+        settings().home.expanduser().absolute() / "scratch",
+        drain=drain,
+        listener=_say,
+        note=_note,
+    )
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:

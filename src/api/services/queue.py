@@ -8,6 +8,8 @@ by heartbeats that extend its lease; losing either gives its jobs back.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -44,6 +46,23 @@ class Claim:
     fingerprint: str
     visibility: str
     owner: User
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a worker says of an attempt that is under way; ``progress`` is 0..1."""
+
+    claim: Claim
+    progress: float
+    message: str
+    live: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What the queue answers: whether somebody wants the job, which is still ours, to end."""
+
+    is_cancelled: bool
 
 
 async def recover(session: AsyncSession, max_attempts: int) -> int:
@@ -88,15 +107,21 @@ async def claim(
 
 
 async def heartbeat(
-    session: AsyncSession, claim_: Claim, *, progress: float, message: str, lease_s: int
-) -> None:
-    """Extend the lease and note the progress; LostLease where the job is no longer ours."""
-    await _guarded(
-        session,
+    session: AsyncSession, beats: Sequence[Beat], lease_s: int
+) -> dict[UUID, Pulse]:
+    """Extend leases and note the progress; return what is said of those that are still ours."""
+    rows = await session.execute(
         _HEARTBEAT,
-        claim_,
-        {"progress": progress, "message": message, "lease_s": float(lease_s)},
+        {
+            "ids": [beat.claim.job_id for beat in beats],
+            "attempts": [beat.claim.attempt for beat in beats],
+            "progress": [beat.progress for beat in beats],
+            "messages": [beat.message for beat in beats],
+            "live": [json.dumps(dict(beat.live)) for beat in beats],
+            "lease_s": float(lease_s),
+        },
     )
+    return {row.id: Pulse(row.is_cancelled) for row in rows}
 
 
 async def succeed(session: AsyncSession, claim_: Claim) -> None:
@@ -168,12 +193,22 @@ RETURNING job.id, job.attempt, job.engine, job.parameters, job.engine_parameters
           template.name AS workflow, template.version AS workflow_version
 """)
 
+# In one order, so that nobody who locks several waits for another in a ring.
 _HEARTBEAT = text("""
-UPDATE simulation_jobs
+WITH beats AS (
+    SELECT beat.*
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:progress AS float8[]),
+                CAST(:messages AS text[]), CAST(:live AS text[]))
+         AS beat (id, attempt, progress, message, live)
+    JOIN simulation_jobs AS job ON job.id = beat.id AND job.attempt = beat.attempt
+    WHERE status = 'running'
+    ORDER BY beat.id
+    FOR NO KEY UPDATE OF job)
+UPDATE simulation_jobs AS job
 SET heartbeat_at = now(), lease_until = now() + make_interval(secs => :lease_s),
-    progress = :progress, progress_message = :message
-WHERE id = :id AND attempt = :attempt AND status = 'running'
-RETURNING id
+    progress = beats.progress, progress_message = message, live = CAST(beats.live AS jsonb)
+FROM beats WHERE job.id = beats.id
+RETURNING job.id, cancel_requested_at IS NOT NULL AS is_cancelled
 """)
 
 _SUCCEED = text("""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -58,8 +59,13 @@ class Run:
             raise WorkflowError("The outcome cannot be stored: a text holds a zero character.")
 
 
-async def store_(session: AsyncSession, claim: Claim, run: Run) -> UUID:
-    """Store the result of a claimed job and end the job; LostLease where it is not ours."""
+async def store_(
+    session: AsyncSession, claim: Claim, run: Run, artifacts: Sequence[dict[str, Any]] = ()
+) -> UUID:
+    """Store the result of a claimed job and end the job; LostLease where it is not ours.
+
+    ``artifacts`` are what is said of the files of its outcome, which are stored already.
+    """
     await queue.succeed(session, claim)
     (method_sha256,) = await methods.store_(session, [run.method])
     quantities = run.outcome.quantities
@@ -73,7 +79,7 @@ async def store_(session: AsyncSession, claim: Claim, run: Run) -> UUID:
         method_sha256=method_sha256,
         output_structure_id=await _store_output(session, claim, run),
         provenance=run.provenance | {"input_sha256": _input_sha256(claim)},
-        artifacts=[],
+        artifacts=list(artifacts),
         wall_time_s=run.wall_time_s,
     )
     session.add(result)

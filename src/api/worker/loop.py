@@ -1,196 +1,194 @@
-"""The worker's loop: claim, run elsewhere, heartbeat, store.
+"""The worker's loop: claim, have it run elsewhere, heartbeat, store.
 
-No transaction is open while an engine runs. The worker holds an advisory lock
-on a session of its own, by which others see at once that it has died.
+No transaction is open while an engine runs. Short jobs are claimed ahead, so that no slot waits
+for the database; what is done is stored while its slot is at the next job.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import multiprocessing
 import os
 import platform
 import secrets
-import signal
+import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from queue import Empty
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.artifacts import Artifacts
 from api.db import Sessions
-from api.errors import LostLease
+from api.errors import Cancelled, LostLease
 from api.services import maintenance, queue, results
-from api.services.queue import Claim
+from api.services.queue import Beat, Claim, Pulse
 from api.services.results import Run
-from api.services.simulations import QUEUE_CHANNEL
 from api.settings import Settings
-from api.worker.perform import Task, perform, set_up
-from nanoos.errors import EngineError, NanoError
-from pgsteady.errors import ServerUnreachable
-from pgsteady.maintenance import CHANNEL, Maintenance
+from api.worker.executor import Executor, Limits
+from api.worker.files import disk_error, keep
+from api.worker.folder import Heard, JobFolder
+from api.worker.perform import Task
+from api.worker.presence import Presence
+from nanoos.errors import NanoError, WorkflowError
+from nanoos.scratch import Scratch
+from pgsteady.maintenance import Maintenance
 
-PROGRESS_POLL_S = 0.5
+BEAT_S = 0.5
+"""How often is looked at what jobs say of themselves."""
+AHEAD_S = 0.5
+"""Jobs are claimed ahead that keep the slots busy for so long, ..."""
+MOST_AHEAD = 32
+"""... but no more than this."""
+HAND_BACK_S = 10.0
+"""How long a worker that was stopped waits for a database that does not answer."""
 
-Event = Literal["claimed", "succeeded", "failed", "lost", "handed back"]
+Event = Literal["claimed", "succeeded", "failed", "cancelled", "lost", "handed back"]
 Listener = Callable[[Event, Claim, str], None]
 Note = Callable[[str], None]
 
 
-@dataclass
-class Heard:
-    """The last an engine's process said of its job."""
+@dataclass(slots=True)
+class Attempt:
+    """A claimed job on its way through the worker; ``ends_as`` is why it has to end, if so."""
 
-    progress: float = 0.0
-    message: str = ""
-
-
-@contextlib.contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Block SIGINT for the processes started inside: Ctrl-C is the worker's to handle."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    claim: Claim
+    folder: JobFolder
+    future: Future[Run] | None = None
+    heard: Heard = field(default_factory=Heard)
+    beaten_at: float = field(default_factory=time.monotonic)
+    ends_as: Event | None = None
 
 
 class Worker:
-    """Runs jobs of the queue, ``slots`` at a time.
+    """Runs jobs of the queue in ``executor``, which it closes, in folders below ``scratch``.
 
-    With ``drain`` it ends when nothing is left to claim; otherwise it waits for
-    more until ``stop`` is called, which hands running jobs back. While maintenance is
-    on, nothing can be claimed; ``note`` is told so.
+    With ``drain`` it ends when nothing is left to claim; otherwise it waits for more until
+    ``stop`` is called: running jobs may then finish for ``grace_s``, and go back to the queue
+    after that. While maintenance is on, nothing can be claimed; ``note`` is told so. With
+    ``keep_failed``, folders of failed jobs are moved there.
     """
 
     def __init__(
         self,
         sessions: Sessions,
         settings: Settings,
+        executor: Executor,
+        scratch: Path,
         *,
-        slots: int = 1,
         drain: bool = False,
+        grace_s: float = 0.0,
+        keep_failed: Path | None = None,
         listener: Listener = lambda *_: None,
         note: Note = lambda _: None,
     ) -> None:
-        self._sessions = sessions
         self._settings = settings
-        self._slots = slots
+        self._artifacts = Artifacts(settings.artifacts)
+        self._executor = executor
+        self._scratch = scratch
         self._drain = drain
+        self._grace_s = grace_s
+        self._keep_failed = keep_failed
         self._tell = listener
         self._note = note
-        self._maintenance: Maintenance | None = None
         self._number = secrets.randbelow(2**31)
+        self._presence = Presence(
+            sessions, self._number, woken=self._woken, returned=self._take_stock, note=note
+        )
         self._wake = asyncio.Event()
-        self._stopping = False
-        self._running: set[asyncio.Task[None]] = set()
-        self._heard: dict[UUID, Heard] = {}
-        context = multiprocessing.get_context("spawn")
-        self._reports = context.Queue()
-        self._context = context
-        self._free = [self._new_executor() for _ in range(slots)]
+        self._stopping = asyncio.Event()
+        self._maintenance: Maintenance | None = None
+        self._held: dict[UUID, Attempt] = {}
+        self._waiting: deque[Attempt] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._n_running = 0
+        self._pace_s: float | None = None
+        self._is_dry = False
+        self._must_beat = False
         self._fault: BaseException | None = None
 
-    def _new_executor(self) -> Executor:
-        """Return an executor for one slot; a crash in one slot does not touch the others."""
-        return ProcessPoolExecutor(
-            1,
-            mp_context=self._context,
-            initializer=set_up,
-            initargs=(self._reports.put, os.getpid()),
-        )
-
     def stop(self) -> None:
-        """Claim nothing more, hand running jobs back, and end."""
-        self._stopping = True
+        """Claim nothing more, let jobs finish for a while, hand the others back, and end."""
+        self._stopping.set()
         self._wake.set()
 
     async def run(self) -> None:
         """Work until drained or stopped; raises what kept it from going on."""
+        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        scratch = Scratch(self._scratch, "worker-")
+        self._folder = scratch.path
         try:
-            async with self._alive():
-                while not self._stopping:
-                    await self._fill()
-                    if self._drain and not self._running:
-                        break
-                    await self._wait()
-                await self._hand_all_back()
+            async with self._presence.kept():
+                beats = asyncio.create_task(self._beat())
+                beats.add_done_callback(self._ended)
+                try:
+                    await self._work_until_stopped()
+                    await self._let_finish()
+                finally:
+                    beats.cancel()
+                    await asyncio.wait({beats})
         finally:
-            for child in multiprocessing.active_children():
-                child.kill()
-            for executor in self._free:
-                executor.shutdown()  # its thread ends as its process is gone; wait for that
+            await asyncio.to_thread(self._executor.close)
+            scratch.remove()
         if self._fault is not None:
             raise self._fault
 
-    @contextlib.asynccontextmanager
-    async def _alive(self) -> AsyncIterator[None]:
-        """Hold the worker's lock and listen for submissions on one session, kept throughout."""
-        async with self._sessions() as session:
-            connection = await session.connection(
-                execution_options={"isolation_level": "AUTOCOMMIT"}
-            )
-            await connection.execute(
-                text("SELECT pg_advisory_lock(:lock_class, :number)"),
-                {"lock_class": queue.WORKER_LOCK_CLASS, "number": self._number},
-            )
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            await driver.add_listener(QUEUE_CHANNEL, self._notified)
-            await driver.add_listener(CHANNEL, self._notified)
-            driver.add_termination_listener(self._cut_off)
-            try:
-                yield
-            finally:
-                driver.remove_termination_listener(self._cut_off)
-                await connection.invalidate()  # the session ends, and its lock with it
+    async def _work_until_stopped(self) -> None:
+        work = asyncio.create_task(self._work())
+        stopped = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        _, late = await asyncio.wait({work}, timeout=HAND_BACK_S)
+        if late:  # the database is away
+            work.cancel()
+            await asyncio.wait({work})
+        else:
+            work.result()
 
-    def _notified(self, *_: object) -> None:
-        self._wake.set()
-
-    def _cut_off(self, *_: object) -> None:
-        """End: without its lock, others take this worker for dead and its jobs for theirs."""
-        self._fault = ServerUnreachable(
-            "The database ended the worker's session.", hint="Start the worker again."
-        )
-        self.stop()
-
-    async def _hand_all_back(self) -> None:
-        await asyncio.sleep(0)  # a task that has not begun could not hand its job back
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
+    async def _work(self) -> None:
+        while not self._stopping.is_set():
+            await self._fill()
+            self._begin()
+            if self._drain and self._is_dry and not self._held:
+                return
+            await self._wait()
 
     async def _fill(self) -> None:
-        if not self._free:
+        """Claim as many jobs as there is room for, or keeps the slots busy."""
+        limit = self._executor.slots + self._ahead() - len(self._waiting) - self._n_running
+        if self._is_dry or limit <= self._ahead() / 2 or not self._presence.is_here:
             return
-        async with self._sessions.begin() as session:
-            # In the transaction of the claim: maintenance that is switched on waits for it.
-            self._mind(await maintenance.current(session))
-            if self._maintenance:
-                return
-            await queue.recover(session, self._settings.max_attempts)
-            claims = await queue.claim(
-                session,
-                worker=f"{platform.node()}:{os.getpid()}",
-                worker_number=self._number,
-                limit=len(self._free),
-                lease_s=self._settings.lease_s,
-            )
-            if self._stopping:
-                await session.rollback()
-                return
+        claims = await self._presence.do(lambda session: self._claim(session, limit))
+        self._is_dry = len(claims) < limit
         for claim in claims:
-            self._tell("claimed", claim, "")
-            task = asyncio.create_task(self._attempt(claim, self._free.pop()))
-            self._running.add(task)
-            task.add_done_callback(self._ended)
+            folder = JobFolder(self._folder / f"{claim.job_id}-{claim.attempt}")
+            attempt = self._held[claim.job_id] = Attempt(claim, folder)
+            self._waiting.append(attempt)
+
+    def _ahead(self) -> int:
+        """How many jobs are claimed before there is a slot for them."""
+        if self._pace_s is None:
+            return 0
+        return min(int(self._executor.slots * AHEAD_S / self._pace_s), MOST_AHEAD)
+
+    async def _claim(self, session: AsyncSession, limit: int) -> list[Claim]:
+        # In the transaction of the claim: maintenance that is switched on waits for it.
+        self._mind(await maintenance.current(session))
+        if self._maintenance:
+            return []
+        await queue.recover(session, self._settings.max_attempts)
+        return await queue.claim(
+            session,
+            worker=f"{platform.node()}:{os.getpid()}",
+            worker_number=self._number,
+            limit=limit,
+            lease_s=self._settings.lease_s,
+        )
 
     def _mind(self, now: Maintenance | None) -> None:
         before, self._maintenance = self._maintenance, now
@@ -199,88 +197,166 @@ class Worker:
         elif before and not now:
             self._note("Maintenance is over.")
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            # The database, most likely: no job can go on.
-            self._fault = self._fault or task.exception()
-            self.stop()
-        self._wake.set()
+    def _begin(self) -> None:
+        """Fill free slots with jobs that wait here."""
+        while self._waiting and self._n_running < self._executor.slots:
+            attempt = self._waiting.popleft()
+            self._n_running += 1
+            self._tell("claimed", attempt.claim, "")
+            self._start(self._carry_out(attempt))
 
-    async def _wait(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), self._settings.poll_s)
-        self._wake.clear()
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
 
-    async def _attempt(self, claim: Claim, executor: Executor) -> None:
-        self._heard[claim.job_id] = Heard()
+    async def _carry_out(self, attempt: Attempt) -> None:
+        await self._conclude(attempt, await self._run(attempt))
+
+    async def _run(self, attempt: Attempt) -> Run | NanoError:
+        """Have the job run; return what came of it once its slot is free again."""
+        began = time.monotonic()
         try:
-            await self._carry_out(claim, executor)
-        except LostLease as error:
-            self._tell("lost", claim, str(error))
-        except asyncio.CancelledError:
-            with contextlib.suppress(LostLease):  # it ended a moment before
-                async with self._sessions.begin() as session:
-                    await queue.hand_back(session, claim)
-                self._tell("handed back", claim, "")
+            attempt.folder.make()
+            if attempt.ends_as is not None:
+                return Cancelled()
+            attempt.future = self._executor.submit(
+                Task.of(attempt.claim), attempt.folder, Limits.of(attempt.claim)
+            )
+            run = await asyncio.wrap_future(attempt.future)
+        except (NanoError, OSError) as error:
+            return error if isinstance(error, NanoError) else disk_error(error, "the job's folder")
+        except asyncio.CancelledError:  # its future was, before it began
+            return Cancelled()
+        else:
+            took_s = time.monotonic() - began
+            self._pace_s = took_s if self._pace_s is None else (self._pace_s + took_s) / 2
+            return run
         finally:
-            del self._heard[claim.job_id]
+            self._n_running -= 1
+            self._wake.set()
 
-    async def _carry_out(self, claim: Claim, executor: Executor) -> None:
-        """Run the job, and store what came of it."""
+    async def _conclude(self, attempt: Attempt, came: Run | NanoError) -> None:
+        """Store what came of an attempt, and let go of it."""
         try:
-            run = await self._run(claim, executor)
-            async with self._sessions.begin() as session:
-                await results.store_(session, claim, run)
+            event, message = await self._store(attempt, came)
+        except LostLease as error:
+            event, message = "lost", str(error)
+        del self._held[attempt.claim.job_id]
+        self._tell(event, attempt.claim, message)
+        if event == "failed" and self._keep_failed is not None:
+            await asyncio.to_thread(_move, attempt.folder.path, self._keep_failed)
+        attempt.folder.remove()
+
+    async def _store(self, attempt: Attempt, came: Run | NanoError) -> tuple[Event, str]:
+        """Store what came of an attempt; return how it ended."""
+        claim = attempt.claim
+        if isinstance(came, Cancelled):
+            if attempt.ends_as != "lost":
+                await self._presence.do(lambda session: queue.hand_back(session, claim))
+            return attempt.ends_as or "handed back", ""
+        failure = came if isinstance(came, NanoError) else await self._keep(claim, came)
+        if failure is None:
+            return "succeeded", attempt.folder.heard().message
+        await self._presence.do(lambda session: queue.fail(session, claim, failure))
+        return "failed", str(failure)
+
+    async def _keep(self, claim: Claim, run: Run) -> NanoError | None:
+        """Store the result of a job; return why that cannot be done."""
+        try:
+            files = await asyncio.to_thread(keep, self._artifacts, run.outcome.files)
+            await self._presence.do(lambda session: results.store_(session, claim, run, files))
         except LostLease:
             raise
         except NanoError as error:
-            async with self._sessions.begin() as session:
-                await queue.fail(session, claim, error)
-            self._tell("failed", claim, str(error))
-        else:
-            self._tell("succeeded", claim, self._heard[claim.job_id].message)
+            return error
+        except DBAPIError as error:
+            cause = str(error.orig).partition("\n")[0]
+            return WorkflowError(f"The outcome cannot be stored: {cause}.")
+        return None
 
-    async def _run(self, claim: Claim, executor: Executor) -> Run:
-        """Run the job in the executor, which is free again afterwards, or replaced."""
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Look for more; stop where something failed that is no fault of a job."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fault = self._fault or error
+            self.stop()
+        if not self._held:
+            self._is_dry = False  # what ended may have let others begin
+        self._wake.set()
+
+    async def _wait(self) -> None:
         try:
-            with _without_ctrl_c():
-                future = asyncio.get_running_loop().run_in_executor(
-                    executor, perform, Task.of(claim)
-                )
-            await self._heartbeat_until(future, claim)
-            return future.result()
-        except (BrokenProcessPool, LostLease, asyncio.CancelledError) as error:
-            executor.shutdown(wait=False)  # its process is dead, or at a job no longer ours
-            executor = self._new_executor()
-            if isinstance(error, BrokenProcessPool):
-                raise EngineError("The engine's process ended without an answer.") from error
-            raise
-        finally:
-            self._free.append(executor)
+            await asyncio.wait_for(self._wake.wait(), self._settings.poll_s)
+        except TimeoutError:
+            self._is_dry = False
+        self._wake.clear()
 
-    async def _heartbeat_until(self, future: asyncio.Future[Any], claim: Claim) -> None:
-        """Wait for the future; meanwhile store progress when it changed, and keep the lease."""
-        stored, beat = Heard(), time.monotonic()
-        while not (await asyncio.wait({future}, timeout=PROGRESS_POLL_S))[0]:
-            self._hear()
-            heard = self._heard[claim.job_id]
-            if heard == stored and time.monotonic() - beat < self._settings.lease_s / 3:
-                continue
-            async with self._sessions.begin() as session:
-                await queue.heartbeat(
-                    session,
-                    claim,
-                    progress=heard.progress,
-                    message=heard.message,
-                    lease_s=self._settings.lease_s,
-                )
-            stored, beat = Heard(heard.progress, heard.message), time.monotonic()
-        self._hear()
+    def _woken(self) -> None:
+        """Look at the queue, and whether jobs at hand are still ours."""
+        self._is_dry = False
+        self._must_beat = True
+        self._wake.set()
 
-    def _hear(self) -> None:
-        with contextlib.suppress(Empty):
-            while True:
-                job_id, progress, message = self._reports.get_nowait()
-                if job_id in self._heard:
-                    self._heard[job_id] = Heard(progress, message)
+    async def _take_stock(self, session: AsyncSession) -> None:
+        """Give back what was claimed for this worker without its knowing."""
+
+    async def _beat(self) -> None:
+        """Keep leases, pass on what jobs say, and mind what is said of them."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            if beats := self._due():
+                pulses = await self._sent(beats)
+                for beat in beats:
+                    if (pulse := pulses.get(beat.claim.job_id)) is None:
+                        self._end(beat.claim, "lost")
+                    elif pulse.is_cancelled:
+                        self._end(beat.claim, "cancelled")
+
+    async def _sent(self, beats: list[Beat]) -> dict[UUID, Pulse]:
+        lease_s = self._settings.lease_s
+        return await self._presence.do(lambda session: queue.heartbeat(session, beats, lease_s))
+
+    def _due(self) -> list[Beat]:
+        """Return the heartbeats of jobs that have something to say, or have not said for long."""
+        now, due = time.monotonic(), []
+        for attempt in self._held.values():
+            heard = attempt.folder.heard()
+            is_silent = now - attempt.beaten_at > self._settings.lease_s / 3
+            if self._must_beat or is_silent or heard != attempt.heard:
+                due.append(Beat(attempt.claim, heard.done, heard.message, heard.numbers))
+                attempt.heard, attempt.beaten_at = heard, now
+        self._must_beat = False
+        return due
+
+    def _end(self, claim: Claim, event: Event) -> None:
+        """End an attempt, which may have ended by itself meanwhile."""
+        attempt = self._held.get(claim.job_id)
+        if attempt is None or attempt.claim.attempt != claim.attempt:
+            return
+        attempt.ends_as = event
+        if attempt in self._waiting:
+            self._waiting.remove(attempt)
+            self._start(self._conclude(attempt, Cancelled()))
+            return
+        if attempt.future is not None:
+            attempt.future.cancel()
+        attempt.folder.cancel()
+
+    async def _let_finish(self) -> None:
+        """Let running jobs finish for a while, and hand back those that do not."""
+        for attempt in list(self._waiting):
+            self._end(attempt.claim, "handed back")
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._grace_s)
+        for attempt in list(self._held.values()):
+            self._end(attempt.claim, "handed back")
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=HAND_BACK_S)
+        for task in self._tasks:  # the database is away; others will find these jobs
+            task.cancel()
+
+
+def _move(folder: Path, to: Path) -> None:
+    to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.move(folder, to)

@@ -7,36 +7,38 @@ picklable, so that any ``concurrent.futures.Executor`` can carry it.
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import subprocess
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 from uuid import UUID
 
 from api.services.queue import Claim
 from api.services.results import Run
 from api.settings import PROJECT_ROOT
+from api.worker.files import DISK_FULL
 from nanoos import plugins
 from nanoos.engines import make
-from nanoos.errors import EngineError, EngineUnavailable, NanoError, WorkflowError
+from nanoos.errors import (
+    DiskFull,
+    EngineError,
+    EngineUnavailable,
+    NanoError,
+    WorkflowError,
+)
 from nanoos.parameters import read_parameters
 from nanoos.structures import Structure
+from nanoos.workflows.workflow import OutputFile, Progress
 
 _log = logging.getLogger(__name__)
 
 PACKAGES = ("nano-os", "ase", "numpy", "scipy")
-
-Report = Callable[[tuple[UUID, float, str]], None]
-_report: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +67,12 @@ class Task:
         )
 
 
-def set_up(report: Report, parent_pid: int) -> None:
-    """Prepare a fresh process: report progress through ``report``, end with the worker."""
-    global _report  # noqa: PLW0603 - the executor gives a process nothing else to keep it in
-    _report = report
-    threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
+def perform(task: Task, folder: Path, progress: Progress) -> Run:
+    """Run the task's workflow with its engine, in ``folder``, telling ``progress``.
 
-
-def _end_with(parent_pid: int) -> None:
-    while os.getppid() == parent_pid:
-        time.sleep(1)
-    os._exit(1)
-
-
-def perform(task: Task) -> Run:
-    """Run the task's workflow with its engine.
-
-    Raises a NanoError where that fails, whatever the plug-ins raise; WorkflowError
-    also where another version of the workflow is installed than the task asks for.
+    Raises a NanoError where that fails, whatever the plug-ins raise: DiskFull where the disk of
+    ``folder`` is, WorkflowError also where another version of the workflow is installed than the
+    task asks for, or a file of the outcome is not there.
     """
     workflow = plugins.get("nanoos.workflows", task.workflow)()
     if int(workflow.version) != task.workflow_version:
@@ -95,19 +85,19 @@ def perform(task: Task) -> Run:
         raise EngineUnavailable(reason)
     parameters = read_parameters(workflow.name, workflow.parameters, task.parameters)
 
-    def progress(done: float, message: str, **_: float) -> None:
-        if _report is not None:
-            _report((task.job_id, done, message))
-
     started_at, started = datetime.now(UTC), time.perf_counter()
     try:
-        with TemporaryDirectory(prefix="nano-os-job-") as folder:
-            outcome = workflow.run(task.structure, parameters, engine, progress, Path(folder))
+        outcome = workflow.run(task.structure, parameters, engine, progress, folder)
     except NanoError:
         raise
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise DiskFull(f"The disk that the job works on is full: {error}.") from error
+        raise _foreign(error) from error
     except Exception as error:  # plug-ins may raise anything, even what cannot be pickled
         _log.exception("Job %s: %s with %s failed", task.job_id, workflow.name, engine.name)
-        raise EngineError(f"{type(error).__name__}: {error}") from error
+        raise _foreign(error) from error
+    _require(outcome.files)
     return Run(
         outcome=outcome,
         method=engine.method(task.structure),
@@ -128,6 +118,16 @@ def perform(task: Task) -> Run:
         },
         wall_time_s=time.perf_counter() - started,
     )
+
+
+def _foreign(error: Exception) -> EngineError:
+    return EngineError(f"{type(error).__name__}: {error}")
+
+
+def _require(files: Iterable[OutputFile]) -> None:
+    for file in files:
+        if not file.path.is_file():
+            raise WorkflowError(f"The outcome names a file that is not there: {file.name}.")
 
 
 def _versions() -> dict[str, str]:

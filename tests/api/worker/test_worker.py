@@ -82,7 +82,7 @@ def engines(worker: Started) -> list[psutil.Process]:
     return [
         child
         for child in worker.children()
-        if any("spawn_main" in part for part in child.cmdline())
+        if any("api.worker.warden" in part for part in child.cmdline())
     ]
 
 
@@ -143,7 +143,7 @@ async def test_a_job_that_cannot_be_done_says_why_and_others_go_on(
 async def test_what_a_killed_worker_had_is_finished_once_by_the_next(
     start: Start, query: Query, queue_up: Any
 ) -> None:
-    await queue_up(*(metal(one, cells=7) for one in ("Cu", "Al", "Ni")), parameters=LONG)
+    await queue_up(*(metal(one, cells=5) for one in ("Cu", "Al", "Ni")), parameters=LONG)
     killed = start("worker", "--slots", "2")
     wait_for(under_way(query, jobs=2), killed)
     family = killed.children(recursive=True)
