@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import SimulationJob, SimulationResult, User
 from api.services import simulations
+from api.services.results import Run
 from api.services.structure_import import Candidate, import_
+from api.worker.perform import Task, perform
 from nanoos.structures import Species, Structure, analyse
+
+
+def performed(task: Task) -> Run:
+    """Perform a task in a folder that is removed, nobody hearing of it."""
+    with TemporaryDirectory() as folder:
+        return perform(task, Path(folder), lambda *_, **__: None)
 
 
 def metal(symbol: str = "Cu", cells: int = 1, a: float | None = None) -> Structure:

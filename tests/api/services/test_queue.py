@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from api.errors import LostLease
 from api.models import SimulationJob, User
 from api.services import queue, simulations
-from api.services.queue import Claim
+from api.services.queue import Beat, Claim, Pulse
 from api.services.users import local_owner
 from nanoos.errors import EngineError
 
@@ -189,10 +189,21 @@ async def test_a_heartbeat_extends_the_lease(
     session: AsyncSession, queued: list[UUID], alive: None
 ) -> None:
     (mine,) = await claim(session, lease_s=-1)
-    await queue.heartbeat(session, mine, progress=0.5, message="half way", lease_s=60)
+    heard = await queue.heartbeat(session, [Beat(mine, 0.5, "half way", {"energy_ev": -3.5})], 60)
+    assert heard == {mine.job_id: Pulse(is_cancelled=False)}
     assert await queue.recover(session, 5) == 0
     row = await job(session, mine.job_id)
     assert (row.progress, row.progress_message) == (0.5, "half way")
+    assert row.live == {"energy_ev": -3.5}
+
+
+async def test_a_heartbeat_hears_of_a_cancellation(
+    session: AsyncSession, queued: list[UUID]
+) -> None:
+    (mine,) = await claim(session)
+    await session.execute(update(SimulationJob).values(cancel_requested_at=func.now()))
+    heard = await queue.heartbeat(session, [Beat(mine, 0.5, "", {})], 60)
+    assert heard == {mine.job_id: Pulse(is_cancelled=True)}
 
 
 async def test_a_job_that_kills_its_workers_fails_in_the_end(
@@ -235,8 +246,15 @@ async def test_a_failed_job_says_why(session: AsyncSession, queued: list[UUID]) 
 
 Late = Callable[[AsyncSession, Claim], Awaitable[object]]
 
+
+async def heartbeat(session: AsyncSession, claim: Claim) -> None:
+    """Say that the job goes on; raise LostLease where it is told that it is somebody else's."""
+    if not await queue.heartbeat(session, [Beat(claim, 1, "", {})], 60):
+        raise LostLease(str(claim.job_id))
+
+
 LATE: dict[str, Late] = {
-    "heartbeat": lambda s, c: queue.heartbeat(s, c, progress=1, message="", lease_s=60),
+    "heartbeat": heartbeat,
     "succeed": queue.succeed,
     "fail": lambda s, c: queue.fail(s, c, EngineError()),
     "hand back": queue.hand_back,
@@ -276,9 +294,8 @@ async def test_heartbeats_are_heap_only(sessions: Sessions, committed: list[UUID
     hot, beats = 0, 60
     for beat in range(beats):
         async with sessions.begin() as session:
-            await queue.heartbeat(
-                session, mine, progress=beat / beats, message=f"V = {beat} Å³", lease_s=60
-            )
+            said = Beat(mine, beat / beats, f"V = {beat} Å³", {"step": beat})
+            await queue.heartbeat(session, [said], 60)
             hot += await session.scalar(
                 select(
                     func.pg_stat_get_xact_tuples_hot_updated(text("'simulation_jobs'::regclass"))

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from uuid import uuid4
 
 import pytest
-from samples import metal, stored, submitted
+from samples import metal, performed, stored, submitted
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,7 +16,7 @@ from api.models import SimulationResult, Structure, User
 from api.services import queue, results, simulations, structures
 from api.services.queue import Claim
 from api.services.results import Run
-from api.worker.perform import Task, perform
+from api.worker.perform import Task
 from nanoos.methods import document
 from nanoos.methods import sha256 as method_hash
 
@@ -32,7 +32,9 @@ async def claim(session: AsyncSession, owner: User) -> Claim:
 def run() -> Run:
     """A real calculation of copper."""
     parameters = {"points_per_side": 2, "volume_range": 0.06}
-    return perform(Task(uuid4(), "equation_of_state", 1, "emt", parameters, {}, metal("Cu", a=3.7)))
+    return performed(
+        Task(uuid4(), "equation_of_state", 1, "emt", parameters, {}, metal("Cu", a=3.7))
+    )
 
 
 async def count(session: AsyncSession, model: type[SimulationResult] | type[Structure]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
-from samples import metal, person, stored, submitted
+from samples import metal, performed, person, stored, submitted
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,7 +15,7 @@ from api.errors import NotFound
 from api.models import Material, User
 from api.schemas.search import Query
 from api.services import embeddings, queue, results, scope, search, simulations, structures
-from api.worker.perform import Task, perform
+from api.worker.perform import Task
 
 
 @dataclass
@@ -44,7 +44,7 @@ async def world(session: AsyncSession) -> World:
     for claim in claims:
         task = Task.of(claim)
         jobs[claim.structure_id] = claim.job_id
-        found[claim.structure_id] = await results.store_(session, claim, perform(task))
+        found[claim.structure_id] = await results.store_(session, claim, performed(task))
     model = embeddings.embedder()
     await embeddings.embed(session, model, [private, public, hugos])
     return World(session, rita, hugo, private, public, hugos, jobs, found)

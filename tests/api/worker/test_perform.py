@@ -6,7 +6,6 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
@@ -14,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from samples import metal
+from samples import performed as perform
 
 from api.worker import perform as performing
 from api.worker.perform import Task
@@ -45,12 +45,6 @@ class OfNumpy(EquationOfState):
     def run(self, *arguments: Any) -> Any:
         outcome = super().run(*arguments)
         return replace(outcome, data=outcome.data | {"odd": self.data})
-
-
-def perform(task: Task) -> Any:
-    """Perform a task in a folder that is removed, nobody hearing of it."""
-    with TemporaryDirectory() as folder:
-        return performing.perform(task, Path(folder), lambda *_, **__: None)
 
 
 Install = Callable[[str, type], None]
