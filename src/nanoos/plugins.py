@@ -23,6 +23,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "lammps": "nanoos.engines.lammps:Lammps",
     },
     "nanoos.workflows": {
+        "elastic": "nanoos.workflows.elastic:Elastic",
         "equation_of_state": "nanoos.workflows.equation_of_state:EquationOfState",
         "relax": "nanoos.workflows.relax:Relax",
         "single_point": "nanoos.workflows.single_point:SinglePoint",

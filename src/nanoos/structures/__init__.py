@@ -3,7 +3,7 @@
 from nanoos.structures.analysis import ANALYSIS_VERSION, Analysis, analyse
 from nanoos.structures.fingerprint import FINGERPRINT_VERSION, fingerprint
 from nanoos.structures.structure import Species, Structure
-from nanoos.structures.symmetry import SpaceGroup, space_group
+from nanoos.structures.symmetry import SpaceGroup, point_group, space_group
 
 __all__ = [
     "ANALYSIS_VERSION",
@@ -14,5 +14,6 @@ __all__ = [
     "Structure",
     "analyse",
     "fingerprint",
+    "point_group",
     "space_group",
 ]

@@ -13,7 +13,7 @@ from nanoos.errors import SymmetryError
 from nanoos.structures.geometry import lengths_and_angles
 from nanoos.structures.protostructure import kinds_of_site, label
 from nanoos.structures.search import Search
-from nanoos.structures.structure import Structure
+from nanoos.structures.structure import Array, Structure
 
 # It warns of operators that a supercell does not share; only the space-group type is used here.
 logging.getLogger("moyo").setLevel(logging.ERROR)
@@ -61,6 +61,7 @@ class SymmetrySearch:
         kinds, kind_at_sites = kinds_of_site(structure)
         self._kinds = kinds
         self._kind_at_sites = kind_at_sites
+        self._lattice_a = structure.lattice_a
         self._search = None
         if structure.n_periodic == 3 and structure.lattice_a is not None:
             self._search = Search(structure.lattice_a, structure.fractional, kind_at_sites)
@@ -81,6 +82,18 @@ class SymmetrySearch:
         found = self._dataset(symprec_a)
         return None if found is None else _space_group(found, symprec_a)
 
+    def point_group(self, symprec_a: float) -> Array:
+        """Return the Cartesian rotations within ``symprec_a`` Å; see `point_group`."""
+        found = self._dataset(symprec_a)
+        if found is None or self._lattice_a is None:
+            return np.eye(3)[None]
+        turns = np.unique(np.array(found.operations.rotations), axis=0)
+        axes = self._lattice_a.T
+        # Of a cell within the tolerance only, they are nearly orthogonal; the nearest ones are.
+        left, _, right = np.linalg.svd(axes @ turns @ np.linalg.inv(axes))
+        rotations: Array = left @ right
+        return rotations
+
     def _dataset(self, symprec_a: float) -> moyopy.MoyoDataset | None:
         if self._search is None:
             return None
@@ -100,6 +113,15 @@ def space_group(structure: Structure, symprec_a: float) -> SpaceGroup | None:
     Raises SymmetryError when the search fails.
     """
     return SymmetrySearch(structure).space_group(symprec_a)
+
+
+def point_group(structure: Structure, symprec_a: float) -> Array:
+    """Return the (n, 3, 3) rotations, proper and not, that map the crystal onto itself.
+
+    They act on Cartesian columns, within ``symprec_a`` Å and up to a shift. Where no symmetry is
+    searched for, the identity alone. Raises SymmetryError when the search fails.
+    """
+    return SymmetrySearch(structure).point_group(symprec_a)
 
 
 def _space_group(found: moyopy.MoyoDataset, symprec_a: float) -> SpaceGroup:
