@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup check format test test-slow test-sample test-all test-properties migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator clean
+.PHONY: help demo setup check format test test-slow test-sample test-all test-properties migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator test-espresso clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -60,6 +60,11 @@ optimade-validator: .venv/development ## The standard's validator against a runn
 
 faults-import: .venv/development ## 10,000 damaged files of every format
 	FAULTS=full $(BIN)/pytest -n 2 tests/faults/test_imports.py
+
+test-espresso: .venv/development ## The tests that need Quantum ESPRESSO; on Debian and Ubuntu it is installed
+	@command -v pw.x >/dev/null || apt-get install --yes --no-install-recommends \
+	  quantum-espresso quantum-espresso-data
+	$(BIN)/pytest -n 2 -m '' -k espresso tests/nanoos tests/docs tests/api/cli
 
 clean: ## Remove .venv, caches and the demo's report; databases stay
 	rm -rf .venv build demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -21,6 +21,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "emt": "nanoos.engines.emt:Emt",
         "lj": "nanoos.engines.lj:Lj",
         "lammps": "nanoos.engines.lammps:Lammps",
+        "espresso": "nanoos.engines.espresso:Espresso",
     },
     "nanoos.workflows": {
         "elastic": "nanoos.workflows.elastic:Elastic",

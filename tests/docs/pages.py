@@ -37,6 +37,10 @@ PRESUMED = {
 """What the reader of a page has done before."""
 
 
+REQUIRED = {"espresso.md": "pw.x"}
+"""Programs that a page is about; without them it is not followed."""
+
+
 class Block(NamedTuple):
     """A fenced block: its language and its lines."""
 

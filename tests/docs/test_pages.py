@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,16 @@ from typing import Any
 import httpx
 import pytest
 import typer
-from pages import NOT_TYPED, PAGES, README, blocks, copy_project, script, typed_lines
+from pages import (
+    NOT_TYPED,
+    PAGES,
+    README,
+    REQUIRED,
+    blocks,
+    copy_project,
+    script,
+    typed_lines,
+)
 from typer.core import TyperGroup
 
 from api import embedded
@@ -62,6 +72,8 @@ def environment(server_folder: Path, tmp_path: Path) -> Iterator[dict[str, str]]
     ],
 )
 def test_reader_can_follow(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    if (program := REQUIRED.get(page.name)) and shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
     done = subprocess.run(
         ["/bin/bash", "-c", f"{MAKE}\n{script(page, NOT_TYPED)}"],
         cwd=tmp_path,

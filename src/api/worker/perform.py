@@ -10,11 +10,12 @@ import logging
 import platform
 import subprocess
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -24,7 +25,7 @@ from api.services.results import Run
 from api.settings import PROJECT_ROOT
 from api.worker.files import DISK_FULL
 from nanoos import plugins
-from nanoos.engines import make
+from nanoos.engines import Engine, ProgramEngine, make
 from nanoos.errors import (
     DiskFull,
     EngineError,
@@ -52,6 +53,7 @@ class Task:
     parameters: dict[str, Any]
     engine_parameters: dict[str, Any]
     structure: Structure
+    wall_time_s: float | None = None
 
     @classmethod
     def of(cls, claim: Claim) -> Self:
@@ -64,6 +66,7 @@ class Task:
             parameters=claim.parameters,
             engine_parameters=claim.engine_parameters,
             structure=claim.structure,
+            wall_time_s=claim.wall_time_limit_s,
         )
 
 
@@ -87,6 +90,8 @@ def perform(task: Task, folder: Path, progress: Progress) -> Run:
 
     started_at, started = datetime.now(UTC), time.perf_counter()
     try:
+        if isinstance(engine, ProgramEngine):
+            engine.begin(task.structure, folder, wall_time_s=task.wall_time_s)
         outcome = workflow.run(task.structure, parameters, engine, progress, folder)
     except NanoError:
         raise
@@ -99,7 +104,7 @@ def perform(task: Task, folder: Path, progress: Progress) -> Run:
         raise _foreign(error) from error
     _require(outcome.files)
     return Run(
-        outcome=outcome,
+        outcome=replace(outcome, files=(*outcome.files, *_files_of(engine, folder))),
         method=engine.method(task.structure),
         provenance={
             "workflow": workflow.name,
@@ -108,6 +113,7 @@ def perform(task: Task, folder: Path, progress: Progress) -> Run:
             "engine_version": engine.version,
             "parameters": task.parameters,
             "engine_parameters": task.engine_parameters,
+            "corrections": engine.corrections if isinstance(engine, ProgramEngine) else [],
             "packages": _versions(),
             "python": platform.python_version(),
             "platform": platform.platform(),
@@ -118,6 +124,13 @@ def perform(task: Task, folder: Path, progress: Progress) -> Run:
         },
         wall_time_s=time.perf_counter() - started,
     )
+
+
+def _files_of(engine: Engine, folder: Path) -> Iterator[OutputFile]:
+    """Yield what the program of an engine left, as files of the outcome."""
+    for path in engine.files if isinstance(engine, ProgramEngine) else ():
+        media_type = guess_type(path.name)[0] or "text/plain"
+        yield OutputFile(str(path.relative_to(folder)), media_type, path)
 
 
 def _foreign(error: Exception) -> EngineError:
