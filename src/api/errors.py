@@ -70,6 +70,10 @@ class ArtifactDamaged(PlatformError):
     """The content of an artifact is not what was stored."""
 
 
+class ArtifactsUnavailable(PlatformError):
+    """The place where artifacts lie cannot be reached."""
+
+
 class UnderMaintenance(PlatformError):
     """The platform is under maintenance."""
 
@@ -134,6 +138,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     SchemaNotReady: Outcome(503, ENVIRONMENT),
     DatabaseFull: Outcome(507, ENVIRONMENT),
     ArtifactDamaged: Outcome(500, FAILURE),
+    ArtifactsUnavailable: Outcome(503, ENVIRONMENT, retry=True),
     UnderMaintenance: Outcome(503, ENVIRONMENT, retry=True),
     NotListening: Outcome(503, ENVIRONMENT),
     Cancelled: Outcome(409, FAILURE),

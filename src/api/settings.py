@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +26,12 @@ class Settings(BaseSettings):
 
     home: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("nano-os"),
-        description="Folder of the embedded database, and of artifacts.",
+        description="Folder of the embedded database, and of what has no other place.",
+    )
+    artifacts: str = Field(
+        default="",
+        description="Where artifacts lie: a folder, or a URL of fsspec such as s3://bucket/nano-os;"
+        " empty: artifacts in NANO_OS_HOME.",
     )
     postgres_major: int = Field(
         default=18, description="Major version of a newly made embedded database: 16 or 18."
@@ -69,10 +75,11 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="Seconds after which an OPTIMADE query is stopped."
     )
 
-    @property
-    def artifacts(self) -> Path:
-        """Folder of what results have beside their numbers."""
-        return self.home.expanduser().absolute() / "artifacts"
+    @model_validator(mode="after")
+    def _artifacts_at_home(self) -> Self:
+        if not self.artifacts:
+            self.artifacts = str(self.home.expanduser().absolute() / "artifacts")
+        return self
 
 
 @lru_cache(maxsize=1)

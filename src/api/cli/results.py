@@ -34,11 +34,15 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a result with its method and provenance."""
-    from api.services import results
+    from api.artifacts import Artifacts
+    from api.services import arrays, results
+    from api.settings import settings
 
     detail = in_transaction(lambda session, _: results.show(session, id_)).model_dump(mode="json")
     if provenance:
         detail = _provenance(detail)
+    elif json:
+        detail["data"] = arrays.restore(detail["data"], Artifacts(settings().artifacts))
     if json:
         print_json(detail)
         return

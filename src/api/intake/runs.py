@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,7 +33,7 @@ ROW_BYTES = 4096
 class RunIntake:
     """Brings runs in on given terms; ``report`` says at any time what came of it so far.
 
-    ``artifacts`` is the folder in which their steps are stored.
+    ``artifacts`` is the folder, or URL, at which their steps are stored.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class RunIntake:
         sessions: Sessions,
         terms: Terms,
         workers: int,
-        artifacts: Path,
+        artifacts: str,
         report: RunImportReport | None = None,
         *,
         project: str | None = None,

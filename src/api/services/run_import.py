@@ -142,14 +142,15 @@ WHERE origin = 'imported' AND owner_id = CAST(:owner_id AS uuid) LIMIT 1
 """
 
 _COMPLETE = """
-SELECT source_sha256, count(*) AS n_runs, array_remove(array_agg((
-    SELECT artifacts -> 0 ->> 'sha256' FROM simulation_results WHERE simulation_job_id = job.id
-)), NULL) AS artifacts
+SELECT source_sha256, count(DISTINCT job.id) AS n_runs,
+       array_remove(array_agg(DISTINCT artifact ->> 'sha256'), NULL) AS artifacts
 FROM simulation_jobs AS job
+LEFT JOIN simulation_results AS result ON result.simulation_job_id = job.id
+LEFT JOIN LATERAL jsonb_array_elements(result.artifacts) AS artifact ON true
 WHERE origin = 'imported' AND owner_id = CAST(:owner_id AS uuid)
 AND source_sha256 = ANY(CAST(:digests AS text[]))
 GROUP BY source_sha256
-HAVING count(*) = max(source_place) FILTER (WHERE source_is_last)
+HAVING count(DISTINCT job.id) = max(source_place) FILTER (WHERE source_is_last)
 """
 
 _LOCK = """

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,7 +18,8 @@ import numpy as np
 from uuid_utils.compat import uuid7
 
 from api.artifacts import Artifacts
-from api.services.run_steps import SMALL_SITES, Steps
+from api.services.arrays import set_aside
+from api.services.run_steps import Steps
 from api.services.structure_rows import Candidate, Refusal, Row, row
 from nanoos import methods, plugins
 from nanoos.canonical import sha256
@@ -41,7 +42,7 @@ class RunReading(NamedTuple):
     """A run that is to be read, and where its steps are stored."""
 
     run: FoundRun
-    artifacts: Path
+    artifacts: str
 
 
 class RunRow(NamedTuple):
@@ -224,16 +225,17 @@ def _result(found: FoundRun, run: Run, steps: Steps) -> dict[str, Any] | None:
     if all(value is None for value in numbers.values()):
         return None
     convergence = _convergence(run, steps)
+    data, arrays = set_aside(_data(run, last), steps.artifacts)
     return (
         dict.fromkeys(_OF_STEP)
         | numbers
         | {
             "id": uuid7(),
-            "data": _data(run, last),
+            "data": data,
             "is_converged": bool(convergence["converged"]),
             "convergence": convergence,
             "method_sha256": methods.sha256(run.method),
-            "artifacts": steps.stored(),
+            "artifacts": [*steps.stored(), *arrays],
             "provenance": {
                 "reader": found.reader,
                 "source": plain(found.folder.name),
@@ -308,22 +310,35 @@ def _is_relaxed(run: Run, last: Step | None) -> bool:
 
 
 def _data(run: Run, last: Step | None) -> dict[str, Any]:
-    """Return further quantities, and arrays where they are small."""
+    """Return further quantities, and the arrays of the last step."""
     found: dict[str, tuple[Any, str]] = {
         "fermi_energy": (_number(run.fermi_energy_ev), "eV"),
         "is_gap_direct": (run.is_gap_direct, "1"),
     }
-    if last is not None and last.structure.n_sites <= SMALL_SITES:
+    if last is not None:
         found |= {
             "forces": (_values(last.forces_ev_per_a), "eV/Å"),
             "magnetic_moments": (_values(last.magnetic_moments_mu_b), "μB"),
+            "stress": (_values(last.stress_gpa), "GPa"),
         }
-    if last is not None:
-        found["stress"] = (_values(last.stress_gpa), "GPa")
+        if last.forces_ev_per_a is not None or last.stress_gpa is not None:
+            found |= _geometry(last.structure)
     return {
         name: {"values": values, "unit": unit}
         for name, (values, unit) in found.items()
         if values is not None
+    }
+
+
+def _geometry(structure: Structure) -> dict[str, tuple[Any, str]]:
+    """Return the geometry in the order and direction in which the arrays are.
+
+    The structure in the database may be one that was there, with other order of sites, or turned.
+    """
+    return {
+        "lattice": (_values(structure.lattice_a), "Å"),
+        "positions": (_values(structure.positions_a), "Å"),
+        "symbols": (list(structure.species_at_sites), "1"),
     }
 
 

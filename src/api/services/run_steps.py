@@ -13,8 +13,6 @@ from api.artifacts import Artifacts, Incoming
 from nanoos.runs import Step
 from nanoos.runs.steps import frame
 
-SMALL_SITES = 200
-"""Up to this size, arrays of the last step are stored with the result."""
 COMPRESSION = 1
 """Of the steps: digits shrink by half, and hardly more at a higher level."""
 
@@ -23,7 +21,7 @@ class Steps:
     """The steps of one run: the first and the last are kept, all go to an artifact if many."""
 
     def __init__(self, artifacts: Artifacts, open_: ExitStack) -> None:
-        self._artifacts = artifacts
+        self.artifacts = artifacts
         self._open = open_
         self._writing: ExitStack | None = None
         self.number = 0
@@ -43,7 +41,7 @@ class Steps:
 
     def _begin(self, first: Step) -> None:
         self._writing = self._open.enter_context(ExitStack())
-        self._incoming: Incoming = self._writing.enter_context(self._artifacts.adding())
+        self._incoming: Incoming = self._writing.enter_context(self.artifacts.adding())
         stream = gzip.GzipFile(
             "", "wb", COMPRESSION, cast(Any, self._incoming), mtime=0
         )  # neither name nor time: equal steps are one artifact
@@ -53,10 +51,7 @@ class Steps:
     def stored(self) -> list[dict[str, Any]]:
         """Store what came as an artifact; return what is said of it: of a single step nothing."""
         if self._writing is None:
-            if self.last is None or self.last.structure.n_sites <= SMALL_SITES:
-                return []
-            self._begin(self.last)
-        assert self._writing is not None  # noqa: S101 - begun
+            return []
         self._writing.close()
         artifact = self._incoming.artifact
         assert artifact is not None  # noqa: S101 - it was closed without an error

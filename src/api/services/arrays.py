@@ -1,0 +1,80 @@
+"""Arrays of results that are too large for their row: they are artifacts, and read back by name.
+
+An entry of a result's ``data`` is ``{"values": …, "unit": …}``. Of a large one ``values`` goes to
+an artifact, JSON compressed by Zstandard, and ``artifact`` (its hash) and ``shape`` stand instead.
+
+Nothing here imports SQLAlchemy: the processes that read files start the faster.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from api.artifacts import Artifacts
+from nanoos.canonical import canonical_json
+
+LARGE_BYTES = 32 * 1024
+"""Of the text of an array: what is longer is stored beside the row."""
+
+
+def set_aside(
+    data: Mapping[str, Any], artifacts: Artifacts
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the data without large arrays, and what the result says of their artifacts.
+
+    These are stored already; nothing refers to them until the result is, too.
+    """
+    kept, stored = dict(data), []
+    for name, entry in data.items():
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("values"), list):
+            continue
+        text = canonical_json(entry["values"]).encode()
+        if len(text) <= LARGE_BYTES:
+            continue
+        artifact = _stored(text, artifacts)
+        others = {key: value for key, value in entry.items() if key != "values"}
+        kept[name] = others | {"artifact": artifact["sha256"], "shape": _shape(entry["values"])}
+        stored.append({"name": f"{name}.json.zst", "media_type": "application/zstd", **artifact})
+    return kept, stored
+
+
+def _stored(text: bytes, artifacts: Artifacts) -> dict[str, Any]:
+    import zstandard
+
+    with artifacts.adding() as incoming:
+        incoming.write(zstandard.compress(text))
+    assert incoming.artifact is not None  # noqa: S101 - it ended without an error
+    return incoming.artifact._asdict()
+
+
+def _shape(values: Any) -> list[int]:
+    """Return the lengths of nested lists, as far as the first of each tells."""
+    shape = []
+    while isinstance(values, list):
+        shape.append(len(values))
+        values = values[0] if values else None
+    return shape
+
+
+def restore(data: Mapping[str, Any], artifacts: Artifacts) -> dict[str, Any]:
+    """Return the data with all arrays in it.
+
+    Raises NotFound and ArtifactDamaged where an artifact is not what it was.
+    """
+    return {
+        name: _restored(entry, artifacts)
+        if isinstance(entry, Mapping) and "artifact" in entry
+        else entry
+        for name, entry in data.items()
+    }
+
+
+def _restored(entry: Mapping[str, Any], artifacts: Artifacts) -> dict[str, Any]:
+    import zstandard
+
+    compressed = b"".join(artifacts.blocks(entry["artifact"]))
+    values = json.loads(zstandard.decompress(compressed))
+    others = {key: value for key, value in entry.items() if key not in {"artifact", "shape"}}
+    return others | {"values": values}
