@@ -1,24 +1,37 @@
-"""Files of an outcome on their way into artifacts."""
+"""Files and large arrays of an outcome on their way into artifacts."""
 
 from __future__ import annotations
 
 import errno
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from api.artifacts import Artifacts
+from api.services.arrays import set_aside
+from api.services.results import Run
 from nanoos.errors import DiskFull, NanoError, NotWritten
 from nanoos.workflows.workflow import OutputFile
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-def keep(artifacts: Artifacts, files: Iterable[OutputFile]) -> list[dict[str, Any]]:
-    """Store files as artifacts; return what the result says of each.
+def keep(artifacts: Artifacts, run: Run) -> tuple[Run, list[dict[str, Any]]]:
+    """Store the files and large arrays of a run as artifacts.
 
+    Returns the run with what is left for the row of its result, and what it says of each artifact.
     Raises DiskFull, and NotWritten where they cannot be read or stored for another reason.
     """
+    kept = _keep_files(artifacts, run.outcome.files)
+    try:
+        data, arrays = set_aside(run.outcome.data, artifacts)
+    except OSError as error:
+        raise disk_error(error, "the arrays of the result") from error
+    return replace(run, outcome=replace(run.outcome, data=data)), kept + arrays
+
+
+def _keep_files(artifacts: Artifacts, files: Iterable[OutputFile]) -> list[dict[str, Any]]:
     kept = []
     for file in files:
         try:

@@ -265,8 +265,8 @@ class Worker:
     async def _keep(self, claim: Claim, run: Run) -> NanoError | None:
         """Store the result of a job; return why that cannot be done."""
         try:
-            files = await asyncio.to_thread(keep, self._artifacts, run.outcome.files)
-            await self._presence.do(lambda session: results.store_(session, claim, run, files))
+            kept, files = await asyncio.to_thread(keep, self._artifacts, run)
+            await self._presence.do(lambda session: results.store_(session, claim, kept, files))
         except LostLease:
             raise
         except NanoError as error:
