@@ -86,6 +86,10 @@ class Cancelled(PlatformError):
     """The job was cancelled."""
 
 
+class WorkerLost(PlatformError):
+    """The worker died or fell silent while the job ran."""
+
+
 class LostLease(PlatformError):
     """Another worker has taken this job over; the result was not stored."""
 
@@ -142,6 +146,7 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     UnderMaintenance: Outcome(503, ENVIRONMENT, retry=True),
     NotListening: Outcome(503, ENVIRONMENT),
     Cancelled: Outcome(409, FAILURE),
+    WorkerLost: Outcome(500, FAILURE),
     LostLease: Outcome(409, FAILURE),
     steady.PgSteadyError: Outcome(500, FAILURE),
     steady.UrlError: Outcome(500, ENVIRONMENT),

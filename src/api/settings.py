@@ -49,7 +49,20 @@ class Settings(BaseSettings):
         default=5.0, gt=0, description="Seconds between a worker's looks at the queue when idle."
     )
     max_attempts: int = Field(
-        default=5, ge=1, description="Times a job may be claimed before it fails for good."
+        default=3,
+        ge=1,
+        description="Tries of a job that may end with an error that passes, such as a crash.",
+    )
+    retry_after_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds until the next try after the first such error; twice as many after "
+        "each further one.",
+    )
+    max_worker_deaths: int = Field(
+        default=5,
+        ge=1,
+        description="Times a worker may die or fall silent at a job before the job fails.",
     )
     optimade_prefix: str = Field(
         default="nanoos",

@@ -1,4 +1,4 @@
-"""The queue, as a worker sees it: claim, heartbeat, store, fail, hand back.
+"""The queue, as a worker sees it: claim, heartbeat, succeed, fail, hand back.
 
 A job is a worker's for one attempt. Whatever the worker says later is guarded
 by that attempt's number, so one that was given up cannot overwrite its
@@ -17,13 +17,20 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.errors import LostLease
+from api.errors import LostLease, WorkerLost, outcome
 from api.models import User
-from api.services import structures
+from api.services import dependencies, structures
+from api.services.shares import ALONE, LEFT, SHARES
 from nanoos.structures import Structure
 
 WORKER_LOCK_CLASS = 0x6E616E6F
 """First key of the advisory lock a worker holds ("nano"); the second is its own number."""
+MAX_ATTEMPTS = 3
+"""Tries that may end with a passing error, where neither job nor worker says otherwise."""
+RETRY_AFTER_S = 10.0
+"""How long a job waits after the first such try; twice as long after each further one, ..."""
+RETRY_AFTER_AT_MOST_S = 3600.0
+"""... but no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ class Claim:
     resources: dict[str, Any]
     wall_time_limit_s: int | None
     memory_limit_mb: int | None
+    is_alone: bool
+    """Workers died of it: nothing else is to run beside it."""
     structure_id: UUID
     structure: Structure
     structure_name: str | None
@@ -65,23 +74,51 @@ class Pulse:
     is_cancelled: bool
 
 
-async def recover(session: AsyncSession, max_attempts: int) -> int:
-    """Queue the jobs of dead workers again; those tried too often fail. Returns how many."""
-    result = await session.execute(
-        _RECOVER, {"lock_class": WORKER_LOCK_CLASS, "max_attempts": max_attempts}
-    )
-    return len(result.all())
+async def recover(session: AsyncSession, max_worker_deaths: int) -> int:
+    """Queue the jobs of dead workers again; what killed too many fails. Returns how many.
+
+    Workers that are no more are forgotten.
+    """
+    values = {
+        "lock_class": WORKER_LOCK_CLASS,
+        "max_worker_deaths": max_worker_deaths,
+        "error_type": WorkerLost.__name__,
+    }
+    rows = (await session.execute(_RECOVER, values)).all()
+    await dependencies.give_up(session, [row.id for row in rows if row.status != "queued"])
+    return len(rows)
 
 
 async def claim(
-    session: AsyncSession, *, worker: str, worker_number: int, limit: int, lease_s: int
+    session: AsyncSession,
+    *,
+    worker: str,
+    worker_number: int,
+    limit: int,
+    lease_s: int,
+    engines: Sequence[str] | None = None,
+    idle: bool = True,
 ) -> list[Claim]:
-    """Claim the jobs that have been due longest, at most ``limit``."""
-    result = await session.execute(
-        _CLAIM,
-        {"worker": f"{worker}/{worker_number}", "limit": limit, "lease_s": float(lease_s)},
-    )
-    rows = result.mappings().all()
+    """Claim at most ``limit`` jobs, each owner's in the order in which they are due.
+
+    Owners with the fewest running jobs come first, then those of whom nothing was started for
+    longest. Only jobs with one of ``engines`` are claimed, if it is given. A job that workers
+    died of is claimed by a worker that is ``idle`` alone, and then nothing else.
+    """
+    await session.execute(_WAKE)
+    values: dict[str, Any] = {
+        "worker": f"{worker}/{worker_number}",
+        "lease_s": float(lease_s),
+        "engines": None if engines is None else list(engines),
+    }
+    rows: list[Any] = []
+    if idle:
+        rows += (await session.execute(_CLAIM_ALONE, values | {"limit": 1})).mappings()
+    if not rows:
+        rows += (await session.execute(_CLAIM, values | {"limit": limit})).mappings()
+        if len(rows) < limit:  # others may hold what was to be ours, or there is no more
+            rest = values | {"limit": limit - len(rows)}
+            rows += (await session.execute(_CLAIM_LEFT, rest)).mappings()
     found = await structures.get(session, [row["structure_id"] for row in rows])
     return [
         Claim(
@@ -95,6 +132,7 @@ async def claim(
             resources=row["resources"],
             wall_time_limit_s=row["wall_time_limit_s"],
             memory_limit_mb=row["memory_limit_mb"],
+            is_alone=row["is_alone"],
             structure_id=structure.id,
             structure=structures.to_atoms(structure),
             structure_name=structure.name,
@@ -125,73 +163,128 @@ async def heartbeat(
 
 
 async def succeed(session: AsyncSession, claim_: Claim) -> None:
-    """End the job well; LostLease where it is no longer ours."""
+    """End the job well; LostLease where it is no longer ours.
+
+    Jobs that need it are released by `dependencies.release`, once its result is stored.
+    """
     await _guarded(session, _SUCCEED, claim_, {})
 
 
-async def fail(session: AsyncSession, claim_: Claim, error: BaseException) -> None:
-    """End the job with its error; LostLease where it is no longer ours."""
-    await _guarded(
-        session, _FAIL, claim_, {"error": str(error), "error_type": type(error).__name__}
+async def fail(
+    session: AsyncSession,
+    claim_: Claim,
+    error: Exception,
+    *,
+    max_attempts: int = MAX_ATTEMPTS,
+    retry_after_s: float = RETRY_AFTER_S,
+) -> str:
+    """End the attempt with its error; LostLease where the job is no longer ours.
+
+    Returns the job's new status: ``waiting`` for its next try if the error may pass and there
+    were not too many such, else ``failed``; ``cancelled`` if that was asked for.
+    """
+    status = await _guarded(
+        session,
+        _FAIL,
+        claim_,
+        {
+            "error": str(error),
+            "error_type": type(error).__name__,
+            "passing": outcome(error).retry,
+            "max_attempts": max_attempts,
+            "retry_after_s": retry_after_s,
+            "at_most_s": RETRY_AFTER_AT_MOST_S,
+        },
     )
+    if status != "waiting":
+        await dependencies.give_up(session, [claim_.job_id])
+    return status
+
+
+async def cancelled(session: AsyncSession, claim_: Claim) -> None:
+    """End the job as its owner asked for; LostLease where it is no longer ours."""
+    await _guarded(session, _CANCELLED, claim_, {})
+    await dependencies.give_up(session, [claim_.job_id])
 
 
 async def hand_back(session: AsyncSession, claim_: Claim) -> None:
-    """Queue the job again as if it had not been claimed; LostLease where it is not ours."""
-    await _guarded(session, _HAND_BACK, claim_, {})
+    """Queue the job again, which counts as no failure; LostLease where it is not ours."""
+    if await _guarded(session, _HAND_BACK, claim_, {}) == "cancelled":
+        await dependencies.give_up(session, [claim_.job_id])
 
 
 async def _guarded(
     session: AsyncSession, statement: Any, claim_: Claim, values: dict[str, Any]
-) -> None:
-    result = await session.execute(
+) -> str:
+    """Change the job's status and return the new one; LostLease where it is not ours."""
+    status: str | None = await session.scalar(
         statement, values | {"id": claim_.job_id, "attempt": claim_.attempt}
     )
-    if result.first() is None:
+    if status is None:
         raise LostLease(
             f"Job {claim_.job_id} is no longer this worker's (attempt {claim_.attempt} was"
             " given up); nothing was stored."
         )
+    return status
 
 
+# A worker that lives holds its lock, in this database.
 _RECOVER = text("""
-UPDATE simulation_jobs AS job
-SET status = CASE WHEN attempt >= :max_attempts THEN 'failed' ELSE 'queued' END,
-    finished_at = CASE WHEN attempt >= :max_attempts THEN now() END,
-    error = CASE WHEN attempt >= :max_attempts
-            THEN 'Its worker died or fell silent ' || attempt || ' times.' END,
-    error_type = CASE WHEN attempt >= :max_attempts THEN 'WorkerLost' END,
-    lease_until = NULL
-WHERE id IN (
-    SELECT id FROM simulation_jobs
+WITH alive AS (
+    SELECT CAST(objid AS bigint) AS number FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = :lock_class
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+lost AS (
+    SELECT id,
+           CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+                WHEN worker_deaths + 1 >= :max_worker_deaths THEN 'failed'
+                ELSE 'queued' END AS becomes
+    FROM simulation_jobs
     WHERE status = 'running'
-      AND (lease_until < now() OR NOT EXISTS (
-          SELECT FROM pg_locks
-          WHERE locktype = 'advisory' AND granted AND objsubid = 2
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND classid = :lock_class
-            AND objid = CAST(split_part(worker, '/', 2) AS bigint)))
-    FOR UPDATE SKIP LOCKED)
-RETURNING id
+      AND (lease_until < now()
+           OR CAST(split_part(worker, '/', 2) AS bigint) NOT IN (SELECT number FROM alive))
+    FOR UPDATE SKIP LOCKED),
+gone AS (
+    DELETE FROM workers
+    WHERE started_at < now() - interval '1 minute' AND number NOT IN (SELECT number FROM alive))
+UPDATE simulation_jobs AS job
+SET status = becomes, worker_deaths = worker_deaths + 1, lease_until = NULL,
+    finished_at = CASE WHEN becomes <> 'queued' THEN now() END,
+    error = CASE WHEN becomes = 'failed'
+                 THEN 'It kills its worker: ' || worker_deaths + 1 || ' times one died or fell'
+                      ' silent while it ran.'
+                 ELSE 'Its worker died or fell silent.' END,
+    error_type = :error_type
+FROM lost WHERE job.id = lost.id
+RETURNING job.id, job.status
 """)
 
-_CLAIM = text("""
-WITH due AS (
-    SELECT id FROM simulation_jobs
-    WHERE status = 'queued' AND origin = 'submitted' -- an imported one may have no workflow
-    ORDER BY due_at, id
-    LIMIT :limit
+# What waits for a time alone; what needs other jobs is released by the last of them.
+_WAKE = text("""
+UPDATE simulation_jobs SET status = 'queued' WHERE id IN (
+    SELECT id FROM simulation_jobs AS job
+    WHERE status = 'waiting' AND not_before <= now() AND NOT EXISTS (
+        SELECT FROM simulation_dependencies
+        JOIN simulation_jobs AS needed ON needed.id = needed_id
+        WHERE simulation_job_id = job.id AND needed.status <> 'succeeded')
     FOR UPDATE SKIP LOCKED)
+""")
+
+_TAKE = """
 UPDATE simulation_jobs AS job
 SET status = 'running', attempt = attempt + 1, worker = :worker,
     lease_until = now() + make_interval(secs => :lease_s), heartbeat_at = now(),
-    started_at = now(), progress = 0, progress_message = NULL, error = NULL, error_type = NULL
+    started_at = now(), progress = 0, progress_message = NULL, live = NULL,
+    error = NULL, error_type = NULL
 FROM due, workflow_templates AS template
 WHERE job.id = due.id AND template.id = job.workflow_template_id
 RETURNING job.id, job.attempt, job.engine, job.parameters, job.engine_parameters,
           job.resources, job.wall_time_limit_s, job.memory_limit_mb, job.structure_id, job.owner_id,
-          template.name AS workflow, template.version AS workflow_version
-""")
+          template.name AS workflow, template.version AS workflow_version, {alone} AS is_alone
+"""
+_CLAIM_ALONE = text(ALONE + _TAKE.format(alone="true"))
+_CLAIM = text(SHARES + _TAKE.format(alone="false"))
+_CLAIM_LEFT = text(LEFT + _TAKE.format(alone="false"))
 
 # In one order, so that nobody who locks several waits for another in a ring.
 _HEARTBEAT = text("""
@@ -208,27 +301,43 @@ UPDATE simulation_jobs AS job
 SET heartbeat_at = now(), lease_until = now() + make_interval(secs => :lease_s),
     progress = beats.progress, progress_message = message, live = CAST(beats.live AS jsonb)
 FROM beats WHERE job.id = beats.id
-RETURNING job.id, cancel_requested_at IS NOT NULL AS is_cancelled
+RETURNING job.id, job.cancel_requested_at IS NOT NULL AS is_cancelled
 """)
 
 _SUCCEED = text("""
 UPDATE simulation_jobs
 SET status = 'succeeded', finished_at = now(), lease_until = NULL, progress = 1
 WHERE id = :id AND attempt = :attempt AND status = 'running'
-RETURNING id
+RETURNING status
 """)
 
 _FAIL = text("""
-UPDATE simulation_jobs
-SET status = 'failed', finished_at = now(), lease_until = NULL,
-    error = :error, error_type = :error_type
+UPDATE simulation_jobs AS job
+SET status = becomes, lease_until = NULL, error = :error, error_type = :error_type,
+    failures = CASE WHEN :passing THEN failures + 1 ELSE failures END,
+    finished_at = CASE WHEN becomes <> 'waiting' THEN now() END,
+    not_before = CASE WHEN becomes = 'waiting' THEN now() + make_interval(
+        secs => least(:retry_after_s * power(2, failures), :at_most_s)) ELSE not_before END
+FROM (SELECT id AS its_id,
+             CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
+                  WHEN :passing AND failures + 1 < coalesce(max_attempts, :max_attempts)
+                  THEN 'waiting' ELSE 'failed' END AS becomes
+      FROM simulation_jobs WHERE id = :id FOR UPDATE) AS its
+WHERE its_id = id AND attempt = :attempt AND status = 'running'
+RETURNING status
+""")
+
+_CANCELLED = text("""
+UPDATE simulation_jobs SET status = 'cancelled', finished_at = now(), lease_until = NULL
 WHERE id = :id AND attempt = :attempt AND status = 'running'
-RETURNING id
+RETURNING status
 """)
 
 _HAND_BACK = text("""
 UPDATE simulation_jobs
-SET status = 'queued', lease_until = NULL, attempt = attempt - 1, progress = 0
+SET status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+    finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN now() END,
+    lease_until = NULL, progress = 0
 WHERE id = :id AND attempt = :attempt AND status = 'running'
-RETURNING id
+RETURNING status
 """)

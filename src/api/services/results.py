@@ -21,7 +21,7 @@ from api.models import (
 )
 from api.models.simulation_result import QUANTITIES
 from api.schemas.simulation import ResultDetail
-from api.services import methods, queue
+from api.services import dependencies, methods, queue
 from api.services.queue import Claim
 from api.services.structure_import import Candidate, import_
 from nanoos.canonical import canonical_json, sha256
@@ -84,6 +84,7 @@ async def store_(
     )
     session.add(result)
     await session.flush()
+    await dependencies.release(session, claim.job_id)
     return result.id
 
 

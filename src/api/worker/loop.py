@@ -13,7 +13,7 @@ import secrets
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +48,14 @@ MOST_AHEAD = 32
 HAND_BACK_S = 10.0
 """How long a worker that was stopped waits for a database that does not answer."""
 
-Event = Literal["claimed", "succeeded", "failed", "cancelled", "lost", "handed back"]
+Event = Literal[
+    "claimed", "succeeded", "failed", "cancelled", "lost", "handed back", "tried again later"
+]
+_FAILED_AS: Mapping[str, Event] = {
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "waiting": "tried again later",
+}
 Listener = Callable[[Event, Claim, str], None]
 Note = Callable[[str], None]
 
@@ -161,6 +168,8 @@ class Worker:
     async def _fill(self) -> None:
         """Claim as many jobs as there is room for, or keeps the slots busy."""
         limit = self._executor.slots + self._ahead() - len(self._waiting) - self._n_running
+        if any(attempt.claim.is_alone for attempt in self._held.values()):
+            return
         if self._is_dry or limit <= self._ahead() / 2 or not self._presence.is_here:
             return
         claims = await self._presence.do(lambda session: self._claim(session, limit))
@@ -181,13 +190,14 @@ class Worker:
         self._mind(await maintenance.current(session))
         if self._maintenance:
             return []
-        await queue.recover(session, self._settings.max_attempts)
+        await queue.recover(session, self._settings.max_worker_deaths)
         return await queue.claim(
             session,
             worker=f"{platform.node()}:{os.getpid()}",
             worker_number=self._number,
             limit=limit,
             lease_s=self._settings.lease_s,
+            idle=not self._held,
         )
 
     def _mind(self, now: Maintenance | None) -> None:
@@ -259,8 +269,16 @@ class Worker:
         failure = came if isinstance(came, NanoError) else await self._keep(claim, came)
         if failure is None:
             return "succeeded", attempt.folder.heard().message
-        await self._presence.do(lambda session: queue.fail(session, claim, failure))
-        return "failed", str(failure)
+        status = await self._presence.do(
+            lambda session: queue.fail(
+                session,
+                claim,
+                failure,
+                max_attempts=self._settings.max_attempts,
+                retry_after_s=self._settings.retry_after_s,
+            )
+        )
+        return _FAILED_AS[status], str(failure)
 
     async def _keep(self, claim: Claim, run: Run) -> NanoError | None:
         """Store the result of a job; return why that cannot be done."""

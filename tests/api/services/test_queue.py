@@ -212,7 +212,7 @@ async def test_a_job_that_kills_its_workers_fails_in_the_end(
     for attempt in (1, 2):
         (mine,) = await claim(session, worker=DEAD)
         assert (mine.job_id, mine.attempt) == (queued[0], attempt)
-        assert await queue.recover(session, max_attempts=2) == 1
+        assert await queue.recover(session, max_worker_deaths=2) == 1
     row = await job(session, queued[0])
     assert (row.status, row.error_type) == ("failed", "WorkerLost")
     assert "2 times" in (row.error or "")
@@ -227,13 +227,13 @@ async def test_a_lock_of_another_database_is_no_sign_of_life(
         assert await queue.recover(here, 5) == 1
 
 
-async def test_a_job_handed_back_is_as_if_never_claimed(
+async def test_a_job_handed_back_is_queued_as_it_was(
     session: AsyncSession, queued: list[UUID]
 ) -> None:
     (mine,) = await claim(session)
     await queue.hand_back(session, mine)
     row = await job(session, mine.job_id)
-    assert (row.status, row.attempt, row.lease_until) == ("queued", 0, None)
+    assert (row.status, row.attempt, row.lease_until) == ("queued", 1, None)
     assert (await claim(session))[0].job_id == mine.job_id
 
 

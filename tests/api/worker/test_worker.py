@@ -202,7 +202,7 @@ async def test_a_stopped_worker_hands_its_job_back(
     assert worker.end() == 0
     assert statuses(query) == ["queued", "queued"]
     (row,) = query("SELECT attempt, lease_until FROM simulation_jobs ORDER BY id LIMIT 1")
-    assert row == {"attempt": 0, "lease_until": None}
+    assert row == {"attempt": 1, "lease_until": None}
     assert "handed back" in worker.output()
     assert "Traceback" not in worker.output()
 

@@ -1,0 +1,71 @@
+"""Whose job is next: the heads of the owners' queues, in turn.
+
+Each of these statements names the jobs to take as ``due (id)``, locked and skipping what others
+have locked; :limit is how many, :engines whose (NULL: all). They read as many index entries as
+there are owners and jobs to take, however long the queue is. docs/jobs.md says what fair means.
+"""
+
+# ruff: noqa: S608 - of constants alone
+
+from __future__ import annotations
+
+from api.models.simulation_job import CLAIMABLE, DEATHS_BEFORE_ALONE
+
+_MINE = f"{CLAIMABLE} AND worker_deaths < {DEATHS_BEFORE_ALONE}"
+_ENGINES = "(CAST(:engines AS text[]) IS NULL OR engine = ANY(CAST(:engines AS text[])))"
+
+# A queue is an owner's jobs with one engine: the index leaps from each to the next.
+_QUEUES = f"""
+WITH RECURSIVE leap AS (
+    (SELECT owner_id, engine FROM simulation_jobs WHERE {_MINE}
+     ORDER BY owner_id, engine LIMIT 1)
+    UNION ALL
+    SELECT next.* FROM leap, LATERAL (
+        SELECT owner_id, engine FROM simulation_jobs
+        WHERE {_MINE} AND (owner_id, engine) > (leap.owner_id, leap.engine)
+        ORDER BY owner_id, engine LIMIT 1) AS next),
+queue AS (SELECT * FROM leap WHERE {_ENGINES})
+"""
+_HEAD = f"""
+SELECT id, due_at FROM simulation_jobs AS job
+WHERE {_MINE} AND job.owner_id = queue.owner_id AND job.engine = queue.engine
+ORDER BY due_at, id
+"""
+
+SHARES = f"""
+{_QUEUES},
+owner AS (
+    SELECT owner_id,
+           (SELECT count(*) FROM simulation_jobs AS job
+            WHERE status = 'running' AND job.owner_id = one.owner_id) AS running,
+           (SELECT started_at FROM simulation_jobs AS job
+            WHERE job.owner_id = one.owner_id AND started_at IS NOT NULL
+            ORDER BY started_at DESC LIMIT 1) AS last_start
+    FROM (SELECT DISTINCT owner_id FROM queue) AS one),
+head AS (
+    SELECT owner_id, engine, due_at, id,
+           row_number() OVER (PARTITION BY owner_id ORDER BY due_at, id) AS place
+    FROM queue, LATERAL ({_HEAD} LIMIT :limit) AS job),
+share AS (
+    SELECT owner_id, engine, count(*) AS jobs
+    FROM (SELECT head.owner_id, engine FROM head JOIN owner USING (owner_id)
+          ORDER BY running + place, last_start NULLS FIRST, due_at, id LIMIT :limit) AS next
+    GROUP BY owner_id, engine),
+due AS (
+    SELECT job.id FROM share AS queue,
+           LATERAL ({_HEAD} LIMIT queue.jobs FOR UPDATE SKIP LOCKED) AS job)
+"""
+
+LEFT = f"""
+{_QUEUES},
+due AS (
+    SELECT job.id FROM queue, LATERAL ({_HEAD} LIMIT :limit FOR UPDATE SKIP LOCKED) AS job
+    LIMIT :limit)
+"""
+
+ALONE = f"""
+WITH due AS (
+    SELECT id FROM simulation_jobs
+    WHERE {CLAIMABLE} AND worker_deaths >= {DEATHS_BEFORE_ALONE} AND {_ENGINES}
+    ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED)
+"""
