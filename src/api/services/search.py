@@ -11,7 +11,17 @@ from collections.abc import AsyncIterator, Sequence
 from math import log10
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, select, tablesample, text
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Row,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    tablesample,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased, contains_eager, defer
 
@@ -119,23 +129,32 @@ class _Sample(NamedTuple):
     hits: int
     share: float
 
+    @property
+    def says_enough(self) -> bool:
+        """Whether the number that follows is right to about a tenth."""
+        return self.hits >= 100
+
 
 async def _sample(session: AsyncSession, query: Query, known: Known, rows: int) -> _Sample:
     """Look at about so many rows, whole pages of the table, the same ones each time."""
-    everything = await session.scalar(text(_ROWS)) or 0
-    share = min(1.0, rows / max(everything, 1))
-    sampled = aliased(Structure, tablesample(Structure, func.system(100 * share), seed=_SEED))
-    where = condition(query, sampled, known)
-    hits = await session.scalar(select(func.count(sampled.id)).where(*where)) or 0
-    return _Sample(hits, share)
+    looked_at = select(func.count(_SAMPLED.id), _PERCENTAGE).where(
+        *condition(query, _SAMPLED, known)
+    )
+    hits, percentage = (await session.execute(looked_at, {"rows": rows})).one()
+    return _Sample(hits, percentage / 100)
 
 
-_SEED = text("0")
-_ROWS = """
-SELECT pg_relation_size(oid) / current_setting('block_size')::int
-       * CASE WHEN reltuples > 0 THEN reltuples / greatest(relpages, 1) ELSE 1 END
-FROM pg_class WHERE oid = 'structures'::regclass
-"""
+_EVERYTHING: ColumnElement[float] = literal_column("""(
+    SELECT pg_relation_size(oid) / current_setting('block_size')::int
+           * CASE WHEN reltuples > 0 THEN reltuples / greatest(relpages, 1) ELSE 1 END
+    FROM pg_class WHERE oid = 'structures'::regclass)""")
+_PERCENTAGE = func.least(
+    100.0, 100 * bindparam("rows", type_=Double) / func.greatest(1.0, _EVERYTHING)
+)
+_SAMPLED = aliased(
+    Structure, tablesample(Structure, func.system(_PERCENTAGE), seed=literal_column("0"))
+)
+"""Made once: the alias of a table of so many columns takes longer than the question to it."""
 
 
 async def _look(session: AsyncSession, query: Query, known: Known) -> tuple[Count | None, bool]:
@@ -144,24 +163,27 @@ async def _look(session: AsyncSession, query: Query, known: Known) -> tuple[Coun
     A glance at some rows saves fetching thousands for a page of fifty; where it leaves a doubt,
     the sample that the estimate needs anyway is looked at.
     """
-    if known.serves(query):
-        hits, share = await _sample(session, query, known, GLANCE)
-        if hits / share < COUNTED / 2:
-            return None, True
-    estimate = await _estimate(session, query, known)
+    sample = await _sample(session, query, known, GLANCE)
+    if known.serves(query) and sample.hits / sample.share < COUNTED / 2:
+        return None, True
+    estimate = await _estimate(session, query, known, sample)
     return estimate, estimate.number <= COUNTED and known.serves(query)
 
 
-async def _estimate(session: AsyncSession, query: Query, known: Known) -> Count:
+async def _estimate(
+    session: AsyncSession, query: Query, known: Known, glance: _Sample | None = None
+) -> Count:
     """Return about how many structures in view meet the query, more than were counted.
 
     Not as the planner estimates it, whose statistics know of everybody's rows: the matches in
     view are counted on a sample.
     """
-    hits, share = await _sample(session, query, known, GLANCE if query.words else SAMPLE)
-    number = hits / share
-    digits = 2 if hits >= 100 else 1  # within a tenth, or not
-    rounded = int(round(number, digits - 1 - int(log10(number)))) if hits else 0
+    sample = glance or await _sample(session, query, known, GLANCE)
+    if not (sample.says_enough or query.words):
+        sample = await _sample(session, query, known, SAMPLE)
+    number = sample.hits / sample.share
+    digits = 2 if sample.says_enough else 1
+    rounded = int(round(number, digits - 1 - int(log10(number)))) if sample.hits else 0
     return Count(max(rounded, COUNTED if known.serves(query) else 1), is_exact=False)
 
 
