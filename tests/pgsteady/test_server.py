@@ -277,6 +277,12 @@ def test_the_log_is_kept_short(make: Callable[..., Cluster]) -> None:
     assert cluster.log.with_suffix(".log.1").stat().st_size == 2_000_000
 
 
+def test_a_folder_that_cannot_be_used_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "cluster" / "server.lock").mkdir(parents=True)
+    with pytest.raises(ClusterError, match=r"cluster cannot be used: Is a directory"):
+        Cluster(tmp_path / "cluster", bundled()).lock.acquire()
+
+
 def test_an_unknown_major_names_those_there_are() -> None:
     with pytest.raises(ClusterError, match=r"16 and 18"):
         bundled(12)

@@ -29,6 +29,8 @@ COMMON = 3
 NO_FILES = ("-", "optimade:")
 """How arguments begin that name no file."""
 
+SILENCE_S = 60.0
+"""Between two lines in a log, where a terminal would have the bar."""
 PACKED = 4
 """About how many times as long structure files are when they are unpacked."""
 
@@ -220,7 +222,10 @@ def cores() -> int:
 def bar(
     paths: Sequence[str | Path], *, recursive: bool, what: str = "structures"
 ) -> Iterator[Callable[[Progress], None]]:
-    """Show how far it is, with rate and time left, and give the function that is told."""
+    """Show how far it is, with rate and time left, and give the function that is told.
+
+    Where nobody looks, such as in the log of a batch job, a line a minute says it.
+    """
     columns = (
         f"{{task.fields[stored]}} {what}",
         "{task.fields[rate]:.0f}/s",
@@ -236,10 +241,14 @@ def bar(
         disable=not err.is_terminal,
     ) as shown:
         task = shown.add_task("Importing", total=None, stored=0, rate=0, failed=0)
-        began = time.monotonic()
+        began = told = time.monotonic()
 
         def show(now: Progress) -> None:
+            nonlocal told
             rate = now.stored / (time.monotonic() - began + 1e-9)
+            if not err.is_terminal and time.monotonic() - told > SILENCE_S:
+                told = time.monotonic()
+                err.print(f"{now.stored} {what}, {rate:.0f}/s, {now.failed} failed")
             shown.update(
                 task,
                 completed=now.bytes,

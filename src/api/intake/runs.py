@@ -103,7 +103,10 @@ class RunIntake:
             return {}
 
         async def recognise(session: AsyncSession) -> dict[str, run_import.Known]:
-            return await run_import.recognise(session, digests, self._terms.owner_id)
+            known = await run_import.recognise(session, digests, self._terms.owner_id)
+            if self._project is not None:
+                await run_import.assign(session, list(known), self._terms.owner_id, self._project)
+            return known
 
         known = await retried(self._sessions, recognise)
         stored = Artifacts(self._artifacts)

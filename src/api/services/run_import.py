@@ -46,6 +46,23 @@ async def recognise(
     return {row.source_sha256: Known(row.n_runs, row.artifacts) for row in found}
 
 
+async def assign(
+    session: AsyncSession, digests: Sequence[str], owner_id: UUID, project: str
+) -> None:
+    """Say of runs that are there already what they were for."""
+    await session.execute(
+        update(SimulationJob)
+        .where(
+            SimulationJob.origin == "imported",
+            SimulationJob.owner_id == owner_id,
+            SimulationJob.source_sha256.in_(digests),
+            SimulationJob.project.is_distinct_from(project),
+        )
+        .values(project=project),
+        execution_options={"synchronize_session": False},
+    )
+
+
 async def store_(
     session: AsyncSession, rows: Sequence[RunRow], terms: Terms, project: str | None = None
 ) -> int:

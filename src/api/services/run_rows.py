@@ -33,6 +33,8 @@ READ = "api.services.run_rows:read"
 
 TICK_S = 1.0
 """A long run is heard of so often, or it would be taken for one that hangs."""
+PRINTED_A = 1e-5
+"""VASP's OUTCAR gives positions to five decimals: what moved by less may have stayed."""
 RELAXED_EV_PER_A = 0.05
 """A relaxation that does not say whether it converged did where no force is larger."""
 ENERGIES = ("energy_ev", "free_energy_ev", "energy_without_entropy_ev")
@@ -133,7 +135,7 @@ def _row(found: FoundRun, run: Run, steps: Steps, place: int) -> RunRow:
         if steps.first is None:
             raise ParseError("It holds no geometry.")
         structure = steps.first.structure
-    name = PurePosixPath(found.folder.name).name or None
+    name = PurePosixPath(run.name).name or None
     initial = Candidate(
         structure=structure,
         analysis=analyse(structure),
@@ -160,7 +162,7 @@ def _final(initial: Candidate, run: Run, last: Step | None) -> tuple[Structure, 
     """Return the last geometry and its analysis, None where it is as good as the first."""
     if last is None or run.task == "single_point":
         return None
-    if last.structure is initial.structure:
+    if _is_same(initial.structure, last.structure):
         return None
     analysis = analyse(last.structure)
     return (
@@ -171,6 +173,21 @@ def _final(initial: Candidate, run: Run, last: Step | None) -> tuple[Structure, 
             analysis,
         )
     )
+
+
+def _is_same(one: Structure, other: Structure) -> bool:
+    """Return whether two geometries differ by no more than the digits that outputs print."""
+    if one is other:
+        return True
+    if one.species_at_sites != other.species_at_sites or one.periodic != other.periodic:
+        return False
+    if one.lattice_a is None or other.lattice_a is None:
+        return np.allclose(one.positions_a, other.positions_a, rtol=0, atol=PRINTED_A)
+    if not np.allclose(one.lattice_a, other.lattice_a, rtol=0, atol=PRINTED_A):
+        return False
+    moved = one.fractional - other.fractional
+    moved = (moved - np.round(moved)) @ one.lattice_a
+    return bool(np.abs(moved).max() <= PRINTED_A)
 
 
 def _derived(

@@ -195,7 +195,10 @@ def _of_tar(
                 if not member.isdir() and not _is_hidden(member.name) and wanted(member.name):
                     yield _tar_member(archive, member, source.name, budget)
         if len(stream.last) < HEAD_BYTES or stream.last.strip(b"\0"):
-            raise ParseError(f"The tar archive is damaged or cut short after {count} members.")
+            raise ParseError(
+                f"The tar archive is damaged or cut short after {count} members: they are read, and"
+                " no more of it."
+            )
 
 
 def _tar_member(

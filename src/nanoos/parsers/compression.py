@@ -13,9 +13,11 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, TypeVar
 
 from nanoos.errors import ParseError
+
+S = TypeVar("S", bound=BinaryIO)
 
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 MAX_UNCOMPRESSED_BYTES = 64 * 1024**3
@@ -37,7 +39,7 @@ _KINDS = {
 }
 
 
-def uncompressed(stream: BinaryIO) -> BinaryIO:
+def uncompressed(stream: S) -> S | io.BufferedReader:
     """Return the content of a seekable stream: itself, or what it is compressed from.
 
     Reading raises ParseError where the data is damaged, cut short or grows beyond the limits.
@@ -47,7 +49,7 @@ def uncompressed(stream: BinaryIO) -> BinaryIO:
     for kind, magic in _KINDS.items():
         if magic.match(head):
             content = _Content(stream, kind)
-            return cast(BinaryIO, io.BufferedReader(content, _BUFFER_BYTES))
+            return io.BufferedReader(content, _BUFFER_BYTES)
     return stream
 
 
@@ -92,7 +94,7 @@ class _Content(io.RawIOBase):
         from zstandard import ZstdError
 
         try:
-            block = self._inner.read(len(buffer))
+            block = self._inner.read1(len(buffer))  # what comes before a damage is given
         except (OSError, EOFError, zlib.error, lzma.LZMAError, ZstdError) as error:
             raise ParseError(
                 f"The {self._kind} data is damaged or cut short after {self._given} bytes of "
@@ -130,7 +132,7 @@ class _Frames:
         self._step = step
         self._ready = io.BytesIO()
 
-    def read(self, size: int) -> bytes:
+    def read1(self, size: int) -> bytes:
         """Return 1 to ``size`` bytes, or none at the end."""
         while not (block := self._ready.read(size)):
             data = b""

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nanoos.errors import ParseError
@@ -23,6 +23,7 @@ MAX_ARCHIVES_DEEP = 2
 class _Scope:
     """What is looked at: see `find`."""
 
+    root: Path
     recursive: bool
     wanted: Callable[[str], bool]
     whole: Callable[[str], bool]
@@ -38,7 +39,8 @@ def find(
     """Yield the sources that the arguments name, those of a folder in order, and what is amiss.
 
     A folder's own folders are entered if ``recursive``, each only once whatever links lead to
-    it; hidden files are passed over. Archives are looked into, also those within archives.
+    it; links that lead out of the folder are not followed, and hidden files are passed over.
+    Archives are looked into, also those within archives.
     ``-`` is standard input, and ``optimade:URL?filter`` asks a provider. Memory stays constant
     but for the names in one folder.
 
@@ -49,14 +51,15 @@ def find(
     of processes that were killed are removed.
     """
     sweep_spools()
-    scope = _Scope(recursive, wanted, whole)
+    scope = _Scope(Path(), recursive, wanted, whole)
     for argument in arguments:
         if argument == STANDARD_INPUT:
             yield from _streamed(STANDARD_INPUT, "standard input", scope)
         elif str(argument).startswith(PREFIX):
             yield from pages(str(argument))
         else:
-            yield from _at(Path(argument), scope, set(), named=True)
+            path = Path(argument)
+            yield from _at(path, replace(scope, root=path), set(), named=True)
 
 
 def _at(
@@ -70,6 +73,11 @@ def _at(
         cause = error.strerror if isinstance(error, OSError) else error
         yield Unfound(name, ParseError(f"The file cannot be read: {cause}."))
         return
+    if not named and path.is_symlink() and not _is_within(scope.root, path):
+        yield Unfound(
+            name, ParseError("The link leads out of the folder; name what it leads to as well.")
+        )
+        return
     if stat.S_ISDIR(status.st_mode):
         key = (status.st_dev, status.st_ino)
         if (named or scope.recursive) and key not in entered:
@@ -82,6 +90,10 @@ def _at(
         yield from _streamed(path, name, scope)
     else:
         yield Unfound(name, ParseError("It is neither a file nor a folder."))
+
+
+def _is_within(root: Path, path: Path) -> bool:
+    return path.resolve().is_relative_to(root.resolve())
 
 
 def _in_folder(

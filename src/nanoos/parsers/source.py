@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Self
 
@@ -23,6 +23,8 @@ from nanoos.scratch import Scratch, sweep
 MAX_TEXT_BYTES = 100 * 1024**2
 """Formats that are read as one text may be this long; those read line by line, any length."""
 MAX_LINE_BYTES = 10 * 1024**2
+FIRST_BYTES = 20_000
+"""What a source keeps of its beginning, once it was asked for it."""
 SMALL_BYTES = 1024**2
 """Up to this size, content that has no file of its own stays in memory."""
 
@@ -83,7 +85,7 @@ class Source:
         except OSError:
             return 0  # reading it says why
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BufferedReader | BytesIO:
         """Return the content as a stream. Raises ParseError when it cannot be opened."""
         if self.data is not None:
             return uncompressed(BytesIO(self.data))
@@ -93,9 +95,27 @@ class Source:
             return uncompressed(stream)
 
     def head(self, size: int) -> bytes:
-        """Return the first ``size`` bytes."""
+        """Return the first ``size`` bytes, fewer where the content ends, or is damaged, before.
+
+        Raises ParseError where not one can be read.
+        """
+        return self._first[:size] if size <= FIRST_BYTES else self._beginning(size)
+
+    @cached_property
+    def _first(self) -> bytes:
+        """What all readers look at to know their files, read once."""
+        return self._beginning(FIRST_BYTES)
+
+    def _beginning(self, size: int) -> bytes:
+        found = b""
         with _reading(), self.open() as stream:
-            return stream.read(size)
+            try:
+                while block := stream.read1(size - len(found)):
+                    found += block
+            except ParseError:
+                if not found:
+                    raise
+        return found
 
     def state(self) -> tuple[int, int] | None:
         """Return what differs after the file was written to; None where it has none."""

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from nanoos import plugins
 from nanoos.errors import ParseError
@@ -117,7 +117,7 @@ class _Member(Source):
     archive: Source | None = None
     member: zipfile.ZipInfo | None = None
 
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedReader:
         """Return the content. Raises ParseError when the archive has changed or is damaged."""
         assert self.archive is not None and self.member is not None  # noqa: S101, PT018 - given
         try:
@@ -129,7 +129,7 @@ class _Member(Source):
             skipped = sum(int.from_bytes(header[i : i + 2], "little") for i in (26, 28))
             stream.seek(skipped, io.SEEK_CUR)
             content = zipfile.ZipExtFile(cast(Any, stream), "r", self.member, close_fileobj=True)
-            return cast(BinaryIO, io.BufferedReader(_Content(content, self.member.compress_size)))
+            return io.BufferedReader(_Content(content, self.member.compress_size))
         except _DAMAGE as error:
             raise ParseError(f"The AiiDA archive is damaged: {error}.") from error
 

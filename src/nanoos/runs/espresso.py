@@ -112,7 +112,7 @@ class _Given:
             name = files.get(PurePosixPath(named).name)
             if name is not None:
                 with suppress(ParseError), run.files[name].open() as stream:
-                    md5 = hashlib.file_digest(stream, "md5").hexdigest()  # type: ignore[arg-type]
+                    md5 = hashlib.file_digest(stream, "md5").hexdigest()
                     if facts.md5.setdefault(label, md5) == md5:
                         self.read.append(name)
 

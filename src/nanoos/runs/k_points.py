@@ -9,6 +9,7 @@ import numpy as np
 from nanoos.structures.structure import Array
 
 _MAX_DIVISIONS = 100  # of a grid of k-points along an axis
+_DIVISIONS_AT_ONCE = 20
 _K_TOLERANCE = 2e-5  # of a fractional coordinate: printed with seven digits
 
 
@@ -52,8 +53,10 @@ def _divisions(fractions: Array) -> int:
     """Return of how many points a grid along an axis is; 0 where no small number fits."""
     both = np.sort(np.concatenate([fractions, -fractions]) % 1.0)
     steps = both - both[0]
-    for count in range(1, _MAX_DIVISIONS + 1):
-        parts = steps * count
-        if np.abs(parts - np.round(parts)).max() < _K_TOLERANCE * count:
-            return count
+    for first in range(1, _MAX_DIVISIONS + 1, _DIVISIONS_AT_ONCE):
+        counts = np.arange(first, first + _DIVISIONS_AT_ONCE)
+        parts = steps * counts[:, None]
+        fits = np.abs(parts - np.round(parts)).max(axis=1) < _K_TOLERANCE * counts
+        if fits.any():
+            return int(counts[fits.argmax()])
     return 0

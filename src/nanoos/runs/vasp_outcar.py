@@ -23,6 +23,7 @@ from nanoos.runs.vasp_messages import FIRST_WORDS, Messages
 from nanoos.runs.vasp_output import (
     IonicStep,
     Output,
+    add_levels,
     element_of,
     integer,
     is_converged,
@@ -324,11 +325,7 @@ class Outcar:
 
     def _take_bands(self) -> None:
         """Take the eigenvalues of the last step that has them."""
-        for spin, place, rows in self._levels:
-            bands = table(rows, (len(rows) // 3, 3), slice(0, 3)) if rows else None
-            if bands is not None:
-                full = bands[None, :, 2] / self._fullest()
-                self.output.bands.add(spin, [place], bands[None, :, 1], full)
+        add_levels(self.output.bands, self._levels, self._fullest())
 
     def _fullest(self) -> int:
         """The electrons in a full band: bands of one spin are printed with one."""

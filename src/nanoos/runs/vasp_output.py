@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -163,6 +165,36 @@ def table(lines: Iterable[bytes], shape: tuple[int, int], columns: slice) -> Arr
         return None
     found = values.reshape(shape[0], -1)[:, columns]
     return found if found.shape == shape and np.isfinite(found).all() else None
+
+
+Level = tuple[int, int, list[bytes]]
+"""Spin, place of the k-point, and the words of its rows: band, energy in eV, electrons."""
+
+
+def add_levels(bands: Bands, levels: Iterable[Level], fullest: int) -> None:
+    """Add to the bands what was printed; what is no table of numbers is left out.
+
+    Those of one spin and length are read together, for which one table takes as long as for one.
+    """
+    alike: defaultdict[tuple[int, int], list[Level]] = defaultdict(list)
+    for level in levels:
+        spin, _, words = level
+        if words:
+            alike[spin, len(words) // 3].append(level)
+    for (spin, n_bands), some in alike.items():
+        if not _add_alike(bands, spin, n_bands, some, fullest):
+            for one in some:
+                _add_alike(bands, spin, n_bands, [one], fullest)
+
+
+def _add_alike(bands: Bands, spin: int, n_bands: int, levels: list[Level], fullest: int) -> bool:
+    words = chain.from_iterable(words for _, _, words in levels)
+    found = table(words, (len(levels) * n_bands, 3), slice(0, 3))
+    if found is None:
+        return False
+    _, energies_ev, electrons = found.T.reshape(3, len(levels), n_bands)
+    bands.add(spin, [place for _, place, _ in levels], energies_ev, electrons / fullest)
+    return True
 
 
 def element_of(*names: str) -> str | None:

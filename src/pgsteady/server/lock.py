@@ -26,8 +26,18 @@ class ServerLock:
         self._file = file
 
     def acquire(self) -> int | None:
-        """Return the lock as an open file for child processes, or None while another holds it."""
-        file = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
+        """Return the lock as an open file for child processes, or None while another holds it.
+
+        Raises:
+            ClusterError: the file cannot be opened.
+        """
+        try:
+            file = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ClusterError(
+                f"{self._file.parent} cannot be used: {error.strerror}.",
+                hint="It may belong to somebody else.",
+            ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

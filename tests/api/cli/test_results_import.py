@@ -122,7 +122,8 @@ def test_a_lost_artifact_comes_back_and_a_touched_log_is_nothing_new(
 ) -> None:
     folder = tmp_path / "relaxed"
     shutil.copytree(RUNS / "vasp/relaxed", folder)
-    assert invoke("results", "import", folder, "--json").json["imported"] == 1
+    first = invoke("results", "import", folder, "--project", "mine", "--json").json
+    assert first["imported"] == 1
     (folder / "slurm-1.out").write_text("running on 4 total cores\n")
     (lost,) = (home / "artifacts").glob("??/*")
     lost.unlink()
@@ -130,6 +131,11 @@ def test_a_lost_artifact_comes_back_and_a_touched_log_is_nothing_new(
     again = invoke("results", "import", folder, "--json").json
     assert (again["imported"], again["existing"]) == (0, 1)
     assert invoke("artifacts", "verify", "--json").json["problems"] == []
+
+    project = "SELECT project FROM simulation_jobs"
+    assert sql(invoke, project) == [["mine"]]
+    invoke("results", "import", folder, "--project", "ours")
+    assert sql(invoke, project) == [["ours"]]
 
 
 def test_what_a_database_says_beside_the_energy_is_shown(

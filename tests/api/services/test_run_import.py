@@ -24,6 +24,7 @@ from nanoos.methods import Method
 from nanoos.parsers import Source
 from nanoos.runs import Run, RunFolder, Step
 from nanoos.runs.find import FoundRun
+from nanoos.structures import Structure as Structure_
 
 pytestmark = pytest.mark.anyio
 
@@ -125,6 +126,24 @@ async def test_what_went_wrong_is_flagged_and_kept(
     assert bool(job.error) == (status == "failed")
     assert not result.is_converged
     assert result.energy_ev == -3.0
+
+
+async def test_digits_that_are_not_printed_make_no_other_structure(read: Any) -> None:
+    """OUTCAR gives positions to five decimals, POSCAR to sixteen; one step more moves them."""
+    given = Structure_.of(metal("Cu", a=3.6).lattice_a, [[0.1234567, 0, 3.5999999]], ["Cu"])
+    for moved_a, is_final in ((3.3e-6, False), (2e-4, True)):
+        last = Structure_.of(given.lattice_a, [[0.1234567 + moved_a, 0, -1e-7]], ["Cu"])
+        (one,) = read(Step(structure=last, energy_ev=-3.0), run(initial=given))
+        assert (one.final is not None) == is_final
+
+
+async def test_the_rows_of_one_file_are_named_by_their_row(
+    session: AsyncSession, owner: User, read: Any
+) -> None:
+    parts = [step(3.6), run(name="calcs/old.db#1"), step(3.7), run(name="calcs/old.db#2")]
+    await run_import.store_(session, read(*parts, name="calcs/old.db"), Terms(owner.id))
+    names = await session.scalars(select(Structure.name).order_by(Structure.name))
+    assert list(names) == ["old.db#1", "old.db#2"]
 
 
 async def test_a_run_without_a_number_is_a_job_alone(

@@ -97,6 +97,20 @@ def test_links_are_followed_and_loops_end(tmp_path):
     }
 
 
+def test_links_that_lead_out_of_the_folder_are_told_and_not_followed(tmp_path):
+    for name in ("inside/a.xyz", "private/b.xyz"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(XYZ)
+    (tmp_path / "inside" / "b.xyz").symlink_to(tmp_path / "private" / "b.xyz")
+    (tmp_path / "inside" / "more").symlink_to("../private")
+    (tmp_path / "linked").symlink_to("inside")
+    for folder in ("inside", "linked"):  # what is named itself may be a link
+        sources, missing = found(tmp_path / folder, recursive=True)
+        assert [Path(name).name for name in sources] == ["a.xyz"]
+        assert sorted(Path(name).name for name in missing) == ["b.xyz", "more"]
+        assert all("leads out of the folder" in cause for cause in missing.values())
+
+
 def test_what_cannot_be_read_is_reported_and_the_rest_found(tmp_path, monkeypatch):
     for name in ("closed/a.xyz", "open/b.xyz"):
         (tmp_path / name).parent.mkdir()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
 import tarfile
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from nanoos import plugins
+from nanoos.errors import ParseError
 from nanoos.parsers import Unfound
 from nanoos.runs import RunFolder
-from nanoos.runs.find import digest, find, is_wanted
+from nanoos.runs.find import digest, find, is_wanted, runs_in
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "runs"
 
 FILES = {
     "a.out": "top",
@@ -98,6 +106,25 @@ def test_what_cannot_be_read_is_said_and_the_rest_found(calcs: Path) -> None:
     said = {one.name.rpartition("/")[2]: str(one.error) for one in each if isinstance(one, Unfound)}
     assert set(said) == {"broken", "damaged.zip"}
     assert len(each) - len(said) == len(EXPECTED)
+
+
+@pytest.mark.parametrize("name", ["espresso/scf/pw.out.xz", "vasp/relaxed/OUTCAR.xz"])
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_a_small_compressed_output_that_is_cut_short_is_a_run(
+    tmp_path: Path, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    """What its first bytes say is known; that it ends early is told when it is read."""
+    content = lzma.decompress((FIXTURES / name).read_bytes())
+    packed = pack(content)
+    (tmp_path / "output.packed").write_bytes(packed[: len(packed) // 2])
+    (folder,) = find([tmp_path])
+    assert isinstance(folder, RunFolder)
+    (run,) = runs_in(folder)
+    reader = plugins.get("nanoos.runs", run.reader)()
+    with suppress(ParseError):
+        *_, read = reader.read(run.folder)
+        assert read.end == "unfinished"
+        assert "truncated" in read.problems
 
 
 def test_an_archive_of_aiida_is_one_file(tmp_path: Path) -> None:
