@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup check format test test-slow test-sample test-all test-properties migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator test-espresso clean
+.PHONY: help demo setup check format test test-slow test-sample test-all test-properties migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator test-espresso test-slurm clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -45,6 +45,10 @@ migration: .venv/development ## Write a revision from changed models: make migra
 
 release: .venv/development ## Record a filled database of a new revision, for tests/migrations
 	tests/migrations/releases/record.sh
+
+test-slurm: .venv/development ## Jobs on a real Slurm, set up here from Debian's packages for as long as it takes
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,cluster]'
+	tests/slurm/cluster.sh --install $(BIN)/pytest -m '' tests/api/worker/test_allocations.py
 
 faults-migrators: .venv/development ## 100 rounds of ten migrators at once
 	FAULTS=full $(BIN)/pytest -n 2 -m '' tests/faults/test_migrators.py

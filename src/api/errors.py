@@ -90,6 +90,14 @@ class WorkerLost(PlatformError):
     """The worker died or fell silent while the job ran."""
 
 
+class AllocationLost(PlatformError):
+    """The allocation that the job ran in is lost."""
+
+
+class ClusterUnavailable(PlatformError):
+    """The cluster takes no jobs."""
+
+
 class LostLease(PlatformError):
     """Another worker has taken this job over; the result was not stored."""
 
@@ -147,6 +155,8 @@ OUTCOMES: dict[type[Exception], Outcome] = {
     NotListening: Outcome(503, ENVIRONMENT),
     Cancelled: Outcome(409, FAILURE),
     WorkerLost: Outcome(500, FAILURE),
+    AllocationLost: Outcome(500, FAILURE, retry=True),
+    ClusterUnavailable: Outcome(503, ENVIRONMENT),
     LostLease: Outcome(409, FAILURE),
     steady.PgSteadyError: Outcome(500, FAILURE),
     steady.UrlError: Outcome(500, ENVIRONMENT),

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.artifacts import Artifacts
 from api.db import Sessions
-from api.errors import Cancelled, LostLease
+from api.errors import Cancelled, ClusterUnavailable, LostLease
 from api.services import maintenance, queue, results
 from api.services.queue import Beat, Claim, Pulse
 from api.services.results import Run
@@ -235,6 +235,10 @@ class Worker:
                 Task.of(attempt.claim), attempt.folder, Limits.of(attempt.claim)
             )
             run = await asyncio.wrap_future(attempt.future)
+        except ClusterUnavailable as error:  # no fault of the job
+            self._fault = self._fault or error
+            self.stop()
+            return Cancelled()
         except (NanoError, OSError) as error:
             return error if isinstance(error, NanoError) else disk_error(error, "the job's folder")
         except asyncio.CancelledError:  # its future was, before it began

@@ -11,7 +11,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -54,6 +54,10 @@ class Task:
     engine_parameters: dict[str, Any]
     structure: Structure
     wall_time_s: float | None = None
+    """What is left to it, in s."""
+    resources: dict[str, Any] = field(default_factory=dict)
+    launcher: tuple[str, ...] = ()
+    """What stands before the command of a parallel program, where the executor knows it."""
 
     @classmethod
     def of(cls, claim: Claim) -> Self:
@@ -67,6 +71,7 @@ class Task:
             engine_parameters=claim.engine_parameters,
             structure=claim.structure,
             wall_time_s=claim.wall_time_limit_s,
+            resources=claim.resources,
         )
 
 
@@ -91,7 +96,9 @@ def perform(task: Task, folder: Path, progress: Progress) -> Run:
     started_at, started = datetime.now(UTC), time.perf_counter()
     try:
         if isinstance(engine, ProgramEngine):
-            engine.begin(task.structure, folder, wall_time_s=task.wall_time_s)
+            engine.begin(
+                task.structure, folder, wall_time_s=task.wall_time_s, launcher=task.launcher
+            )
         outcome = workflow.run(task.structure, parameters, engine, progress, folder)
     except NanoError:
         raise

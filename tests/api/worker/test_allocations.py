@@ -1,0 +1,255 @@
+"""Jobs on a real Slurm: few allocations, each job's end once, whatever is lost in between.
+
+``make test-slurm`` sets up Slurm and Parsl and runs these.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import psycopg2
+import psycopg2.extras
+import pytest
+from samples import metal, stored, submitted
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from api.services.users import local_owner
+from pgsteady.url import parse
+
+if TYPE_CHECKING:
+    from conftest import Invoke, Start, Started
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif("SLURM_CONF" not in os.environ, reason="no Slurm here: make test-slurm"),
+    pytest.mark.skipif(find_spec("parsl") is None, reason="no Parsl here: make test-slurm"),
+]
+
+QUICK = {"points_per_side": 2}
+LONG = {"points_per_side": 20}
+"""With cells of some hundred atoms: many seconds, and progress all along."""
+
+Rows = list[dict[str, Any]]
+Query = Callable[..., Rows]
+
+
+def slurm(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def allocations(*states: str) -> list[str]:
+    """The numbers of ours in these states, or in any."""
+    chosen = ",".join(states) or "all"
+    return slurm("squeue", "--noheader", "--format=%i", f"--states={chosen}").split()
+
+
+@pytest.fixture(autouse=True)
+def lively(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers look at the queue often, so that tests do not wait."""
+    monkeypatch.setenv("NANO_OS_POLL_S", "0.1")
+
+
+@pytest.fixture(autouse=True)
+def empty() -> Iterator[None]:
+    """Begin and end with no allocation, and both nodes up."""
+    yield
+    slurm("scancel", "--user=root")
+    resume = ["scontrol", "update", "nodename=node[1-2]", "state=resume"]
+    subprocess.run(resume, check=False, capture_output=True)  # refused where they are up
+    until(lambda: not allocations("PD", "R", "CG"))
+
+
+@pytest.fixture
+def query(database: str) -> Iterator[Query]:
+    connection = psycopg2.connect(parse(database, "the test").libpq())
+    connection.autocommit = True
+
+    def run(statement: str) -> Rows:
+        with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.execute(statement)
+            return [dict(row) for row in cursor.fetchall()]
+
+    yield run
+    connection.close()
+
+
+@pytest.fixture
+def queue_up(sessions: async_sessionmaker[AsyncSession]) -> Callable[..., Any]:
+    """Queue one job for each structure, in this order."""
+
+    async def run(*structures: Any, parameters: dict[str, Any] = QUICK) -> None:
+        async with sessions.begin() as session:
+            owner = await local_owner(session)
+            ids = await stored(session, owner, *structures)
+            await submitted(session, owner, *ids, parameters=parameters)
+
+    return run
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Callable[..., Path]:
+    """Describe the test's cluster, with further lines."""
+
+    def write(*lines: str) -> Path:
+        file = tmp_path / "cluster.toml"
+        file.write_text(f"""
+folder = "{tmp_path / "shared"}"
+partition = "batch"
+max_allocations = 2
+cores_per_node = 2
+address = "127.0.0.1"
+silence_s = 8
+poll_s = 1
+idle_s = 300
+{chr(10).join(lines)}
+""")
+        return file
+
+    return write
+
+
+def until(condition: Callable[[], Any], worker: Started | None = None, s: float = 240) -> Any:
+    """Wait until the condition holds, and return what it gave."""
+    deadline = time.monotonic() + s
+    while not (found := condition()):
+        assert worker is None or worker.poll() is None, worker.output()
+        assert time.monotonic() < deadline, worker.output() if worker else condition
+        time.sleep(0.2)
+    return found
+
+
+def under_way(query: Query) -> Rows:
+    return query("SELECT id FROM simulation_jobs WHERE status = 'running' AND progress > 0")
+
+
+def assert_done_once(query: Query, jobs: int) -> None:
+    assert query("SELECT status, count(*) FROM simulation_jobs GROUP BY 1") == [
+        {"status": "succeeded", "count": jobs}
+    ]
+    assert query("SELECT count(*) FROM simulation_results") == [{"count": jobs}]
+
+
+def test_what_would_be_asked_is_printed_and_not_asked(
+    invoke: Invoke, cluster: Callable[..., Path]
+) -> None:
+    before = allocations()
+    file = cluster(
+        'wall_time = "00:30:00"', 'setup = ["module load x"]', "[environment]", 'A = "b"'
+    )
+    answer = invoke("worker", "--executor", "parsl", "--config", file, "--check").stdout
+    for line in ("#SBATCH --partition=batch", "#SBATCH --time=30", "module load x", "export A=b"):
+        assert f"\n{line}\n" in answer
+    assert "using 2 processors on nodes node" in answer
+    assert allocations() == before
+
+
+def test_what_slurm_would_refuse_is_told(invoke: Invoke, cluster: Callable[..., Path]) -> None:
+    file = cluster('options = ["--constraint=none-has-it"]')
+    answer = invoke("worker", "--executor", "parsl", "--config", file, "--check", exits=3)
+    assert "Invalid feature specification" in answer.stderr
+
+
+async def test_many_jobs_need_few_allocations_and_see_no_database(
+    start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path], tmp_path: Path
+) -> None:
+    before = set(allocations())
+    await queue_up(*(metal("Cu", a=3.5 + 0.01 * n) for n in range(24)))
+    file = cluster(f'setup = ["env > {tmp_path}/seen"]')
+    worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    assert worker.end(400) == 0, worker.output()
+    assert_done_once(query, 24)
+    assert 1 <= len(set(allocations()) - before) <= 2
+    assert not allocations("PD", "R")
+    seen = (tmp_path / "seen").read_text()
+    assert "SLURM_JOB_ID=" in seen
+    assert "DATABASE_URL" not in seen
+    assert list((tmp_path / "shared").iterdir()) == []
+
+
+async def test_jobs_of_a_cancelled_allocation_come_back(
+    start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path]
+) -> None:
+    await queue_up(*(metal(one, cells=7) for one in ("Cu", "Al", "Ni")), parameters=LONG)
+    file = cluster("cores_per_job = 2")
+    worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    until(lambda: len(under_way(query)) == 2, worker)
+    slurm("scancel", allocations("R")[0])
+    assert worker.end(400) == 0, worker.output()
+    assert_done_once(query, 3)
+    tries = query("SELECT error_type FROM simulation_attempts WHERE error_type IS NOT NULL")
+    assert tries == [{"error_type": "AllocationLost"}]
+
+
+async def test_jobs_of_a_node_whose_slurmd_was_killed_end_once(
+    start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path]
+) -> None:
+    await queue_up(*(metal(one, cells=7) for one in ("Cu", "Al", "Ni")), parameters=LONG)
+    file = cluster("cores_per_job = 2")
+    worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    until(lambda: len(under_way(query)) == 2, worker)
+    run = Path(os.environ["SLURM_CONF"]).parent / "run"
+    os.kill(int((run / "slurmd-node1.pid").read_text()), signal.SIGKILL)
+    try:
+        assert worker.end(400) == 0, worker.output()
+        assert_done_once(query, 3)
+    finally:
+        subprocess.run(["slurmd", "-N", "node1"], check=True)
+
+
+async def test_a_full_cluster_is_told_of_and_waited_for(
+    start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path], tmp_path: Path
+) -> None:
+    script = tmp_path / "others.sh"
+    script.write_text("#!/bin/sh\nsleep 600\n")
+    options = ("--parsable", "--nodes=2", "--exclusive", f"--output={tmp_path}/others")
+    others = slurm("sbatch", *options, str(script)).strip()
+    until(lambda: others in allocations("R"))
+    await queue_up(metal("Cu"))
+    worker = start("worker", "--executor", "parsl", "--config", cluster(), "--drain")
+    told = "SELECT progress_message AS told FROM simulation_jobs WHERE progress_message ~ 'Slurm'"
+    ((said),) = until(lambda: query(told), worker)
+    assert said["told"].startswith("waits for Slurm: allocation ")
+    assert "is pending (" in said["told"]
+    slurm("scancel", others)
+    assert worker.end(400) == 0, worker.output()
+    assert_done_once(query, 1)
+
+
+async def test_allocations_of_a_killed_worker_end_and_its_jobs_go_on(
+    start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path]
+) -> None:
+    await queue_up(*(metal(one, cells=7) for one in ("Cu", "Al", "Ni")), parameters=LONG)
+    file = cluster("cores_per_job = 2")
+    killed = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    until(lambda: under_way(query), killed)
+    family = killed.children(recursive=True)
+    killed.kill()
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert not left
+    until(lambda: not allocations("PD", "R"), s=60)
+    worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    assert worker.end(400) == 0, worker.output()
+    assert_done_once(query, 3)
+
+
+async def test_a_cluster_that_refuses_ends_the_worker_and_keeps_the_jobs(
+    start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path]
+) -> None:
+    await queue_up(metal("Cu"))
+    file = cluster('options = ["--constraint=none-has-it"]')
+    worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    assert worker.end(400) == 3, worker.output()
+    assert "The cluster takes no jobs" in worker.output()
+    assert "nvalid feature specification" in worker.output()
+    assert query("SELECT status, attempt FROM simulation_jobs") == [
+        {"status": "queued", "attempt": 0}
+    ]
