@@ -67,13 +67,8 @@ def fit_birch_murnaghan(volumes_a3: ArrayLike, energies_ev: ArrayLike) -> BirchM
         )
     curve = Polynomial.fit(volumes ** (-2 / 3), energies, deg=3)
     slope, curvature, third = curve.deriv(), curve.deriv(2), curve.deriv(3)
-    roots = np.asarray(slope.roots())
     minima = [
-        x.real
-        for x in roots
-        if abs(x.imag) <= 1e-12 * abs(x)
-        and curve.domain[0] < x.real < curve.domain[1]
-        and curvature(x.real) > 0
+        x for x in _roots(slope) if curve.domain[0] < x < curve.domain[1] and curvature(x) > 0
     ]
     if len(minima) != 1:
         raise WorkflowError(
@@ -89,3 +84,17 @@ def fit_birch_murnaghan(volumes_a3: ArrayLike, energies_ev: ArrayLike) -> BirchM
         bulk_modulus_gpa=float(4 / 9 * x**2 * curvature(x) / volume / GPa),
         bulk_modulus_derivative=float(4 + 2 / 3 * x * third(x) / curvature(x)),
     )
+
+
+def _roots(quadratic: Polynomial) -> list[float]:
+    """Return the real roots, also where the leading coefficient is next to nothing (B' near 4).
+
+    There the larger root is lost, and numpy's, eigenvalues of a matrix, would lose the other too.
+    """
+    c, b, a = (*quadratic.coef, 0.0, 0.0)[:3]
+    if b * b < 4 * a * c:
+        return []
+    q = -(b + np.copysign(np.sqrt(b * b - 4 * a * c), b)) / 2
+    scaled = np.array([top / bottom for top, bottom in ((q, a), (c, q)) if bottom])
+    offset, scale = quadratic.mapparms()
+    return [float(x) for x in (scaled - offset) / scale]

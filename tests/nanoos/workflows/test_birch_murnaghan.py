@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from ase.eos import EquationOfState
 from ase.units import GPa
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nanoos.errors import WorkflowError
 from nanoos.workflows.birch_murnaghan import BirchMurnaghan, fit_birch_murnaghan
 
 
+@example(energy=0.0, volume=5.0, modulus=1.0, derivative=4.0, centre=1.0)
 @given(
     energy=st.floats(-1e4, 1e4),
     volume=st.floats(5, 2000),
