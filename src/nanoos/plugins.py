@@ -26,6 +26,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "nanoos.workflows": {
         "elastic": "nanoos.workflows.elastic:Elastic",
         "equation_of_state": "nanoos.workflows.equation_of_state:EquationOfState",
+        "phonons": "nanoos.workflows.phonons:Phonons",
         "relax": "nanoos.workflows.relax:Relax",
         "single_point": "nanoos.workflows.single_point:SinglePoint",
     },
