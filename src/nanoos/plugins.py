@@ -24,6 +24,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "espresso": "nanoos.engines.espresso:Espresso",
     },
     "nanoos.workflows": {
+        "convergence": "nanoos.workflows.convergence:Convergence",
         "elastic": "nanoos.workflows.elastic:Elastic",
         "equation_of_state": "nanoos.workflows.equation_of_state:EquationOfState",
         "phonons": "nanoos.workflows.phonons:Phonons",

@@ -92,7 +92,8 @@ class Engine(Protocol):
     elements: frozenset[str]
     """The symbols of the elements it can describe."""
     properties: frozenset[str]
-    """What it can give, of ``energy``, ``forces`` and ``stress``."""
+    """What it can give, of ``energy``, ``forces`` and ``stress``; ``refinement`` if it is a
+    `RefinableEngine`."""
 
     @property
     def version(self) -> str:
@@ -119,6 +120,17 @@ class Engine(Protocol):
             If it refuses the structure.
         EngineError
             If the calculation fails.
+        """
+
+
+@runtime_checkable
+class RefinableEngine(Engine, Protocol):
+    """An engine whose numbers converge with a cutoff of its basis and a mesh of k-points."""
+
+    def refined(self, *, cutoff_ev: float, k_spacing_per_a: float) -> Engine:
+        """Return the engine with these in place of its own, otherwise the same.
+
+        It works for the same job and in the same folder.
         """
 
 

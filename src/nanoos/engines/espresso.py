@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -73,7 +74,7 @@ class Espresso:
         "Kohn–Sham density-functional theory by Quantum ESPRESSO: P. Giannozzi et al., J. Phys.: "
         "Condens. Matter 21, 395502 (2009) and 29, 465901 (2017)"
     )
-    properties = frozenset({"energy", "forces", "stress"})
+    properties = frozenset({"energy", "forces", "stress", "refinement"})
 
     def __init__(self, parameters: EspressoParameters | None = None) -> None:
         self.chosen = parameters or EspressoParameters()
@@ -96,6 +97,16 @@ class Espresso:
         self.corrections, self.files = [], []
         self._job, self._folder, self._launcher = structure, folder, tuple(launcher)
         self._deadline = None if wall_time_s is None else time.monotonic() + wall_time_s
+
+    def refined(self, *, cutoff_ev: float, k_spacing_per_a: float) -> Espresso:
+        """Return the engine with these; a density's cutoff that was chosen keeps its ratio."""
+        given = self.chosen
+        change: dict[str, float] = {"cutoff_ev": cutoff_ev, "k_spacing_per_a": k_spacing_per_a}
+        if given.density_cutoff_ev and given.cutoff_ev:
+            change["density_cutoff_ev"] = given.density_cutoff_ev * cutoff_ev / given.cutoff_ev
+        refined = copy(self)
+        refined.chosen = given.model_copy(update=change)
+        return refined
 
     @property
     def elements(self) -> frozenset[str]:

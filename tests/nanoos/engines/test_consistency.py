@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanoos import plugins
-from nanoos.engines import Engine, make
+from nanoos.engines import Engine, RefinableEngine, make
 from nanoos.structures import Structure
 
 STILL = np.zeros((3, 3))
@@ -134,6 +134,7 @@ def test_it_says_what_it_is(name: str) -> None:
     assert engine.name == name
     assert engine.licence
     assert engine.potential
-    assert engine.properties <= {"energy", "forces", "stress"}
+    assert engine.properties <= {"energy", "forces", "stress", "refinement"}
+    assert isinstance(engine, RefinableEngine) == ("refinement" in engine.properties)
     if engine.probe() is None:
         assert engine.method().code_version == engine.version
