@@ -22,6 +22,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "lj": "nanoos.engines.lj:Lj",
         "lammps": "nanoos.engines.lammps:Lammps",
         "espresso": "nanoos.engines.espresso:Espresso",
+        "chgnet": "nanoos.engines.chgnet:Chgnet",
+        "sevennet": "nanoos.engines.sevennet:Sevennet",
+        "ase": "nanoos.engines.ase:Ase",
     },
     "nanoos.workflows": {
         "convergence": "nanoos.workflows.convergence:Convergence",

@@ -39,8 +39,18 @@ CASES = [
     Case("lammps", bulk("Cu")),
     Case("lammps", bulk("Si")),
     Case("lammps", bulk("SiC", "zincblende", a=4.36)),
+    Case(
+        "ase",
+        bulk("Cu"),
+        {"calculator": "ase.calculators.emt:EMT", "arguments": {"asap_cutoff": True}},
+    ),
     Case("lj", bulk("Fe", "bcc", cubic=True), {"epsilon_ev": 0.4, "sigma_a": 2.3, "cutoff_a": 5.0}),
 ]
+TRAINED = [
+    Case(name, bulk("Si"), step=0.01, force_ev_per_a=0.02, stress_gpa=0.2)
+    for name in ("chgnet", "sevennet")
+]
+"""In single precision, so with wider steps."""
 
 
 def ready(case: Case) -> Engine:
@@ -81,7 +91,9 @@ def slope(engine: Engine, structure: Structure, step: float, strain: Any, shift_
 
 
 cases = pytest.mark.parametrize(
-    "case", CASES, ids=lambda case: f"{case.engine}-{case.atoms.symbols}"
+    "case",
+    CASES + [pytest.param(case, marks=pytest.mark.slow) for case in TRAINED],
+    ids=lambda case: f"{case.engine}-{case.atoms.symbols}",
 )
 strains = st.lists(st.floats(-0.03, 0.03), min_size=9, max_size=9).map(
     lambda numbers: np.reshape(numbers, (3, 3)) / 2 + np.reshape(numbers, (3, 3)).T / 2
