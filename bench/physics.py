@@ -56,9 +56,9 @@ EDGES = ((0.5, 0, 0), (0, 0.5, 0), (0, 0, 0.5))
 FACES = ((0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5))
 OPPOSITE = tuple(tuple(1 - x for x in corner) for corner in CORNERS)
 PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...], tuple[Any, ...]]] = {
-    "X/SC": (CUBIC, ((0, 0, 0),), ()),
-    "X/BCC": (BCC, ((0, 0, 0),), ()),
     "X/FCC": (FCC, ((0, 0, 0),), ()),
+    "X/BCC": (BCC, ((0, 0, 0),), ()),
+    "X/SC": (CUBIC, ((0, 0, 0),), ()),
     "X/Diamond": (FCC, ((0, 0, 0), (0.25, 0.25, 0.25)), ()),
     "X2O": (FCC, ((0.25, 0.25, 0.25), (0.75, 0.75, 0.75)), ((0, 0, 0),)),
     "XO": (FCC, ((0, 0, 0),), ((0.5, 0.5, 0.5),)),
@@ -82,10 +82,16 @@ class Crystal(NamedTuple):
 def crystals(folder: Path) -> Iterator[Crystal]:
     """Yield those of all three sets."""
     yield from ground_states()
+    fits: dict[str, dict[str, float]] = {}
+    n_atoms: dict[str, int] = {}
     for kind in ("unaries", "oxides"):
         document = json.loads((folder / f"AE-average-{kind}.json").read_text())
-        for name, fit in document["BM_fit_data"].items():
-            yield acwf(name, fit, document["num_atoms_in_sim_cell"][name])
+        fits |= document["BM_fit_data"]
+        n_atoms |= document["num_atoms_in_sim_cell"]
+    for configuration in PROTOTYPES:
+        for name in fits:
+            if name.partition("-")[2] == configuration:
+                yield acwf(name, fits[name], n_atoms[name])
 
 
 def acwf(name: str, fit: dict[str, float], n_atoms: int) -> Crystal:
