@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,11 +15,14 @@ class Scratch:
     """A new folder in ``parent`` whose name begins with ``prefix``, until it is removed.
 
     It is locked as long as this process lives. Making one removes those beside it, of the same
-    user and prefix, that nobody holds a lock of. Raises OSError where it cannot be made.
+    user and prefix, that nobody holds a lock of, once ``salvage`` was given them. Raises OSError
+    where it cannot be made.
     """
 
-    def __init__(self, parent: Path, prefix: str) -> None:
-        sweep(parent, prefix)
+    def __init__(
+        self, parent: Path, prefix: str, salvage: Callable[[Path], None] = lambda _: None
+    ) -> None:
+        sweep(parent, prefix, salvage)
         self.path, self._lock = _made(parent, prefix)
 
     def remove(self) -> None:
@@ -30,12 +33,13 @@ class Scratch:
             self._lock = None
 
 
-def sweep(parent: Path, prefix: str) -> None:
+def sweep(parent: Path, prefix: str, salvage: Callable[[Path], None] = lambda _: None) -> None:
     """Remove the folders that processes which live no more left in ``parent``."""
     for left in parent.glob(f"{prefix}*"):
         # Somebody else's, in use, gone meanwhile, or on a disk that knows no locks.
         with suppress(OSError), _locked(left) as lock:
             if os.fstat(lock).st_uid == os.geteuid():
+                salvage(left)
                 shutil.rmtree(left)
 
 

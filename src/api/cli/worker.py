@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from api.cli.database import with_database
-from api.cli.output import err, out
+from api.cli.output import err, of_option, out
+
+Where = Literal["process", "parsl"]
 
 if TYPE_CHECKING:
     from api.db import Sessions
     from api.services.queue import Claim
     from api.worker.cluster import Cluster
-
-Where = Literal["process", "parsl"]
+    from api.worker.loop import Worker
 
 
 def worker(
@@ -37,18 +38,68 @@ def worker(
     check: Annotated[
         bool, typer.Option("--check", help="Print what would be asked of Slurm, and end.")
     ] = False,
+    engines: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Claim only jobs with this one; may be repeated. [all that run here]",
+        ),
+    ] = None,
+    grace: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Seconds that running jobs get to finish.")
+    ] = 10.0,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(help="Where jobs work. [scratch in NANO_OS_HOME]", file_okay=False),
+    ] = None,
+    keep_failed: Annotated[
+        bool, typer.Option("--keep-failed", help="Keep the folders of failed jobs.")
+    ] = False,
+    max_worker_deaths: Annotated[
+        int | None,
+        typer.Option(min=1, help="Deaths of workers after which a job fails. [the setting]"),
+    ] = None,
 ) -> None:
     """Take jobs from the queue and run them, each in a process of its own.
 
     With --executor parsl they run on the nodes of a cluster, which need not see the database.
 
-    Ctrl-C or SIGTERM hands running jobs back to the queue; a second one ends at once.
+    After Ctrl-C or SIGTERM, jobs that end within --grace are finished, the others go back to the
+    queue; a second one ends at once.
     """
+    from api.settings import settings
+
     cluster = _cluster(executor, config)
     if check:
         _check(cluster)
-    else:
-        with_database(lambda sessions: _work(sessions, cluster, drain=drain, slots=slots))
+        return
+    deaths = {} if max_worker_deaths is None else {"max_worker_deaths": max_worker_deaths}
+    ours = settings().model_copy(update=deaths)
+    place = scratch or (cluster.folder if cluster else ours.home / "scratch")
+    offered = _offered(engines, anywhere=cluster is not None)
+
+    async def work(sessions: Sessions) -> None:
+        from api.worker.allocations import Allocations
+        from api.worker.folders import Folders
+        from api.worker.loop import Worker
+        from api.worker.processes import Processes
+
+        await _until_stopped(
+            Worker(
+                sessions,
+                ours,
+                Processes(slots) if cluster is None else Allocations(cluster),
+                Folders(place.expanduser().absolute(), keep_failed=keep_failed),
+                offered,
+                drain=drain,
+                grace_s=grace,
+                listener=_say,
+                note=_note,
+            ),
+            grace,
+        )
+
+    with_database(work)
 
 
 def _cluster(executor: Where, config: Path | None) -> Cluster | None:
@@ -69,38 +120,59 @@ def _check(cluster: Cluster | None) -> None:
     out.print(rehearse(cluster), markup=False)
 
 
-async def _work(sessions: Sessions, cluster: Cluster | None, *, drain: bool, slots: int) -> None:
-    from api.settings import settings
-    from api.worker.allocations import Allocations
-    from api.worker.loop import Worker
-    from api.worker.processes import Processes
+def _offered(wanted: list[str] | None, *, anywhere: bool) -> list[str]:
+    """Return the engines whose jobs are claimed: those named, or all that run here.
 
-    ours = Worker(
-        sessions,
-        settings(),
-        Processes(slots) if cluster is None else Allocations(cluster),
-        cluster.folder if cluster else settings().home.expanduser().absolute() / "scratch",
-        drain=drain,
-        listener=_say,
-        note=_note,
-    )
+    Whether one runs ``anywhere`` else, on the nodes of a cluster, is not known here.
+    """
+    from nanoos import plugins
+    from nanoos.engines import make
+    from nanoos.errors import InvalidParameters
+
+    if wanted:
+        with of_option("--engines"):
+            for name in wanted:
+                plugins.get("nanoos.engines", name)
+        return wanted
+    offered = []
+    for name in sorted(plugins.load("nanoos.engines")):
+        try:
+            reason = make(name).probe()
+        except InvalidParameters:  # it runs here or not as its parameters say
+            reason = None
+        if anywhere or reason is None:
+            offered.append(name)
+    return offered
+
+
+async def _until_stopped(ours: Worker, grace_s: float) -> None:
     loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
 
-    def stop(number: signal.Signals) -> None:
-        err.print("Stopping: running jobs go back to the queue.")
+    def stop() -> None:
+        err.print(
+            f"Stopping: what ends within {grace_s:g} s is finished, the rest goes back to the"
+            " queue. Once more ends at once."
+        )
         ours.stop()
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
+        for number in numbers:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
+    for number in numbers:
+        loop.add_signal_handler(number, stop)
     await ours.run()
 
 
 def _say(event: str, claim: Claim, message: str) -> None:
-    colour = {"succeeded": "green", "failed": "red", "lost": "yellow"}.get(event, "dim")
+    colour = {
+        "succeeded": "green",
+        "failed": "red",
+        "lost": "yellow",
+        "tried again later": "yellow",
+    }.get(event, "dim")
     name = claim.structure_name or claim.structure_id
-    err.print(f"[{colour}]{event:>11}[/] {claim.workflow} ", end="")
+    err.print(f"[{colour}]{event:>17}[/] {claim.workflow} ", end="")
     err.print(f"{name} {message}", markup=False)
 
 

@@ -25,6 +25,8 @@ from nanoos.structures import Structure
 
 WORKER_LOCK_CLASS = 0x6E616E6F
 """First key of the advisory lock a worker holds ("nano"); the second is its own number."""
+RETURN_S = 5.0
+"""How long workers may take to come back to a server that was started again."""
 MAX_ATTEMPTS = 3
 """Tries that may end with a passing error, where neither job nor worker says otherwise."""
 RETRY_AFTER_S = 10.0
@@ -74,12 +76,18 @@ class Pulse:
     is_cancelled: bool
 
 
-async def recover(session: AsyncSession, max_worker_deaths: int) -> int:
+async def recover(
+    session: AsyncSession, max_worker_deaths: int, worker_number: int | None = None
+) -> int:
     """Queue the jobs of dead workers again; what killed too many fails. Returns how many.
 
-    Workers that are no more are forgotten.
+    Workers that are no more are forgotten. The one that asks, ``worker_number``, lives: late
+    heartbeats of its own are no sign of death. After the server began, workers have
+    `RETURN_S` to come back to it.
     """
     values = {
+        "worker_number": worker_number,
+        "return_s": RETURN_S,
         "lock_class": WORKER_LOCK_CLASS,
         "max_worker_deaths": max_worker_deaths,
         "error_type": WorkerLost.__name__,
@@ -213,6 +221,33 @@ async def hand_back(session: AsyncSession, claim_: Claim) -> None:
         await dependencies.give_up(session, [claim_.job_id])
 
 
+async def hand_back_strays(
+    session: AsyncSession, *, worker: str, worker_number: int, held: Sequence[UUID]
+) -> None:
+    """Queue again what the worker claimed and is not among what it holds: it never heard of it."""
+    rows = await session.execute(
+        _HAND_BACK_STRAYS, {"worker": f"{worker}/{worker_number}", "held": list(held)}
+    )
+    cancelled = [row.id for row in rows if row.status == "cancelled"]
+    await dependencies.give_up(session, cancelled)
+
+
+async def has_ended(session: AsyncSession, claim_: Claim) -> bool:
+    """Return whether it was this attempt that ended the job, as a lost answer does not tell."""
+    return bool(await session.scalar(_HAS_ENDED, {"id": claim_.job_id, "attempt": claim_.attempt}))
+
+
+async def next_try_s(session: AsyncSession, engines: Sequence[str] | None = None) -> float | None:
+    """Return how long until the next job that failed is tried again, in s; None if there is none.
+
+    Only jobs with one of ``engines`` count, if it is given.
+    """
+    left: float | None = await session.scalar(
+        _NEXT_TRY, {"engines": None if engines is None else list(engines)}
+    )
+    return left
+
+
 async def _guarded(
     session: AsyncSession, statement: Any, claim_: Claim, values: dict[str, Any]
 ) -> str:
@@ -241,6 +276,8 @@ lost AS (
                 ELSE 'queued' END AS becomes
     FROM simulation_jobs
     WHERE status = 'running'
+      AND CAST(split_part(worker, '/', 2) AS bigint) IS DISTINCT FROM :worker_number
+      AND pg_postmaster_start_time() < now() - make_interval(secs => :return_s)
       AND (lease_until < now()
            OR CAST(split_part(worker, '/', 2) AS bigint) NOT IN (SELECT number FROM alive))
     FOR UPDATE SKIP LOCKED),
@@ -333,11 +370,25 @@ WHERE id = :id AND attempt = :attempt AND status = 'running'
 RETURNING status
 """)
 
-_HAND_BACK = text("""
+_BACK = """
 UPDATE simulation_jobs
 SET status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
     finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN now() END,
     lease_until = NULL, progress = 0
-WHERE id = :id AND attempt = :attempt AND status = 'running'
-RETURNING status
+WHERE {which} AND status = 'running'
+RETURNING status, id
+"""
+_HAND_BACK = text(_BACK.format(which="id = :id AND attempt = :attempt"))
+_HAND_BACK_STRAYS = text(
+    _BACK.format(which="worker = :worker AND id <> ALL(CAST(:held AS uuid[]))")
+)
+
+_HAS_ENDED = text("""
+SELECT status = 'succeeded' FROM simulation_jobs WHERE id = :id AND attempt = :attempt
+""")
+
+_NEXT_TRY = text("""
+SELECT CAST(extract(epoch FROM min(not_before) - now()) AS float8) FROM simulation_jobs
+WHERE status = 'waiting' AND failures > 0
+  AND (CAST(:engines AS text[]) IS NULL OR engine = ANY(CAST(:engines AS text[])))
 """)

@@ -2,6 +2,7 @@
 
 ===============  ====================================================================
 ``loop``         claims, keeps leases, stores what came of it
+``attempt``      a claimed job on its way
 ``presence``     the session that says it lives; what happens while the database is away
 ``executor``     the seam: what the loop needs of whatever runs tasks
 ``processes``    the executor of this machine
@@ -14,5 +15,7 @@
 ``runner``       the engine's process: takes tasks, gives answers
 ``perform``      one task, from its input to its outcome
 ``folder``       the folder of one attempt
+``folders``      those of a worker, and what outlives an attempt
+``files``        what becomes of files and arrays of an outcome
 ===============  ====================================================================
 """

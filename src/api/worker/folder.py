@@ -19,7 +19,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-TAIL_BYTES = 2000
+TAIL_BYTES = 10_000
+_FATAL = "Fatal Python error"
+"""After this line comes what only a programmer reads: stacks, and the modules that are loaded."""
+
+
+def storable(text: str) -> str:
+    """Return the text as the database takes it: no zero characters, no halves of pairs."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,8 @@ class JobFolder:
                 lines = stream.read().decode(errors="replace").split("\n")
         except FileNotFoundError:
             return ""
-        words = " ".join(" ".join(lines[-6:]).split())[-400:]
+        fatal = next((i for i, line in enumerate(lines) if line.startswith(_FATAL)), len(lines))
+        words = " ".join(" ".join(lines[: fatal + 1][-6:]).split())[-400:]
         return "".join(c if c.isprintable() else "\ufffd" for c in words)
 
     def remove(self) -> None:

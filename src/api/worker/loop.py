@@ -10,14 +10,10 @@ import asyncio
 import os
 import platform
 import secrets
-import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
@@ -26,17 +22,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.artifacts import Artifacts
 from api.db import Sessions
 from api.errors import Cancelled, ClusterUnavailable, LostLease
-from api.services import maintenance, queue, results
+from api.services import maintenance, queue, results, workers
 from api.services.queue import Beat, Claim, Pulse
 from api.services.results import Run
 from api.settings import Settings
+from api.worker.attempt import Attempt, Event
 from api.worker.executor import Executor, Limits
 from api.worker.files import disk_error, keep
-from api.worker.folder import Heard, JobFolder
+from api.worker.folders import Folders
 from api.worker.perform import Task
 from api.worker.presence import Presence
 from nanoos.errors import NanoError, WorkflowError
-from nanoos.scratch import Scratch
 from pgsteady.maintenance import Maintenance
 
 BEAT_S = 0.5
@@ -48,37 +44,24 @@ MOST_AHEAD = 32
 HAND_BACK_S = 10.0
 """How long a worker that was stopped waits for a database that does not answer."""
 
-Event = Literal[
-    "claimed", "succeeded", "failed", "cancelled", "lost", "handed back", "tried again later"
-]
-_FAILED_AS: Mapping[str, Event] = {
-    "failed": "failed",
-    "cancelled": "cancelled",
-    "waiting": "tried again later",
-}
 Listener = Callable[[Event, Claim, str], None]
 Note = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class Attempt:
-    """A claimed job on its way through the worker; ``ends_as`` is why it has to end, if so."""
-
-    claim: Claim
-    folder: JobFolder
-    future: Future[Run] | None = None
-    heard: Heard = field(default_factory=Heard)
-    beaten_at: float = field(default_factory=time.monotonic)
-    ends_as: Event | None = None
+_EVENTS: dict[str, Event] = {
+    "failed": "failed",
+    "waiting": "tried again later",
+    "cancelled": "cancelled",
+}
+"""How an attempt ended whose job is now of that status."""
 
 
 class Worker:
-    """Runs jobs of the queue in ``executor``, which it closes, in folders below ``scratch``.
+    """Runs jobs of the queue in ``executor``, in ``folders``; it closes both.
+
+    Only jobs with one of ``engines`` are claimed.
 
     With ``drain`` it ends when nothing is left to claim; otherwise it waits for more until
     ``stop`` is called: running jobs may then finish for ``grace_s``, and go back to the queue
-    after that. While maintenance is on, nothing can be claimed; ``note`` is told so. With
-    ``keep_failed``, folders of failed jobs are moved there.
+    after that. While maintenance is on, nothing can be claimed; ``note`` is told so.
     """
 
     def __init__(
@@ -86,24 +69,25 @@ class Worker:
         sessions: Sessions,
         settings: Settings,
         executor: Executor,
-        scratch: Path,
+        folders: Folders,
+        engines: Sequence[str],
         *,
         drain: bool = False,
         grace_s: float = 0.0,
-        keep_failed: Path | None = None,
         listener: Listener = lambda *_: None,
         note: Note = lambda _: None,
     ) -> None:
         self._settings = settings
         self._artifacts = Artifacts(settings.artifacts)
         self._executor = executor
-        self._scratch = scratch
+        self._folders = folders
         self._drain = drain
         self._grace_s = grace_s
-        self._keep_failed = keep_failed
+        self._engines = engines
         self._tell = listener
         self._note = note
         self._number = secrets.randbelow(2**31)
+        self._host = f"{platform.node()}:{os.getpid()}"
         self._presence = Presence(
             sessions, self._number, woken=self._woken, returned=self._take_stock, note=note
         )
@@ -126,11 +110,9 @@ class Worker:
 
     async def run(self) -> None:
         """Work until drained or stopped; raises what kept it from going on."""
-        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        scratch = Scratch(self._scratch, "worker-")
-        self._folder = scratch.path
         try:
             async with self._presence.kept():
+                await self._presence.do(self._arrive)
                 beats = asyncio.create_task(self._beat())
                 beats.add_done_callback(self._ended)
                 try:
@@ -139,9 +121,10 @@ class Worker:
                 finally:
                     beats.cancel()
                     await asyncio.wait({beats})
+                    await self._leave()
         finally:
             await asyncio.to_thread(self._executor.close)
-            scratch.remove()
+            self._folders.close()
         if self._fault is not None:
             raise self._fault
 
@@ -161,21 +144,28 @@ class Worker:
         while not self._stopping.is_set():
             await self._fill()
             self._begin()
-            if self._drain and self._is_dry and not self._held:
+            if self._drain and self._is_dry and not self._held and await self._is_drained():
                 return
             await self._wait()
+
+    async def _is_drained(self) -> bool:
+        """Return whether nothing is to be tried again, either; if so, look again by then."""
+        wait_s = await self._presence.do(lambda s: queue.next_try_s(s, self._engines))
+        if wait_s is not None:
+            asyncio.get_running_loop().call_later(max(wait_s, 0.0), self._woken)
+        return wait_s is None
 
     async def _fill(self) -> None:
         """Claim as many jobs as there is room for, or keeps the slots busy."""
         limit = self._executor.slots + self._ahead() - len(self._waiting) - self._n_running
-        if any(attempt.claim.is_alone for attempt in self._held.values()):
-            return
         if self._is_dry or limit <= self._ahead() / 2 or not self._presence.is_here:
+            return
+        if any(attempt.claim.is_alone for attempt in self._held.values()):
             return
         claims = await self._presence.do(lambda session: self._claim(session, limit))
         self._is_dry = len(claims) < limit
         for claim in claims:
-            folder = JobFolder(self._folder / f"{claim.job_id}-{claim.attempt}")
+            folder = self._folders.of(claim.job_id, claim.attempt)
             attempt = self._held[claim.job_id] = Attempt(claim, folder)
             self._waiting.append(attempt)
 
@@ -190,13 +180,14 @@ class Worker:
         self._mind(await maintenance.current(session))
         if self._maintenance:
             return []
-        await queue.recover(session, self._settings.max_worker_deaths)
+        await queue.recover(session, self._settings.max_worker_deaths, self._number)
         return await queue.claim(
             session,
-            worker=f"{platform.node()}:{os.getpid()}",
+            worker=self._host,
             worker_number=self._number,
             limit=limit,
             lease_s=self._settings.lease_s,
+            engines=self._engines,
             idle=not self._held,
         )
 
@@ -228,7 +219,7 @@ class Worker:
         """Have the job run; return what came of it once its slot is free again."""
         began = time.monotonic()
         try:
-            attempt.folder.make()
+            self._folders.begin(attempt.folder, attempt.claim.job_id)
             if attempt.ends_as is not None:
                 return Cancelled()
             attempt.future = self._executor.submit(
@@ -253,36 +244,48 @@ class Worker:
 
     async def _conclude(self, attempt: Attempt, came: Run | NanoError) -> None:
         """Store what came of an attempt, and let go of it."""
+        claim, folder = attempt.claim, attempt.folder
         try:
             event, message = await self._store(attempt, came)
         except LostLease as error:
             event, message = "lost", str(error)
-        del self._held[attempt.claim.job_id]
-        self._tell(event, attempt.claim, message)
-        if event == "failed" and self._keep_failed is not None:
-            await asyncio.to_thread(_move, attempt.folder.path, self._keep_failed)
-        attempt.folder.remove()
+        del self._held[claim.job_id]
+        self._tell(event, claim, message)
+        if event in {"tried again later", "handed back"}:
+            await asyncio.to_thread(self._folders.leave, folder, claim.job_id)
+        elif event == "failed":
+            await asyncio.to_thread(self._folders.fail, folder)
+        else:
+            await asyncio.to_thread(folder.remove)
 
     async def _store(self, attempt: Attempt, came: Run | NanoError) -> tuple[Event, str]:
-        """Store what came of an attempt; return how it ended."""
+        """Store what came of an attempt; return how it ended, and in words."""
         claim = attempt.claim
         if isinstance(came, Cancelled):
-            if attempt.ends_as != "lost":
-                await self._presence.do(lambda session: queue.hand_back(session, claim))
-            return attempt.ends_as or "handed back", ""
+            return await self._give_up(attempt), ""
         failure = came if isinstance(came, NanoError) else await self._keep(claim, came)
         if failure is None:
             return "succeeded", attempt.folder.heard().message
-        status = await self._presence.do(
-            lambda session: queue.fail(
-                session,
-                claim,
-                failure,
-                max_attempts=self._settings.max_attempts,
-                retry_after_s=self._settings.retry_after_s,
-            )
+        status = await self._presence.do(lambda session: self._fail(session, claim, failure))
+        return _EVENTS[status], str(failure)
+
+    async def _fail(self, session: AsyncSession, claim: Claim, failure: NanoError) -> str:
+        return await queue.fail(
+            session,
+            claim,
+            failure,
+            max_attempts=self._settings.max_attempts,
+            retry_after_s=self._settings.retry_after_s,
         )
-        return _FAILED_AS[status], str(failure)
+
+    async def _give_up(self, attempt: Attempt) -> Event:
+        """Let go of a job whose attempt was ended; return how that ended."""
+        event, claim = attempt.ends_as or "handed back", attempt.claim
+        if event == "cancelled":
+            await self._presence.do(lambda session: queue.cancelled(session, claim))
+        elif event == "handed back":
+            await self._presence.do(lambda session: queue.hand_back(session, claim))
+        return event
 
     async def _keep(self, claim: Claim, run: Run) -> NanoError | None:
         """Store the result of a job; return why that cannot be done."""
@@ -290,7 +293,8 @@ class Worker:
             kept, files = await asyncio.to_thread(keep, self._artifacts, run)
             await self._presence.do(lambda session: results.store_(session, claim, kept, files))
         except LostLease:
-            raise
+            if not await self._presence.do(lambda session: queue.has_ended(session, claim)):
+                raise
         except NanoError as error:
             return error
         except DBAPIError as error:
@@ -321,16 +325,33 @@ class Worker:
         self._wake.set()
 
     async def _take_stock(self, session: AsyncSession) -> None:
-        """Give back what was claimed for this worker without its knowing."""
+        """Say again that we are there, and give back what was claimed without our knowing."""
+        await self._arrive(session)
+        await queue.hand_back_strays(
+            session, worker=self._host, worker_number=self._number, held=list(self._held)
+        )
+
+    async def _leave(self) -> None:
+        if self._presence.is_here:
+            await self._presence.do(lambda session: workers.leave(session, self._number))
+
+    async def _arrive(self, session: AsyncSession) -> None:
+        await workers.arrive(
+            session,
+            self._number,
+            name=self._host,
+            engines=self._engines,
+            slots=self._executor.slots,
+        )
 
     async def _beat(self) -> None:
         """Keep leases, pass on what jobs say, and mind what is said of them."""
         while True:
             await asyncio.sleep(BEAT_S)
             if beats := self._due():
-                pulses = await self._sent(beats)
+                ours = await self._sent(beats)
                 for beat in beats:
-                    if (pulse := pulses.get(beat.claim.job_id)) is None:
+                    if (pulse := ours.get(beat.claim.job_id)) is None:
                         self._end(beat.claim, "lost")
                     elif pulse.is_cancelled:
                         self._end(beat.claim, "cancelled")
@@ -377,8 +398,3 @@ class Worker:
             await asyncio.wait(self._tasks, timeout=HAND_BACK_S)
         for task in self._tasks:  # the database is away; others will find these jobs
             task.cancel()
-
-
-def _move(folder: Path, to: Path) -> None:
-    to.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shutil.move(folder, to)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -93,6 +94,8 @@ def perform(task: Task, folder: Path, progress: Progress) -> Run:
         raise EngineUnavailable(reason)
     parameters = read_parameters(workflow.name, workflow.parameters, task.parameters)
 
+    if not isinstance(engine, ProgramEngine):
+        _empty(folder)
     started_at, started = datetime.now(UTC), time.perf_counter()
     try:
         if isinstance(engine, ProgramEngine):
@@ -109,9 +112,10 @@ def perform(task: Task, folder: Path, progress: Progress) -> Run:
     except Exception as error:  # plug-ins may raise anything, even what cannot be pickled
         _log.exception("Job %s: %s with %s failed", task.job_id, workflow.name, engine.name)
         raise _foreign(error) from error
+    outcome = replace(outcome, files=(*outcome.files, *_files_of(engine, folder)))
     _require(outcome.files)
     return Run(
-        outcome=replace(outcome, files=(*outcome.files, *_files_of(engine, folder))),
+        outcome=outcome,
         method=engine.method(task.structure),
         provenance={
             "workflow": workflow.name,
@@ -121,7 +125,8 @@ def perform(task: Task, folder: Path, progress: Progress) -> Run:
             "parameters": task.parameters,
             "engine_parameters": task.engine_parameters,
             "corrections": engine.corrections if isinstance(engine, ProgramEngine) else [],
-            "packages": _versions(),
+            "packages": dict(_versions()),
+            "resources": task.resources,
             "python": platform.python_version(),
             "platform": platform.platform(),
             "host": platform.node(),
@@ -144,12 +149,22 @@ def _foreign(error: Exception) -> EngineError:
     return EngineError(f"{type(error).__name__}: {error}")
 
 
+def _empty(folder: Path) -> None:
+    """Remove what an earlier attempt left, which only programs know how to go on with."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def _require(files: Iterable[OutputFile]) -> None:
     for file in files:
         if not file.path.is_file():
             raise WorkflowError(f"The outcome names a file that is not there: {file.name}.")
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
@@ -110,6 +110,8 @@ class Presence:
                 self._note(f"The database is away ({why}). What runs goes on; results wait.")
             told = why
             await asyncio.sleep(RETRY_S)
+            with suppress(PgSteadyError, OSError):
+                await asyncio.to_thread(_seek_again)
 
     async def _return(self) -> None:
         async with self._sessions.begin() as session:
@@ -118,7 +120,6 @@ class Presence:
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[asyncio.Event]:
         """Hold the lock and listen; the event is set when the session is lost."""
-        await asyncio.to_thread(_seek_again)
         lost = asyncio.Event()
 
         def cut_off(*_: object) -> None:

@@ -8,10 +8,11 @@ import pickle
 import sys
 import time
 from contextlib import suppress
+from math import isfinite
 from multiprocessing.connection import Connection
 
 from api.services.results import Run
-from api.worker.folder import Heard, JobFolder
+from api.worker.folder import Heard, JobFolder, storable
 from api.worker.perform import Task, perform
 from nanoos.errors import EngineError, NanoError
 
@@ -56,12 +57,12 @@ def _print_to(path: str) -> None:
 
 def _portable(error: NanoError) -> NanoError:
     """Return the error as it can travel and be stored: plug-ins have classes of their own."""
-    if "\0" in str(error):
-        error = EngineError(str(error).replace("\0", "\ufffd"))
+    if (told := storable(str(error))) != str(error):
+        error.args = (told,)
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     except Exception:  # noqa: BLE001 - whatever foreign classes raise
-        return EngineError(f"{type(error).__name__}: {error}")
+        return EngineError(storable(f"{type(error).__name__}: {error}"))
     return error
 
 
@@ -74,7 +75,8 @@ class _Teller:
         self._waiting: Heard | None = None
 
     def __call__(self, done: float, message: str, **numbers: float) -> None:
-        self._waiting = Heard(done, message, numbers)
+        finite = {name: float(value) for name, value in numbers.items() if isfinite(value)}
+        self._waiting = Heard(min(max(float(done), 0.0), 1.0), storable(message), finite)
         if time.monotonic() >= self._due:
             self.end()
 

@@ -5,66 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import psutil
-import psycopg2
-import psycopg2.extras
 import pytest
-from samples import metal, stored, submitted
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
-from api.models import User
-from api.services.users import local_owner
-from pgsteady.url import parse
+from samples import metal
 
 if TYPE_CHECKING:
     from conftest import Start, Started
 
-QUICK = {"points_per_side": 2}
-LONG = {"points_per_side": 20}
-"""With cells of some hundred atoms: a second of work or more, and progress all along."""
-
 Query = Callable[..., list[dict[str, Any]]]
 
-
-@pytest.fixture
-async def owner(sessions: async_sessionmaker[AsyncSession]) -> User:
-    async with sessions.begin() as session:
-        return await local_owner(session)
-
-
-@pytest.fixture(autouse=True)
-def lively(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let workers look at the queue often, so that tests do not wait."""
-    monkeypatch.setenv("NANO_OS_POLL_S", "0.1")
-
-
-@pytest.fixture
-def query(database: str) -> Iterator[Query]:
-    connection = psycopg2.connect(parse(database, "the test").libpq())
-    connection.autocommit = True
-
-    def run(statement: str, *values: object) -> list[dict[str, Any]]:
-        with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
-            cursor.execute(statement, values)
-            return [dict(row) for row in cursor.fetchall()] if cursor.description else []
-
-    yield run
-    connection.close()
-
-
-@pytest.fixture
-def queue_up(sessions: async_sessionmaker[AsyncSession], owner: User) -> Callable[..., Any]:
-    """Queue one job for each structure, in this order."""
-
-    async def run(*structures: Any, parameters: dict[str, Any] = QUICK) -> None:
-        async with sessions.begin() as session:
-            ids = await stored(session, owner, *structures)
-            await submitted(session, owner, *ids, parameters=parameters)
-
-    return run
+LONG = {"points_per_side": 20}
+"""With cells of some hundred atoms: a second of work or more, and progress all along."""
 
 
 def wait_for(condition: Callable[[], Any], worker: Started) -> Any:
@@ -196,7 +150,7 @@ async def test_a_stopped_worker_hands_its_job_back(
     start: Start, query: Query, queue_up: Any, number: signal.Signals
 ) -> None:
     await queue_up(metal("Cu", cells=6), metal("Al"), parameters=LONG)
-    worker = start("worker")
+    worker = start("worker", "--grace", "0")
     wait_for(under_way(query), worker)
     worker.send_signal(number)
     assert worker.end() == 0
@@ -212,7 +166,7 @@ async def test_ctrl_c_at_any_moment_shows_no_traceback(
 ) -> None:
     """A terminal sends it to the engine's process too, which may be at its first imports."""
     await queue_up(metal("Cu", cells=6), parameters=LONG)
-    worker = start("worker", session=True)
+    worker = start("worker", "--grace", "0", session=True)
     wait_for(lambda: engines(worker), worker)
     os.killpg(worker.pid, signal.SIGINT)
     assert worker.end() == 0
