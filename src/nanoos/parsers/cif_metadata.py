@@ -64,6 +64,8 @@ def metadata(block: Items, general: list[Items]) -> tuple[str, dict[str, Any]]:
 
 def licence_in_comments(text: str) -> str | None:
     """Return what the comments at the head of a CIF say of its use."""
+    if text[:1] not in {"#", "\n"}:
+        return None
     lines = takewhile(lambda line: line[:1] in {"#", ""}, text[:_HEAD_CHARACTERS].split("\n"))
     paragraphs = re.split(r"\n[#\s-]*\n", "\n".join(["", *lines, ""]))
     for paragraph in paragraphs:

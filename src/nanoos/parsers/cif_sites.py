@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,12 +106,11 @@ def expanded(sites: list[Site], operators: Operators, lattice: Array) -> list[Si
 
 def _filled(sites: list[Site], listed: Array) -> Array:
     """Return the total occupancy at the coordinates of each site, shape (n,)."""
-    own = [sum(occupancy for _, occupancy in site.occupants) for site in sites]
-    rounded = listed.round(_SAME_DECIMALS)
-    _, places = np.unique(rounded, axis=0, return_inverse=True)
-    places = places.ravel()  # numpy 2.0 returns a column
-    total: Array = np.bincount(places, weights=own).astype(np.float64)
-    return total[places]
+    places = [tuple(place) for place in listed.round(_SAME_DECIMALS).tolist()]
+    total: defaultdict[tuple[float, ...], float] = defaultdict(float)
+    for place, site in zip(places, sites, strict=True):
+        total[place] += sum(occupancy for _, occupancy in site.occupants)
+    return np.array([total[place] for place in places])
 
 
 def disorder(block: Items, structure: Structure) -> list[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from io import BufferedReader, BytesIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Self
+from typing import BinaryIO, NamedTuple, Self
 
 from nanoos.errors import NanoError, ParseError
 from nanoos.parsers.compression import SUFFIXES, uncompressed
@@ -69,7 +69,7 @@ class Source:
         path = _copied(stream, bytes(data), check)
         return cls(name, path=path, temporary=True)
 
-    @property
+    @cached_property
     def filename(self) -> str:
         """The last part of the name, without the suffix of a compression."""
         name = PurePosixPath(self.name)
@@ -87,6 +87,11 @@ class Source:
 
     def open(self) -> BufferedReader | BytesIO:
         """Return the content as a stream. Raises ParseError when it cannot be opened."""
+        begun: _Beginning | None = vars(self).get("_first")
+        return BytesIO(begun.content) if begun and begun.is_all else self.stream()
+
+    def stream(self) -> BufferedReader | BytesIO:
+        """Return the same, from where the content lies."""
         if self.data is not None:
             return uncompressed(BytesIO(self.data))
         assert self.path is not None  # noqa: S101 - one of the two is given
@@ -99,14 +104,16 @@ class Source:
 
         Raises ParseError where not one can be read.
         """
-        return self._first[:size] if size <= FIRST_BYTES else self._beginning(size)
+        if size <= FIRST_BYTES:
+            return self._first.content[:size]
+        return self._beginning(size).content
 
     @cached_property
-    def _first(self) -> bytes:
-        """What all readers look at to know their files, read once."""
+    def _first(self) -> _Beginning:
+        """What all readers look at to know their files, read once; of a small file all."""
         return self._beginning(FIRST_BYTES)
 
-    def _beginning(self, size: int) -> bytes:
+    def _beginning(self, size: int) -> _Beginning:
         found = b""
         with _reading(), self.open() as stream:
             try:
@@ -115,7 +122,8 @@ class Source:
             except ParseError:
                 if not found:
                     raise
-        return found
+                return _Beginning(found, is_all=False)
+        return _Beginning(found, is_all=len(found) < size)
 
     def state(self) -> tuple[int, int] | None:
         """Return what differs after the file was written to; None where it has none."""
@@ -176,7 +184,7 @@ class Source:
 
         It is the source's own file, or a copy that ends with the context, its name unrelated.
         """
-        with self.open() as stream:
+        with self.stream() as stream:
             if self.path is not None and stream.seekable():  # only what is compressed is not
                 yield self.path
                 return
@@ -201,6 +209,13 @@ class Source:
     def __reduce__(self) -> tuple[type[Self], tuple[str, Path | None, bytes | None, bool]]:
         """Pickle what was given, not what was read meanwhile."""
         return type(self), (self.name, self.path, self.data, self.temporary)
+
+
+class _Beginning(NamedTuple):
+    """The first bytes of a source, and whether there are no more."""
+
+    content: bytes
+    is_all: bool
 
 
 @dataclass(frozen=True, slots=True)

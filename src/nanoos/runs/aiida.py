@@ -117,7 +117,7 @@ class _Member(Source):
     archive: Source | None = None
     member: zipfile.ZipInfo | None = None
 
-    def open(self) -> io.BufferedReader:
+    def stream(self) -> io.BufferedReader:
         """Return the content. Raises ParseError when the archive has changed or is damaged."""
         assert self.archive is not None and self.member is not None  # noqa: S101, PT018 - given
         try:

@@ -10,7 +10,8 @@ smallest ones that give each element's atomic fraction to within 0.001, whatever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from math import gcd
 from string import ascii_lowercase, ascii_uppercase
 
@@ -42,7 +43,7 @@ def hill(composition: Composition, *, molecule: bool) -> str | None:
     partial occupancies do not add up to whole atoms, as OPTIMADE asks for.
     E. A. Hill, J. Am. Chem. Soc. 22, 478 (1900).
     """
-    if not _is_whole(composition):
+    if not _are_whole(composition.values()):
         return None
     numbers = (
         {e: round(n) for e, n in composition.items()} if molecule else proportions(composition)
@@ -59,32 +60,32 @@ def chemical_system(composition: Composition) -> str:
 
 def proportions(composition: Composition) -> dict[str, int]:
     """Return the smallest integers in the proportions of the composition."""
-    if _is_whole(composition):
-        numbers = {e: round(n) for e, n in composition.items()}
-    else:
-        numbers = _approximated(composition)
-    divisor = gcd(*numbers.values())
-    return {e: n // divisor for e, n in numbers.items()}
+    return dict(zip(composition, _proportions(tuple(composition.values())), strict=True))
 
 
-def _is_whole(composition: Composition) -> bool:
-    return all(
-        round(n) > 0 and abs(n - round(n)) < _INTEGER_TOLERANCE for n in composition.values()
-    )
+@lru_cache(maxsize=64)
+def _proportions(amounts: tuple[float, ...]) -> tuple[int, ...]:
+    """Return the same for amounts alone: each formula of a structure asks for them."""
+    numbers = [round(n) for n in amounts] if _are_whole(amounts) else _approximated(amounts)
+    divisor = gcd(*numbers)
+    return tuple(n // divisor for n in numbers)
 
 
-def _approximated(composition: Composition) -> dict[str, int]:
-    total = sum(composition.values())
-    fractions = np.array(list(composition.values())) / total
+def _are_whole(amounts: Iterable[float]) -> bool:
+    return all(round(n) > 0 and abs(n - round(n)) < _INTEGER_TOLERANCE for n in amounts)
+
+
+def _approximated(amounts: Sequence[float]) -> list[int]:
+    fractions = np.array(amounts) / sum(amounts)
     for first in range(len(fractions), _MOST_ATOMS, _ATOMS_AT_ONCE):
         atoms = np.arange(first, min(first + _ATOMS_AT_ONCE, _MOST_ATOMS))
         numbers = np.rint(fractions * atoms[:, None])
         errors = np.abs(numbers / numbers.sum(axis=1, keepdims=True) - fractions)
         good = (numbers > 0).all(axis=1) & (errors <= FRACTION_TOLERANCE).all(axis=1)
         if good.any():
-            return dict(zip(composition, map(int, numbers[good.argmax()]), strict=True))
+            return [int(n) for n in numbers[good.argmax()]]
     numbers = np.maximum(1, np.rint(fractions * _MOST_ATOMS))
-    return dict(zip(composition, map(int, numbers), strict=True))
+    return [int(n) for n in numbers]
 
 
 def anonymous_symbol(index: int) -> str:

@@ -260,10 +260,11 @@ class Structure:
 
         Masses are standard atomic weights (IUPAC 2016) as in `ase.data`.
         """
-        if self.volume_a3 is None:
+        volume_a3 = self.volume_a3
+        if volume_a3 is None:
             return None
         mass = sum(n * atomic_masses[atomic_numbers[e]] for e, n in self.composition.items())
-        return float(mass * AMU_PER_A3_IN_G_PER_CM3 / self.volume_a3)
+        return float(mass * AMU_PER_A3_IN_G_PER_CM3 / volume_a3)
 
     def _right_handed_lattice(self) -> Array | None:
         if self.lattice_a is None:
