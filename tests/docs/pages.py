@@ -27,6 +27,9 @@ NOT_TYPED = {
     "export NANO_OS_HOME=/data/nano-os": "a folder of the reader's",
     "nano-os structures import 'optimade:https://optimade.materialsproject.org?"
     'elements HAS ALL "Si","O" AND nsites<10\'': "it asks the internet; below it one here is asked",
+    "nano-os worker --executor parsl --config cluster.toml --check": "it asks Slurm;"
+    " tests/api/worker types it beside one",
+    "nano-os worker --executor parsl --config cluster.toml --drain": "the same",
 }
 """Lines of the docs that are not typed here, and why."""
 

@@ -32,8 +32,10 @@ mkdir -m 755 "$folder/run"
 export SLURM_CONF=$folder/slurm.conf
 daemons=(slurmd-node1 slurmd-node2 slurmctld munged)
 
+pid_of() { cat "$folder/run/$1.pid" 2>/dev/null || echo 0; }
+
 running() {  # and no zombie, which a killed one is where nobody waits for it
-    [ -s "$folder/run/$1.pid" ] && ps -o stat= -p "$(cat "$folder/run/$1.pid")" | grep -qv Z
+    ps -o stat= -p "$(pid_of "$1")" 2>/dev/null | grep -qv Z
 }
 
 stop() {
@@ -41,7 +43,7 @@ stop() {
     scancel --user "$(id -un)" 2>/dev/null && sleep 0.5
     for signal in TERM KILL; do
         for name in "${daemons[@]}"; do
-            ! running "$name" || kill -$signal "$(cat "$folder/run/$name.pid")"
+            ! running "$name" || kill -$signal "$(pid_of "$name")"
         done
         for _ in $(seq 50); do
             for name in "${daemons[@]}"; do running "$name" && break; done || break

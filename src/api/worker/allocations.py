@@ -6,6 +6,7 @@ while tasks wait and given back when idle, so that thousands of short tasks need
 
 from __future__ import annotations
 
+import logging
 import pickle
 import shutil
 import threading
@@ -15,7 +16,9 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from logging.handlers import RotatingFileHandler
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from api.errors import AllocationLost, ClusterUnavailable
@@ -69,6 +72,7 @@ class Allocations:
         self.slots = cluster.max_allocations * cluster.nodes * cluster.jobs_per_node
         self._cluster = cluster
         cluster.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _log_to(cluster.folder / "parsl.log")
         self._scratch = Scratch(cluster.folder, "parsl-")
         self._kernel = DataFlowKernel(
             Config(
@@ -135,9 +139,11 @@ class Allocations:
 
     def _settle(self, placed: Placed, remote: Future[Any]) -> None:
         """Pass on what came of a task."""
-        self._placed.discard(placed)
         error = remote.exception()
-        came = self._explained(placed, error) if error else pickle.loads(remote.result())  # noqa: S301
+        self._end(placed, self._explained(placed, error) if error else _read(remote.result()))
+
+    def _end(self, placed: Placed, came: Run | BaseException) -> None:
+        self._placed.discard(placed)
         placed.begin()
         with suppress(InvalidStateError):  # it was cancelled
             if isinstance(came, BaseException):
@@ -158,8 +164,13 @@ class Allocations:
 
     def _watch(self) -> None:
         """Note which tasks have begun, and tell in the folders of others what they wait for."""
+        from api.worker import slurm
+
         looked_at = -self._cluster.poll_s
         while not self._closed.wait(LOOK_S):
+            if any(map(slurm.has_died, self._kernel.executors.values())):
+                for placed in self._placed.copy():
+                    self._end(placed, ClusterUnavailable("What passes jobs to the nodes has died."))
             waiting = [placed for placed in self._placed.copy() if placed.waits]
             for placed in waiting:
                 if where_begun(placed.folder) is not None:
@@ -183,6 +194,24 @@ def _tell(waiting: Iterable[Placed], message: str) -> None:
             with suppress(OSError):  # it ended meanwhile
                 if placed.folder.heard().message != message:
                     placed.folder.tell(Heard(0.0, message))
+
+
+def _read(answer: bytes) -> Run | BaseException:
+    try:
+        came: Run | BaseException = pickle.loads(answer)  # noqa: S301 - from our own node
+    except (pickle.UnpicklingError, AttributeError, ImportError, EOFError) as error:
+        return ClusterUnavailable(f"The nodes run another version of NANO-OS: {error}")
+    return came
+
+
+def _log_to(file: Path) -> None:
+    """Let warnings of Parsl go to a file, which does not grow without end."""
+    log = logging.getLogger("parsl")
+    handler = RotatingFileHandler(file, maxBytes=10**6, backupCount=1, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.WARNING)
+    log.addHandler(handler)
+    log.propagate = False
 
 
 def rehearse(cluster: Cluster) -> str:

@@ -144,14 +144,21 @@ def pending(executors: Iterable[Any]) -> tuple[str, str] | None:
     asked = [job for one in executors for job in getattr(one, "job_ids_to_block", ())]
     if not asked:
         return None
-    answer = subprocess.run(
-        ["squeue", "--noheader", "--states=PD", "--format=%i %r", f"--jobs={','.join(asked)}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["squeue", "--noheader", "--states=PD", "--format=%i %r", f"--jobs={','.join(asked)}"]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=SLURM_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return None
     first, _, reason = answer.stdout.partition("\n")[0].partition(" ")
     return (first, reason) if first else None
+
+
+def has_died(executor: Any) -> bool:
+    """Whether what passes tasks to the nodes has ended by itself, which Parsl does not notice."""
+    passes = getattr(executor, "interchange_proc", None)
+    return passes is not None and passes.poll() is not None
 
 
 def rehearse(cluster: Cluster) -> str:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -18,10 +20,14 @@ import psutil
 import psycopg2
 import psycopg2.extras
 import pytest
-from samples import metal, stored, submitted
+from ase.build import bulk
+from samples import metal, stored
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from api.services.simulations import submit
 from api.services.users import local_owner
+from api.settings import PROJECT_ROOT
+from nanoos.structures import Structure
 from pgsteady.url import parse
 
 if TYPE_CHECKING:
@@ -37,6 +43,10 @@ pytestmark = [
 QUICK = {"points_per_side": 2}
 LONG = {"points_per_side": 20}
 """With cells of some hundred atoms: many seconds, and progress all along."""
+
+ROUGH = {"functional": "LDA", "cutoff_ev": 150, "k_spacing_per_a": 1.2}
+
+OPEN = "SELECT id FROM simulation_jobs WHERE status IN ('queued', 'waiting', 'running')"
 
 Rows = list[dict[str, Any]]
 Query = Callable[..., Rows]
@@ -55,7 +65,8 @@ def allocations(*states: str) -> list[str]:
 @pytest.fixture(autouse=True)
 def lively(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers look at the queue often, so that tests do not wait."""
-    monkeypatch.setenv("NANO_OS_POLL_S", "0.1")
+    monkeypatch.setenv("NANO_OS_POLL_S", "0.2")
+    monkeypatch.setenv("NANO_OS_RETRY_AFTER_S", "0.1")
 
 
 @pytest.fixture(autouse=True)
@@ -86,11 +97,18 @@ def query(database: str) -> Iterator[Query]:
 def queue_up(sessions: async_sessionmaker[AsyncSession]) -> Callable[..., Any]:
     """Queue one job for each structure, in this order."""
 
-    async def run(*structures: Any, parameters: dict[str, Any] = QUICK) -> None:
+    async def run(
+        *structures: Any,
+        workflow: str = "equation_of_state",
+        parameters: dict[str, Any] = QUICK,
+        engine: str | None = None,
+        of_engine: dict[str, Any] | None = None,
+    ) -> None:
         async with sessions.begin() as session:
             owner = await local_owner(session)
             ids = await stored(session, owner, *structures)
-            await submitted(session, owner, *ids, parameters=parameters)
+            asked = {"parameters": parameters, "engine": engine, "engine_parameters": of_engine}
+            await submit(session, workflow, ids, owner=owner, **asked)
 
     return run
 
@@ -129,6 +147,14 @@ def until(condition: Callable[[], Any], worker: Started | None = None, s: float 
 
 def under_way(query: Query) -> Rows:
     return query("SELECT id FROM simulation_jobs WHERE status = 'running' AND progress > 0")
+
+
+def finish(worker: Started, query: Query) -> None:
+    """Wait until no job is left, and end the worker, which gives all allocations back."""
+    until(lambda: not query(OPEN), worker)
+    worker.terminate()
+    worker.end()
+    assert not allocations("PD", "R")
 
 
 def assert_done_once(query: Query, jobs: int) -> None:
@@ -172,7 +198,59 @@ async def test_many_jobs_need_few_allocations_and_see_no_database(
     seen = (tmp_path / "seen").read_text()
     assert "SLURM_JOB_ID=" in seen
     assert "DATABASE_URL" not in seen
-    assert list((tmp_path / "shared").iterdir()) == []
+    assert {path.name for path in (tmp_path / "shared").iterdir()} <= {"parsl.log"}
+
+
+async def test_a_parallel_program_is_started_on_nodes_of_its_own(
+    start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path], tmp_path: Path
+) -> None:
+    if shutil.which("pw.x") is None:
+        pytest.skip("Quantum ESPRESSO is not installed: make test-espresso")
+    launch = tmp_path / "launch"
+    launch.write_text(f"""#!/bin/sh
+echo "$1 nodes, $2 ranks: $3" > {tmp_path}/launched
+shift 3
+exec mpirun --allow-run-as-root --oversubscribe -np 2 "$@"
+""")
+    launch.chmod(0o755)
+    silicon = Structure.from_ase(bulk("Si"))
+    await queue_up(
+        silicon, workflow="single_point", engine="espresso", parameters={}, of_engine=ROUGH
+    )
+    query('UPDATE simulation_jobs SET resources = \'{"nodes": 2, "ranks": 2}\' RETURNING id')
+    file = cluster("nodes = 2", f'launcher = "{launch} {{nodes}} {{ranks}} {{hosts}}"')
+    worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    assert worker.end(400) == 0, worker.output()
+    assert_done_once(query, 1)
+    assert (tmp_path / "launched").read_text() == "2 nodes, 2 ranks: node1,node2\n"
+
+
+async def test_the_page_can_be_followed(
+    start: Start, query: Query, queue_up: Any, tmp_path: Path
+) -> None:
+    """With what is another there: folder, cores, address and modules."""
+    page = (PROJECT_ROOT / "docs" / "cluster.md").read_text()
+    (described,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    here = {
+        "/scratch/materials/nano-os": str(tmp_path / "shared"),
+        "cores_per_node = 64": "cores_per_node = 2",
+        "cores_per_job = 4": "cores_per_job = 1",
+        "04:00:00": "00:10:00",
+        "10.0.0.1": "127.0.0.1",
+        "module load quantum-espresso": "true",
+    }
+    for there, instead in here.items():
+        assert there in described
+        described = described.replace(there, instead)
+    file = tmp_path / "cluster.toml"
+    file.write_text(described)
+    await queue_up(metal("Cu"))
+    typed = re.findall(r"^nano-os (.*--config cluster.toml.*)$", page, re.MULTILINE)
+    assert len(typed) == 2
+    for line in typed:
+        command = start(*line.replace("cluster.toml", str(file)).split())
+        assert command.end(400) == 0, command.output()
+    assert_done_once(query, 1)
 
 
 async def test_jobs_of_a_cancelled_allocation_come_back(
@@ -180,10 +258,10 @@ async def test_jobs_of_a_cancelled_allocation_come_back(
 ) -> None:
     await queue_up(*(metal(one, cells=7) for one in ("Cu", "Al", "Ni")), parameters=LONG)
     file = cluster("cores_per_job = 2")
-    worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    worker = start("worker", "--executor", "parsl", "--config", file)
     until(lambda: len(under_way(query)) == 2, worker)
     slurm("scancel", allocations("R")[0])
-    assert worker.end(400) == 0, worker.output()
+    finish(worker, query)
     assert_done_once(query, 3)
     tries = query("SELECT error_type FROM simulation_attempts WHERE error_type IS NOT NULL")
     assert tries == [{"error_type": "AllocationLost"}]
@@ -194,12 +272,12 @@ async def test_jobs_of_a_node_whose_slurmd_was_killed_end_once(
 ) -> None:
     await queue_up(*(metal(one, cells=7) for one in ("Cu", "Al", "Ni")), parameters=LONG)
     file = cluster("cores_per_job = 2")
-    worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    worker = start("worker", "--executor", "parsl", "--config", file)
     until(lambda: len(under_way(query)) == 2, worker)
     run = Path(os.environ["SLURM_CONF"]).parent / "run"
     os.kill(int((run / "slurmd-node1.pid").read_text()), signal.SIGKILL)
     try:
-        assert worker.end(400) == 0, worker.output()
+        finish(worker, query)
         assert_done_once(query, 3)
     finally:
         subprocess.run(["slurmd", "-N", "node1"], check=True)
@@ -229,15 +307,15 @@ async def test_allocations_of_a_killed_worker_end_and_its_jobs_go_on(
 ) -> None:
     await queue_up(*(metal(one, cells=7) for one in ("Cu", "Al", "Ni")), parameters=LONG)
     file = cluster("cores_per_job = 2")
-    killed = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    killed = start("worker", "--executor", "parsl", "--config", file)
     until(lambda: under_way(query), killed)
     family = killed.children(recursive=True)
     killed.kill()
     _, left = psutil.wait_procs(family, timeout=30)
     assert not left
     until(lambda: not allocations("PD", "R"), s=60)
-    worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
-    assert worker.end(400) == 0, worker.output()
+    worker = start("worker", "--executor", "parsl", "--config", file)
+    finish(worker, query)
     assert_done_once(query, 3)
 
 
@@ -250,6 +328,6 @@ async def test_a_cluster_that_refuses_ends_the_worker_and_keeps_the_jobs(
     assert worker.end(400) == 3, worker.output()
     assert "The cluster takes no jobs" in worker.output()
     assert "nvalid feature specification" in worker.output()
-    assert query("SELECT status, attempt FROM simulation_jobs") == [
-        {"status": "queued", "attempt": 0}
+    assert query("SELECT status, failures, worker_deaths FROM simulation_jobs") == [
+        {"status": "queued", "failures": 0, "worker_deaths": 0}
     ]
