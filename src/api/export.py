@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.artifacts import Artifacts
 from api.errors import NotFound, WrongUsage
 from api.optimade.jsonl import OptimadeJsonLinesWriter
+from api.schemas.results import ResultQuery
 from api.schemas.search import Query
-from api.services import records, search
+from api.services import records, result_records, result_search, search
+from api.settings import settings
 from nanoos.errors import PluginNotFound, StructureError
 from nanoos.writers import (
     COMPRESSIONS,
@@ -34,8 +37,11 @@ OPTIMADE = OptimadeJsonLinesWriter
 DEFAULT = "cif"
 """Of files whose names say nothing."""
 
-Selection = Query | Sequence[UUID]
-"""What to export: all that a query finds, or the structures of these ids."""
+Selection = Query | ResultQuery | Sequence[UUID]
+"""What to export: all that a query finds, results for one of results; or structures by id."""
+
+RESULT_FORMATS = ("extxyz", "ase-db", "jsonl", "parquet")
+"""Those that have a place for results."""
 
 
 @dataclass
@@ -101,6 +107,11 @@ async def count(session: AsyncSession, selection: Selection) -> int:
 
     Raises NotFound where there is none.
     """
+    if isinstance(selection, ResultQuery):
+        await result_search.check(session, selection)
+        if not (number := await result_search.count(session, selection)):
+            raise NotFound("No result matches; nothing was written.")
+        return number
     if isinstance(selection, Query):
         number = (await search.count(session, selection)).number
         if not number:
@@ -146,19 +157,22 @@ async def write(
     NotFound before anything is written.
     """
     report = ExportReport()
-    is_query = isinstance(selection, Query)
-    found = (
-        records.stream(session, selection)
-        if isinstance(selection, Query)
-        else records.named(session, selection)
-    )
-    async for batch in found:
+    is_query = isinstance(selection, Query | ResultQuery)
+    async for batch in _found(session, selection):
         for record in batch:
             _write_one(record, add, report, skips=is_query)
         done(len(batch))
     if report.skipped and not report.written:
         raise StructureError(_nothing(report))
     return report
+
+
+def _found(session: AsyncSession, selection: Selection) -> AsyncIterator[list[Record]]:
+    if isinstance(selection, ResultQuery):
+        return result_records.stream(session, selection, Artifacts(settings().artifacts))
+    if isinstance(selection, Query):
+        return records.stream(session, selection)
+    return records.named(session, selection)
 
 
 def _nothing(report: ExportReport) -> str:

@@ -65,7 +65,7 @@ def export(
     with of_option("--format") if format_ else nullcontext():
         writer = writer_for(output, format_)
     report = export_structures(list(ids) if ids else query, writer, output, sources, add)
-    _report(report, output, _along(output, writer) if sources else (), json)
+    tell(report, output, along(output, writer) if sources else (), json)
 
 
 def export_structures(
@@ -86,22 +86,23 @@ def export_structures(
     return in_transaction(work)
 
 
-def _along(output: Path, writer: Writer) -> Sequence[Path]:
+def along(output: Path, writer: Writer) -> Sequence[Path]:
     """Return the files that were written beside ``output``."""
-    from nanoos.writers import beside
+    from nanoos import writers
 
     if output == STDOUT:
         return ()
-    return beside(output, writer, folder=output.is_dir())
+    return writers.beside(output, writer, folder=output.is_dir())
 
 
-def _report(report: ExportReport, output: Path, along: Sequence[Path], json: bool) -> None:
+def tell(report: ExportReport, output: Path, beside: Sequence[Path], json: bool) -> None:
+    """Say what was written, and what was not."""
     if json:
         print_json({name: value for name, value in vars(report).items() if value is not None})
         return
     place, console = ("standard output", err) if output == STDOUT else (output, out)
     console.print(f"[green]{report.written} written[/] to ", end="")
-    with_ = f" with {' and '.join(path.name for path in along)}" if along else ""
+    with_ = f" with {' and '.join(path.name for path in beside)}" if beside else ""
     console.print(f"{place}{with_}, {report.n_skipped} skipped", markup=False)
     for skipped in report.skipped[:SHOWN]:
         named = " ".join(filter(None, (skipped["reduced_formula"], skipped["name"])))

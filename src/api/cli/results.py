@@ -7,10 +7,13 @@ from uuid import UUID
 
 import typer
 
+from api.cli.crating import crate
 from api.cli.database import in_transaction
 from api.cli.energies import best, eos
 from api.cli.importing_runs import import_
 from api.cli.output import Json, print_json, show_fields, show_table
+from api.cli.reproducing import compare, reproduce
+from api.cli.result_export import export
 from api.cli.result_list import delete, list_
 from api.cli.run_report import report
 from pgsteady.cli.commands import Group
@@ -18,11 +21,15 @@ from pgsteady.cli.commands import Group
 app = typer.Typer(cls=Group, no_args_is_help=True, help="Numbers, and where they come from.")
 
 app.command()(best)
+app.command()(compare)
+app.command()(crate)
 app.command()(delete)
 app.command()(eos)
+app.command()(export)
 app.command("import")(import_)
 app.command("list")(list_)
 app.command()(report)
+app.command()(reproduce)
 
 
 @app.command()
@@ -63,7 +70,7 @@ def _provenance(detail: dict[str, Any]) -> dict[str, Any]:
     """Return what says where a result comes from: of an imported one, its files."""
     names = (
         "id job_id workflow engine origin project source_name structure_id output_structure_id"
-        " continues_id method_sha256 artifacts created_at"
+        " continues_id method method_sha256 attempts artifacts created_at"
     )
     known = {name: detail[name] for name in names.split() if detail[name] not in (None, [])}
     return {**known, **detail["provenance"]}
@@ -74,11 +81,17 @@ def _show_provenance(document: dict[str, Any]) -> None:
     artifacts = document.pop("artifacts", [])
     place = document.pop("place", None)
     if place is not None:
-        document["last_step_at"] = f"line or frame {place}"
+        file = document.pop("place_in", None)
+        document["last_step_at"] = f"line or frame {place}" + (f" of {file}" if file else "")
+    attempts = document.pop("attempts", [])
     show_fields(document)
     if files:
         show_table("Read from", ["file", "sha256"], sorted(files.items()))
+    if attempts:
+        columns = ["attempt", "worker", "started", "ended", "outcome", "error"]
+        show_table("Tried", columns, [list(one.values()) for one in attempts])
     if artifacts:
         columns = ["artifact", "steps", "bytes", "sha256"]
-        rows = [(one["name"], one["steps"], one["size_bytes"], one["sha256"]) for one in artifacts]
+        keys = ("name", "steps", "size_bytes", "sha256")
+        rows = [[one.get(key) for key in keys] for one in artifacts]
         show_table("Beside it", columns, rows)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class WorkflowSummary(BaseModel):
@@ -90,6 +90,19 @@ class JobDetail(JobSummary):
     result_id: UUID | None
 
 
+class AttemptDetail(BaseModel):
+    """A try of a job that is over."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    attempt: int
+    worker: str | None
+    started_at: datetime | None
+    ended_at: datetime
+    outcome: str
+    error: str | None
+
+
 class ResultDetail(BaseModel):
     """A result with its provenance."""
 
@@ -112,7 +125,15 @@ class ResultDetail(BaseModel):
     method_sha256: str
     output_structure_id: UUID | None
     provenance: dict[str, Any]
+    attempts: list[AttemptDetail] = Field(
+        [], description="Of a submitted job, where it is asked for"
+    )
     artifacts: list[dict[str, Any]]
     wall_time_s: float | None
     n_cores: int | None
     created_at: datetime
+
+    @property
+    def final_structure_id(self) -> UUID | None:
+        """The structure that the numbers belong to: the one that the run ended with."""
+        return self.output_structure_id or self.structure_id

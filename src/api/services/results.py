@@ -14,13 +14,14 @@ from sqlalchemy.orm import contains_eager
 from api.errors import NotFound
 from api.models import (
     Material,
+    SimulationAttempt,
     SimulationJob,
     SimulationResult,
     Structure,
     WorkflowTemplate,
 )
 from api.models.simulation_result import QUANTITIES
-from api.schemas.simulation import ResultDetail
+from api.schemas.simulation import AttemptDetail, ResultDetail
 from api.services import dependencies, methods, queue
 from api.services.queue import Claim
 from api.services.structure_import import Candidate, import_
@@ -163,7 +164,21 @@ async def show(session: AsyncSession, id_: UUID) -> ResultDetail:
     )
     if row is None:
         raise NotFound(f"No result {id_}, and no job of that id has one.")
-    return _detail(row)
+    attempts = await session.scalars(
+        select(SimulationAttempt)
+        .where(SimulationAttempt.simulation_job_id == row.simulation_job_id)
+        .order_by(SimulationAttempt.attempt)
+    )
+    tried = [AttemptDetail.model_validate(one) for one in attempts]
+    return _detail(row).model_copy(update={"attempts": tried})
+
+
+async def several(session: AsyncSession, ids: Sequence[UUID]) -> list[ResultDetail]:
+    """Return those of these results that are in view, in their order."""
+    found = {
+        row.id: row for row in await session.scalars(_query().where(SimulationResult.id.in_(ids)))
+    }
+    return [_detail(found[id_]) for id_ in ids if id_ in found]
 
 
 async def of_workflow(session: AsyncSession, workflow: str) -> list[ResultDetail]:

@@ -6,6 +6,7 @@ Nothing here imports SQLAlchemy: the processes that read files start the faster.
 from __future__ import annotations
 
 import math
+import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -259,11 +260,19 @@ def _result(found: FoundRun, run: Run, steps: Steps) -> dict[str, Any] | None:
                 "run": plain(run.name),
                 "files": plain(run.files),
                 "place": last and last.place,
+                "place_in": _only(found) if last and last.place else None,
+                "found": {"host": platform.node(), "path": plain(found.place)},
                 "host": plain(run.host),
                 "extra": plain(run.extra),
             },
         }
     )
+
+
+def _only(found: FoundRun) -> str | None:
+    """Return the file that the numbers were read from, where there is one alone."""
+    files = [*(found.folder.outputs or found.folder.files)]
+    return plain(files[0]) if len(files) == 1 else None
 
 
 def _of_run(run: Run) -> dict[str, Any]:
@@ -355,7 +364,7 @@ def _geometry(structure: Structure) -> dict[str, tuple[Any, str]]:
     return {
         "lattice": (_values(structure.lattice_a), "Å"),
         "positions": (_values(structure.positions_a), "Å"),
-        "symbols": (list(structure.species_at_sites), "1"),
+        "symbols": (structure.symbols if structure.is_ordered else None, "1"),
     }
 
 

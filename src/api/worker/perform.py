@@ -40,7 +40,11 @@ from nanoos.workflows.workflow import OutputFile, Progress
 
 _log = logging.getLogger(__name__)
 
-PACKAGES = ("nano-os", "ase", "numpy", "scipy")
+PACKAGES = (
+    *("nano-os", "ase", "numpy", "scipy", "moyopy", "phonopy", "lammps", "torch", "chgnet"),
+    "sevenn",
+)
+"""Those of them that are installed are noted with each result."""
 
 
 @dataclass(frozen=True, slots=True)

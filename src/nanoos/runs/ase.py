@@ -17,7 +17,7 @@ from nanoos.errors import NanoError, ParseError
 from nanoos.parsers import Source, ase_db, ase_json, ase_traj
 from nanoos.parsers.ase_atoms import parsed_row
 from nanoos.parsers.sqlite import MAGIC
-from nanoos.runs.ase_method import method, parameters_of
+from nanoos.runs.ase_method import method, parameters_of, stated_method
 from nanoos.runs.ase_results import (
     each_alone,
     has_results,
@@ -84,7 +84,8 @@ class _File:
         parameters = row.get("calculator_parameters")
         return Run(
             name=name,
-            method=method(
+            method=stated_method(_of_ours(row).get("method"))
+            or method(
                 row.get("calculator"),
                 parameters,
                 last.structure,
@@ -98,6 +99,13 @@ class _File:
             total_magnetization_mu_b=number(row.get("magmom")),
             files={self.name: self.source.sha256},
         )
+
+
+def _of_ours(row: Row) -> Row:
+    """Return what an export of ours says of the result."""
+    data = row.get("data")
+    result = data.get("result") if isinstance(data, Mapping) else None
+    return result if isinstance(result, Mapping) else {}
 
 
 def _rows_of(source: Source) -> Rows | None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from ase.units import Ry
 
-from nanoos.errors import ParseError
-from nanoos.methods import Method
+from nanoos.errors import MethodError, ParseError
+from nanoos.methods import Method, of_document
 from nanoos.methods.method import Spin
 from nanoos.parsers.json_text import loads
 from nanoos.parsers.plain import plain
@@ -63,6 +63,16 @@ _NO_PHYSICS = frozenset(
         *("keep_alive", "tmp_dir", "files", "always_triclinic", "print_level", "debug"),
     }
 )
+
+
+def stated_method(said: Any) -> Method | None:
+    """Return the method that an export of ours wrote down; None where there is none."""
+    if not isinstance(said, Mapping):
+        return None
+    try:
+        return of_document(said)
+    except (MethodError, TypeError, ValueError):
+        return None
 
 
 def method(

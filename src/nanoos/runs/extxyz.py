@@ -23,7 +23,7 @@ from nanoos.errors import NanoError, ParseError
 from nanoos.methods import Method
 from nanoos.parsers import Source, extxyz
 from nanoos.parsers.parser import Parsed, Rejected
-from nanoos.runs.ase_method import method
+from nanoos.runs.ase_method import method, stated_method
 from nanoos.runs.ase_results import each_alone, has_results, number, step, told, until_damage
 from nanoos.runs.run import Run, RunFolder, Step
 from nanoos.structures import Structure
@@ -136,7 +136,8 @@ def _frames(path: str, name: str, source: Source) -> Iterator[tuple[Step, Run] |
                 found,
                 Run(
                     name=f"{path}#{place}",
-                    method=_method(found, parsed, source, prefix),
+                    method=stated_method(parsed.extra.get("nano_os_method"))
+                    or _method(found, parsed, source, prefix),
                     task="single_point",
                     end="finished",
                     total_magnetization_mu_b=number(parsed.extra.get("magmom")),

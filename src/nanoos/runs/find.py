@@ -33,10 +33,11 @@ _UNREAD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class FoundRun:
-    """A run, and the name of the reader that knows it."""
+    """A run, the name of the reader that knows it, and where on this machine it lies."""
 
     reader: str
     folder: RunFolder
+    place: str | None = None
 
 
 def find(arguments: Iterable[str | Path]) -> Iterator[RunFolder | Unfound]:
@@ -73,6 +74,8 @@ class _Names:
         path = Path(argument)
         parts = path.resolve().parts[-1 if path.is_dir() else -2 :]
         self._shown = PurePosixPath(*parts) if path.exists() else self._prefix
+        above = path.resolve().parts[: -len(parts)]
+        self.root = str(PurePosixPath(*above)) if path.exists() and above else None
 
     def home(self, source: Source) -> tuple[PurePosixPath, str]:
         """Return the folder that a file belongs to, and its name there."""
@@ -95,7 +98,7 @@ def _by_folder(found: Iterable[Source | Unfound], names: _Names) -> Iterator[Run
             continue
         folder, name = names.home(one)
         while open_ and not folder.is_relative_to(open_[-1][0]):
-            closed = _folder(*open_.pop())
+            closed = _folder(*open_.pop(), names.root)
             held_bytes -= _held(closed)
             yield closed
         if not open_ or open_[-1][0] != folder:
@@ -106,11 +109,11 @@ def _by_folder(found: Iterable[Source | Unfound], names: _Names) -> Iterator[Run
             one = one.on_disk()  # noqa: PLW2901 - the same file
         open_[-1][1][name] = one
     for last in reversed(open_):
-        yield _folder(*last)
+        yield _folder(*last, names.root)
 
 
-def _folder(path: PurePosixPath, files: dict[str, Source]) -> RunFolder:
-    return RunFolder(str(path), files)
+def _folder(path: PurePosixPath, files: dict[str, Source], root: str | None) -> RunFolder:
+    return RunFolder(str(path), files, root=root)
 
 
 def _held(folder: RunFolder) -> int:
@@ -128,8 +131,12 @@ def runs_in(folder: RunFolder) -> list[FoundRun]:
         reader: RunReader = make()
         runs = [run for run in reader.runs(folder) if not taken.issuperset(run.files)]
         taken.update(*(run.files for run in runs))
-        found += [FoundRun(name, run) for run in runs]
+        found += [FoundRun(name, run, _place(folder, run)) for run in runs]
     return found
+
+
+def _place(folder: RunFolder, run: RunFolder) -> str | None:
+    return None if folder.root is None else f"{folder.root.rstrip('/')}/{run.name}"
 
 
 def digest(run: RunFolder) -> str:

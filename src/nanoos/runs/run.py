@@ -124,12 +124,14 @@ class RunFolder:
 
     ``name`` is what a person knows it by. Files of subfolders that belong to a run, such as
     ``prefix.save/data-file-schema.xml``, are named with the subfolder. ``outputs`` are those of a
-    run that hold its numbers, by which it is known again; none named: all.
+    run that hold its numbers, by which it is known again; none named: all. ``root`` is where on
+    this machine that name begins.
     """
 
     name: str
     files: Mapping[str, Source]
     outputs: tuple[str, ...] = ()
+    root: str | None = None
 
 
 class RunReader(Protocol):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nanoos.writers.calculated import calculated, said
 from nanoos.writers.jsonl import plain
 from nanoos.writers.record import Record, document
 from nanoos.writers.writer import Add
@@ -26,6 +27,8 @@ PAIRS = {
     "external_id": "external_id",
     "licence": "licence",
     "fingerprint": "fingerprint",
+    "result_id": "result_id",
+    "is_converged": "is_converged",
 }
 """Key of a row → field: what ASE can select by. All other fields are in the row's data."""
 
@@ -43,25 +46,28 @@ class AseDatabaseWriter:
     @contextmanager
     def open(self, path: Path) -> Iterator[Add]:
         """Begin a new database, all in one transaction."""
+        from ase.calculators.singlepoint import SinglePointCalculator
         from ase.db.sqlite import SQLite3Database
 
+        calculator: Any = SinglePointCalculator
         path.unlink(missing_ok=True)
         with SQLite3Database(str(path), create_indices=True, use_lock_file=False) as database:
 
             def add(record: Record) -> None:
                 atoms = record.structure.to_ase()
+                if numbers := calculated(record):
+                    atoms.calc = calculator(atoms, **numbers)
                 values = document(record)
                 data = {k: v for k, v in values.items() if k not in _IN_ATOMS and v is not None}
-                database.write(
-                    atoms, _pairs(values), data=json.loads(json.dumps(data, default=plain))
-                )
+                pairs = _pairs(values | said(record))
+                database.write(atoms, pairs, data=json.loads(json.dumps(data, default=plain)))
 
             yield add
 
 
 def _pairs(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the pairs that ASE takes: text that looks like a number is none of them."""
-    pairs = {key: values[field] for key, field in PAIRS.items()}
+    pairs = {key: values.get(field) for key, field in PAIRS.items()}
     return {key: value for key, value in pairs.items() if _is_taken(value)}
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanoos.errors import NotWritten
 from nanoos.writers.jsonl import plain
-from nanoos.writers.record import FIELDS, Record, document
+from nanoos.writers.record import FIELDS, RESULT_FIELDS, Record, document
 from nanoos.writers.writer import Add
 
 if TYPE_CHECKING:
     import pyarrow
 
+_RESULT_KINDS = {name: kind for name, kind, _ in RESULT_FIELDS}
 _ROWS, _SITES = 2_000, 100_000
 """Rows, and sites, that one group of rows holds at most: what memory holds at a time."""
 
@@ -40,11 +41,22 @@ class ParquetWriter:
             raise NotWritten(
                 "Parquet files need pyarrow. Install it with: pip install 'nano-os[tables]'"
             ) from error
-        schema = _schema()
-        with Table(path, schema, compression="zstd") as table:
-            group = _Group(table, schema)
-            yield group.add
-            group.write()
+        with ExitStack() as open_:
+
+            def begin(record: Record | None) -> _Group:
+                schema = _schema(record)
+                table = open_.enter_context(Table(path, schema, compression="zstd"))
+                return _Group(table, schema)
+
+            group: _Group | None = None
+
+            def add(record: Record) -> None:
+                nonlocal group
+                group = group or begin(record)
+                group.add(record)
+
+            yield add
+            (group or begin(None)).write()
 
 
 class _Group:
@@ -58,8 +70,10 @@ class _Group:
 
     def add(self, record: Record) -> None:
         row = document(record)
-        row["extra"] = json.dumps(row["extra"], ensure_ascii=False, default=plain)
-        row["citation"] = json.dumps(row["citation"], ensure_ascii=False, default=plain)
+        row["extra"], row["citation"] = _text(row["extra"]), _text(row["citation"])
+        for name, value in row.pop("result", {}).items():
+            is_object = _RESULT_KINDS.get(name) == "object"
+            row[f"result_{name}"] = _text(value) if is_object else value
         self._rows.append(row)
         self._sites += record.structure.n_sites
         if len(self._rows) >= _ROWS or self._sites >= _SITES:
@@ -73,8 +87,15 @@ class _Group:
         self._rows, self._sites = [], 0
 
 
-def _schema() -> pyarrow.Schema:
-    """Return the columns, each with its description; objects are JSON in text."""
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=plain)
+
+
+def _schema(first: Record | None) -> pyarrow.Schema:
+    """Return the columns, each with its description; objects are JSON in text.
+
+    What is said of results, where there are any, has ``result_`` before its name.
+    """
     import pyarrow as pa
 
     vector = pa.list_(pa.field("element", pa.float64()), 3)
@@ -101,5 +122,15 @@ def _schema() -> pyarrow.Schema:
     columns = [
         pa.field(name, types[kind], metadata={"description": description})
         for name, kind, description in FIELDS
+    ]
+    result = {} if first is None or first.result is None else first.result
+    descriptions = {name: description for name, _, description in RESULT_FIELDS}
+    columns += [
+        pa.field(
+            f"result_{name}",
+            types[_RESULT_KINDS.get(name, "number")],
+            metadata={"description": descriptions.get(name, "Quantity, with its unit")},
+        )
+        for name in result
     ]
     return pa.schema(columns)

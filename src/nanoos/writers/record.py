@@ -70,17 +70,44 @@ FIELDS = (
 """The fields of a record as a document, in order; JSON Lines and Parquet have all of them."""
 
 
+RESULT_FIELDS = (
+    Field("id", "text", "Identifier of the result in the database that it comes from"),
+    Field("job_id", "text", "That of its job"),
+    Field("workflow", "text", "What was done"),
+    Field("engine", "text", "What calculated it; of an imported run, the reader of its files"),
+    Field("origin", "text", "submitted or imported"),
+    Field("project", "text", "What it was for"),
+    Field("is_converged", "boolean", "Whether it converged"),
+    Field("method", "object", "What decides its numbers"),
+    Field("method_sha256", "text", "Of the method as canonical JSON"),
+    Field("forces_ev_per_a", "vectors", "Force on each site, in eV/Å"),
+    Field("stress_gpa", "vectors", "Stress, in GPa, positive under tension"),
+    Field("magnetic_moments_mu_b", "object", "Local moments, in Bohr magnetons"),
+    Field("convergence", "object", "How it converged"),
+    Field("data", "object", "Further quantities: values, and unit"),
+    Field("provenance", "object", "Versions, host, files, times"),
+    Field("artifacts", "object", "Files beside it, by their hash"),
+    Field("wall_time_s", "number", "Time in the engine, in s"),
+    Field("n_cores", "integer", "Cores it ran on"),
+    Field("created_at", "time", "When it was stored, in UTC"),
+)
+"""What a record says of a result; whatever else it has is a quantity, a number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A structure on its way out.
 
     ``extra`` is that of `nanoos.parsers.Parsed`; ``known`` holds values of `FIELDS` by name,
-    those that are known: a structure from a file has none.
+    those that are known: a structure from a file has none. ``result`` is what was calculated for
+    it, by the names of `RESULT_FIELDS` and quantities with their unit in the name; its arrays are
+    in the order and direction of the structure.
     """
 
     structure: Structure
     extra: Mapping[str, Any] = field(default_factory=dict)
     known: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] | None = None
 
     @property
     def citation(self) -> Mapping[str, Any]:
@@ -129,4 +156,5 @@ def document(record: Record) -> dict[str, Any]:
             values[name] = derive(record.structure)
     extra = {key: value for key, value in record.extra.items() if key != "citation"}
     values |= {"citation": dict(record.citation), "licence": record.licence, "extra": extra}
-    return {name: values.get(name) for name, _kind, _description in FIELDS}
+    found = {name: values.get(name) for name, _kind, _description in FIELDS}
+    return found if record.result is None else found | {"result": dict(record.result)}

@@ -1,0 +1,87 @@
+"""Results as what writers take: the structure that the numbers belong to, with all of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ase import Atoms
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.artifacts import Artifacts
+from api.schemas.results import ResultQuery
+from api.schemas.simulation import ResultDetail
+from api.services import arrays, records, result_search, results
+from nanoos.structures import Structure
+from nanoos.writers import RESULT_FIELDS, Record
+
+PRIVATE = "found"
+"""What an import noted of where files lay: it is its owner's, and stays here."""
+_ARRAYS = {
+    "forces": "forces_ev_per_a",
+    "stress": "stress_gpa",
+    "magnetic_moments": "magnetic_moments_mu_b",
+}
+"""Arrays of a result's data that have fields of their own."""
+_GEOMETRY = ("lattice", "positions", "symbols")
+
+
+async def stream(
+    session: AsyncSession, query: ResultQuery, artifacts: Artifacts, *, batch: int = 100
+) -> AsyncIterator[list[Record]]:
+    """Yield all results that the query finds, with a structure in view, ``batch`` at a time."""
+    async for ids in result_search.stream(session, query, batch=batch):
+        details = await results.several(session, ids)
+        wanted = [one.final_structure_id for one in details if one.final_structure_id]
+        rows = await records.present(session, wanted)
+        known = {record.known["id"]: record for record in rows}
+        yield [
+            with_result(known[str(one.final_structure_id)], one, artifacts)
+            for one in details
+            if str(one.final_structure_id) in known
+        ]
+
+
+def with_result(record: Record, detail: ResultDetail, artifacts: Artifacts) -> Record:
+    """Return the record with what was calculated for it.
+
+    Arrays of an imported run are in the order and direction of the geometry beside them, which
+    the record has then; without one they stay in ``data``.
+    """
+    data = arrays.restore(detail.data, artifacts)
+    structure = _geometry(data, record.structure)
+    if structure is None and detail.origin == "imported":
+        return replace(record, result=_result(detail, data))
+    own = {name: _values(data.pop(key, None)) for key, name in _ARRAYS.items()}
+    others = {name: value for name, value in data.items() if name not in _GEOMETRY}
+    return replace(
+        record, structure=structure or record.structure, result=_result(detail, others) | own
+    )
+
+
+def _geometry(data: Mapping[str, Any], stored: Structure) -> Structure | None:
+    if not all(name in data for name in ("positions", "symbols")):
+        return None
+    lattice = _values(data.get("lattice"))
+    atoms = Atoms(
+        data["symbols"]["values"],
+        positions=data["positions"]["values"],
+        cell=lattice,
+        pbc=stored.periodic,
+    )
+    return Structure.from_ase(atoms)
+
+
+def _values(entry: Any) -> Any:
+    return entry.get("values") if isinstance(entry, Mapping) else None
+
+
+def _result(detail: ResultDetail, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the record says of the result, in the order of its fields; then quantities."""
+    known = detail.model_dump()
+    known |= {"id": str(detail.id), "job_id": str(detail.job_id), "data": data}
+    known["provenance"] = {
+        name: value for name, value in detail.provenance.items() if name != PRIVATE
+    }
+    return {name: known.get(name) for name, _, _ in RESULT_FIELDS} | detail.quantities
