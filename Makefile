@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup check format test test-slow test-sample test-all test-properties migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator test-espresso test-slurm clean
+.PHONY: help demo setup check format test test-slow test-sample test-all test-storage test-properties migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator test-espresso test-slurm clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -35,6 +35,10 @@ test-sample: .venv/development ## The fast tests and an eighth of the slow ones,
 
 test-all: .venv/development ## Both
 	$(BIN)/pytest -n 2 -m ''
+
+test-storage: .venv/development ## Artifacts by the protocol of S3, and RO-Crates opened by their library; installs both
+	$(BIN)/pip install --quiet s3fs 'moto[server]' rocrate
+	$(BIN)/pytest -m '' tests/api/test_artifacts.py tests/api/cli/test_results_export.py
 
 test-properties: .venv/development ## Tests of invariants, with 500 examples of most
 	PROPERTIES=thorough $(BIN)/pytest -n 2 --timeout 3600 -m '' $$(grep -rl '@given' tests)

@@ -144,6 +144,7 @@ def _root(
     formulas = sorted({one.detail.reduced_formula or "?" for one in packed})
     several = f"{len(packed)} results" if len(packed) > 1 else "A result"
     crate.mention(PROFILE, "CreativeWork", name="Process Run Crate", version="0.5")
+    cited = list(_citations(crate, packed))
     return {
         "@id": "./",
         "@type": "Dataset",
@@ -154,8 +155,7 @@ def _root(
         "license": _licence(crate, packed, licence),
         "hasPart": [{"@id": name} for name in crate.files],
         "mentions": actions,
-        "citation": list(_citations(crate, packed)),
-    }
+    } | ({"citation": cited} if cited else {})
 
 
 def _licence(crate: _Crate, packed: Sequence[Packed], licence: str | None) -> Entity:
