@@ -21,7 +21,7 @@ from api.models import Citation, Material, Structure
 from api.services import scope
 
 COUNTED_EXACTLY = 3_000
-"""Of more than that many it is not told how many there are; to fetch 10,000 took half the time."""
+"""Of more than that many it is not told how many there are: all that are counted are fetched."""
 
 Source = type[Structure] | type[Citation]
 
