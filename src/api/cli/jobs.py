@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json as json_
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 
 from api.cli.database import in_transaction
-from api.cli.output import Json, err, of_option, print_json, show_document, show_table
+from api.cli.output import Json, err, of_option, out, print_json, show_document, show_table
+from api.cli.watching import watch
 from pgsteady.cli.commands import Group
 
 if TYPE_CHECKING:
-    from api.schemas.simulation import SubmitReport
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from api.models import User
+    from api.schemas.simulation import JobChange, SubmitReport
+
+    Change = Callable[[AsyncSession, list[UUID], User], Awaitable[list[JobChange]]]
 
 app = typer.Typer(
     cls=Group, no_args_is_help=True, help="Calculations: ask for them, and see how they fare."
 )
+
+app.command()(watch)
 
 
 @app.command()
@@ -43,6 +53,23 @@ def submit(
     priority: Annotated[
         int, typer.Option(min=-100, max=100, help="Each point is worth 10 minutes of waiting.")
     ] = 0,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Not before then, such as 2030-01-31T18:00."),
+    ] = None,
+    wall_time: Annotated[
+        int | None, typer.Option(min=1, metavar="S", help="Seconds that one try may take.")
+    ] = None,
+    memory: Annotated[
+        int | None, typer.Option(min=1, metavar="MB", help="Memory that its processes may take.")
+    ] = None,
+    max_attempts: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Tries that may end with an error that passes."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Calculate anew what is there already.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Queue a workflow for structures; what is there already is not queued twice.
@@ -51,6 +78,7 @@ def submit(
     """
     from api.errors import WrongUsage
     from api.services import simulations
+    from api.services.simulations import Terms
     from nanoos import plugins
 
     if bool(structures) == all_:
@@ -60,6 +88,13 @@ def submit(
             plugins.get("nanoos.engines", engine)
     parameters = dict(_parameter("--param", text) for text in param or [])
     of_engine = dict(_parameter("--engine-param", text) for text in engine_param or [])
+    terms = Terms(
+        priority=priority,
+        not_before=None if at is None else _time(at),
+        wall_time_limit_s=wall_time,
+        memory_limit_mb=memory,
+        max_attempts=max_attempts,
+    )
     report = in_transaction(
         lambda session, owner: simulations.submit(
             session,
@@ -69,7 +104,8 @@ def submit(
             engine=engine,
             parameters=parameters,
             engine_parameters=of_engine,
-            priority=priority,
+            terms=terms,
+            fresh=fresh,
         )
     )
     if json:
@@ -107,9 +143,24 @@ def _parameter(option: str, text: str) -> tuple[str, Any]:
         return name, value
 
 
+def _time(text: str) -> datetime:
+    """Return a time as ISO 8601 writes it, here where it names no zone."""
+    from api.errors import WrongUsage
+
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise WrongUsage(f"--at {text}: write a time such as 2030-01-31T18:00.") from None
+
+
 @app.command("list")
 def list_(
     status: Annotated[str | None, typer.Option(help="Only those in this status.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only those of this workflow.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Only those with this engine.")] = None,
+    structure: Annotated[
+        UUID | None, typer.Option(metavar="ID", help="Only those of this structure.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     json: Json = False,
 ) -> None:
@@ -120,7 +171,11 @@ def list_(
 
     if status is not None and status not in STATUSES:
         raise WrongUsage(f"--status {status} is none of {', '.join(STATUSES)}.")
-    rows = in_transaction(lambda session, _: simulations.list_(session, status, limit))
+    rows = in_transaction(
+        lambda session, _: simulations.list_(
+            session, status, limit, workflow=workflow, engine=engine, structure_id=structure
+        )
+    )
     if json:
         print_json({"jobs": [row.model_dump(mode="json") for row in rows]})
         return
@@ -133,9 +188,9 @@ def list_(
                 row.workflow,
                 row.engine,
                 " ".join(filter(None, [row.reduced_formula, row.structure_name])),
-                row.status,
-                f"{row.progress:.0%}",
-                row.error or row.progress_message,
+                row.status if row.is_converged is not False else f"{row.status}, unconverged",
+                f"{row.progress:.0%}" if row.workflow else None,
+                row.error or row.progress_message or row.source_name,
             )
             for row in rows
         ],
@@ -149,3 +204,78 @@ def show(id_: Annotated[UUID, typer.Argument(metavar="ID")], json: Json = False)
 
     detail = in_transaction(lambda session, _: simulations.show(session, id_))
     show_document(detail.model_dump(mode="json"), as_json=json)
+
+
+@app.command()
+def explain(id_: Annotated[UUID, typer.Argument(metavar="ID")], json: Json = False) -> None:
+    """Say why a job waits, what it is doing, or how it failed, and what to do."""
+    from api.services import explanations
+
+    said = in_transaction(lambda session, _: explanations.explain(session, id_))
+    if json:
+        print_json(said.model_dump(mode="json"))
+        return
+    out.print(f"{said.status}: {said.reasons[0]}", markup=False)
+    for reason in said.reasons[1:]:
+        out.print(f"  {reason}", markup=False)
+    if said.next_step:
+        err.print(said.next_step, markup=False)
+
+
+Ids = Annotated[list[UUID] | None, typer.Argument(metavar="ID", help="Of jobs.")]
+All = Annotated[bool, typer.Option("--all", help="All of yours that can be.")]
+
+
+@app.command()
+def cancel(ids: Ids = None, all_: All = False, json: Json = False) -> None:
+    """End jobs; a running one is killed by its worker within seconds."""
+    from api.services import control
+
+    _change(control.cancel, control.CANCELLABLE - {"cancelled"}, ids, all_, json)
+
+
+@app.command()
+def pause(ids: Ids = None, all_: All = False, json: Json = False) -> None:
+    """Keep jobs that wait from being started, until they are resumed."""
+    from api.services import control
+
+    _change(control.pause, control.PAUSABLE - {"paused"}, ids, all_, json)
+
+
+@app.command()
+def resume(ids: Ids = None, all_: All = False, json: Json = False) -> None:
+    """Let paused jobs be started."""
+    from api.services import control
+
+    _change(control.resume, control.RESUMABLE, ids, all_, json)
+
+
+@app.command()
+def retry(ids: Ids = None, all_: All = False, json: Json = False) -> None:
+    """Queue jobs anew that failed or were cancelled; --all means those that failed."""
+    from api.services import control
+
+    _change(control.retry, frozenset({"failed"}), ids, all_, json)
+
+
+def _change(
+    change: Change, statuses: frozenset[str], ids: list[UUID] | None, all_: bool, json: bool
+) -> None:
+    """Change the jobs that are named, or all that are in one of the statuses."""
+    from api.errors import WrongUsage
+    from api.services import control
+
+    if bool(ids) == all_:
+        raise WrongUsage("Name jobs by id, or say --all.")
+
+    async def work(session: AsyncSession, owner: User) -> list[JobChange]:
+        chosen = ids or await control.ids_of(session, owner, statuses)
+        return await change(session, chosen, owner)
+
+    changes = in_transaction(work)
+    if json:
+        print_json({"jobs": [one.model_dump(mode="json") for one in changes]})
+        return
+    for one in changes:
+        being_ended = change is control.cancel and one.status == "running"
+        typer.echo(f"{one.id} {'is being ended' if being_ended else one.status}")

@@ -57,13 +57,17 @@ class JobSummary(BaseModel):
     structure_id: UUID | None
     structure_name: str | None
     reduced_formula: str | None
+    source_name: str | None = Field(description="Of an imported run: its folder or file")
     status: str
+    is_converged: bool | None = Field(description="Of its result, where it has one")
     priority: int
     attempt: int
     progress: float
     progress_message: str | None
+    live: dict[str, Any] | None
     error: str | None
     submitted_at: datetime
+    started_at: datetime | None
     finished_at: datetime | None
 
 
@@ -82,11 +86,9 @@ class JobDetail(JobSummary):
     failures: int
     worker_deaths: int
     cancel_requested_at: datetime | None
-    live: dict[str, Any] | None
     error_type: str | None
     worker: str | None
     heartbeat_at: datetime | None
-    started_at: datetime | None
     result_id: UUID | None
 
 
@@ -101,6 +103,22 @@ class AttemptDetail(BaseModel):
     ended_at: datetime
     outcome: str
     error: str | None
+
+
+class JobChange(BaseModel):
+    """A job and the status in which it is now; one that runs is being ended by its worker."""
+
+    id: UUID
+    status: str
+
+
+class Explanation(BaseModel):
+    """Why a job waits, what it is doing, or how it ended."""
+
+    id: UUID
+    status: str
+    reasons: list[str]
+    next_step: str | None
 
 
 class ResultDetail(BaseModel):

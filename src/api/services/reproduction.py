@@ -15,7 +15,7 @@ from api.errors import NotFound, WrongUsage
 from api.models import SimulationJob, User
 from api.schemas.reproduction import Change, Compared, Reproduction
 from api.schemas.simulation import ResultDetail
-from api.services import simulations, structures
+from api.services import repetitions, simulations, structures
 from nanoos.structures import Structure
 
 RELATIVE = 1e-6
@@ -118,7 +118,7 @@ async def repeat(session: AsyncSession, detail: ResultDetail, owner: User) -> UU
         parameters=job.parameters,
         engine_parameters=job.engine_parameters,
         repetition=repetition,
-        parameters_sha256=simulations.identity(job.parameters, job.engine_parameters, repetition),
+        parameters_sha256=repetitions.identity(job.parameters, job.engine_parameters, repetition),
         resources=job.resources,
         wall_time_limit_s=job.wall_time_limit_s,
         memory_limit_mb=job.memory_limit_mb,

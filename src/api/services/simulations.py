@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, SmallInteger, bindparam, func, select, text
+from sqlalchemy import DateTime, Integer, Select, SmallInteger, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 from uuid_utils.compat import uuid7
 
 from api.errors import NotFound
-from api.models import SimulationJob, SimulationResult, Structure, User
+from api.models import SimulationJob, SimulationResult, Structure, User, WorkflowTemplate
 from api.schemas.simulation import JobDetail, JobSummary, SkipReason, SubmitReport
-from api.services import structures, workflows
+from api.services import repetitions, structures, workflows
 from nanoos import plugins
-from nanoos.canonical import sha256
 from nanoos.engines import Engine, capable, make
 from nanoos.errors import UnsupportedByEngine
 from nanoos.parameters import read_parameters
@@ -27,6 +28,20 @@ from nanoos.workflows import Workflow, refusal
 
 QUEUE_CHANNEL = "nano_os_jobs"
 """Workers LISTEN here; a submission notifies when its transaction commits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms jobs are queued; None: no limit, or as the worker is set."""
+
+    priority: int = 0
+    not_before: datetime | None = None
+    wall_time_limit_s: int | None = None
+    memory_limit_mb: int | None = None
+    max_attempts: int | None = None
+
+
+NO_TERMS = Terms()
 
 
 async def submit(
@@ -38,9 +53,13 @@ async def submit(
     engine: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     engine_parameters: Mapping[str, Any] | None = None,
-    priority: int = 0,
+    terms: Terms = NO_TERMS,
+    fresh: bool = False,
 ) -> SubmitReport:
     """Queue one job per structure; what is there already is returned as existing.
+
+    What is finished is not done again, unless the engine's method is another by now, or with
+    ``fresh``.
 
     With ``structure_ids`` None all uploaded structures are taken and those the
     engine cannot do are skipped; named ones are submitted all or not at all.
@@ -76,12 +95,9 @@ async def submit(
         "engine": calculator.name,
         "parameters": given.model_dump(mode="json"),
         "engine_parameters": chosen.model_dump(mode="json"),
-        "parameters_sha256": identity(
-            given.model_dump(mode="json"), chosen.model_dump(mode="json")
-        ),
-        "priority": priority,
     }
-    submitted, existing = await _insert_jobs(session, job, wanted)
+    turns = await repetitions.wanted(session, job, wanted, calculator, fresh=fresh)
+    submitted, existing = await _insert_jobs(session, job | asdict(terms), turns)
     return SubmitReport(
         submitted=submitted,
         existing=existing,
@@ -91,18 +107,6 @@ async def submit(
             for reason, n in skipped.most_common(SubmitReport.LISTED)
         ],
     )
-
-
-def identity(
-    parameters: Mapping[str, Any], engine_parameters: Mapping[str, Any], repetition: int = 0
-) -> str:
-    """Return the hash of what is asked of a structure beside workflow and engine.
-
-    Parameters alone have the hash of their canonical JSON, as they had before engines took any.
-    """
-    if not (engine_parameters or repetition):
-        return sha256(parameters)
-    return sha256({"parameters": parameters, "engine": engine_parameters, "repetition": repetition})
 
 
 def _refusal(workflow: Workflow[Any], atoms: Atoms, engine: Engine) -> str | None:
@@ -125,29 +129,48 @@ async def _chosen(session: AsyncSession, ids: Sequence[UUID] | None) -> AsyncIte
 
 
 async def _insert_jobs(
-    session: AsyncSession, job: dict[str, Any], structure_ids: Sequence[UUID]
+    session: AsyncSession, job: dict[str, Any], turns: Mapping[UUID, int]
 ) -> tuple[list[UUID], list[UUID]]:
-    """Return the jobs made and those there were, each in the structures' order."""
+    """Return the jobs made and those there were, each in the structures' order.
+
+    ``turns`` says of each structure which repetition it is.
+    """
+    hashes = {
+        turn: repetitions.identity(job["parameters"], job["engine_parameters"], turn)
+        for turn in set(turns.values())
+    }
     made: set[UUID] = set()
     jobs: dict[UUID, UUID] = {}
     # A job that stood in the way, and ended before it was read, is asked for anew.
-    while wanted := [id_ for id_ in structure_ids if id_ not in jobs]:
-        values = job | {"ids": [uuid7() for _ in wanted], "structure_ids": wanted}
+    while wanted := [id_ for id_ in turns if id_ not in jobs]:
+        values = job | {
+            "ids": [uuid7() for _ in wanted],
+            "structure_ids": wanted,
+            "repetitions": [turns[id_] for id_ in wanted],
+            "hashes": [hashes[turns[id_]] for id_ in wanted],
+        }
         made.update(await session.scalars(_INSERT_JOBS, values))
         rows = await session.execute(_SELECT_JOBS, values)
         jobs |= {row.structure_id: row.id for row in rows}
     await session.execute(select(func.pg_notify(QUEUE_CHANNEL, "")))
-    ordered = [jobs[id_] for id_ in structure_ids]
+    ordered = [jobs[id_] for id_ in turns]
     return [id_ for id_ in ordered if id_ in made], [id_ for id_ in ordered if id_ not in made]
 
 
 _INSERT_JOBS = text("""
 INSERT INTO simulation_jobs (id, structure_id, owner_id, workflow_template_id, engine,
-                             parameters, engine_parameters, parameters_sha256, priority, due_at)
+                             parameters, engine_parameters, repetition, parameters_sha256,
+                             priority, due_at, not_before, status, max_attempts,
+                             wall_time_limit_s, memory_limit_mb)
 SELECT id, structure_id, :owner_id, :workflow_template_id, :engine,
-       :parameters, :engine_parameters, :parameters_sha256, :priority,
-       now() - :priority * interval '10 minutes'
-FROM unnest(CAST(:ids AS uuid[]), CAST(:structure_ids AS uuid[])) AS wanted (id, structure_id)
+       :parameters, :engine_parameters, repetition, hash, :priority,
+       greatest(CAST(:not_before AS timestamptz), now()) - :priority * interval '10 minutes',
+       :not_before, CASE WHEN CAST(:not_before AS timestamptz) > now() THEN 'waiting'
+                         ELSE 'queued' END,
+       :max_attempts, :wall_time_limit_s, :memory_limit_mb
+FROM unnest(CAST(:ids AS uuid[]), CAST(:structure_ids AS uuid[]),
+            CAST(:repetitions AS smallint[]), CAST(:hashes AS text[]))
+     AS wanted (id, structure_id, repetition, hash)
 ORDER BY structure_id -- whoever else submits these locks them in the same order
 ON CONFLICT (owner_id, structure_id, workflow_template_id, engine, parameters_sha256)
       WHERE origin = 'submitted' AND status NOT IN ('failed', 'cancelled')
@@ -157,23 +180,29 @@ RETURNING id
     bindparam("parameters", type_=JSONB),
     bindparam("engine_parameters", type_=JSONB),
     bindparam("priority", type_=SmallInteger),
+    bindparam("not_before", type_=DateTime(timezone=True)),
+    bindparam("max_attempts", type_=SmallInteger),
+    bindparam("wall_time_limit_s", type_=Integer),
+    bindparam("memory_limit_mb", type_=Integer),
 )
 
 _SELECT_JOBS = text("""
-SELECT structure_id, id FROM simulation_jobs
-WHERE structure_id = ANY(CAST(:structure_ids AS uuid[])) AND owner_id = :owner_id
-  AND workflow_template_id = :workflow_template_id AND engine = :engine
-  AND parameters_sha256 = :parameters_sha256
+SELECT job.structure_id, job.id
+FROM unnest(CAST(:structure_ids AS uuid[]), CAST(:hashes AS text[])) AS wanted (structure_id, hash)
+JOIN simulation_jobs AS job
+  ON job.structure_id = wanted.structure_id AND job.parameters_sha256 = hash
+WHERE owner_id = :owner_id AND workflow_template_id = :workflow_template_id AND engine = :engine
   AND origin = 'submitted' AND status NOT IN ('failed', 'cancelled')
 """)
 
 
-def _query() -> Select[SimulationJob]:
+def _query() -> Select[SimulationJob, bool | None]:
     return (
-        select(SimulationJob)
+        select(SimulationJob, SimulationResult.is_converged)
         .outerjoin(SimulationJob.structure)
         .outerjoin(Structure.material)
         .outerjoin(SimulationJob.workflow_template)
+        .outerjoin(SimulationResult, SimulationResult.simulation_job_id == SimulationJob.id)
         .options(
             contains_eager(SimulationJob.structure).contains_eager(Structure.material),
             contains_eager(SimulationJob.workflow_template),
@@ -181,24 +210,40 @@ def _query() -> Select[SimulationJob]:
     )
 
 
-def _summary(row: SimulationJob) -> dict[str, Any]:
+def _summary(row: SimulationJob, is_converged: bool | None) -> dict[str, Any]:
     structure, template = row.structure, row.workflow_template
     return row.values() | {
         "workflow": template and template.name,
         "structure_name": structure and structure.name,
         "reduced_formula": structure and structure.material.reduced_formula,
+        "is_converged": is_converged,
     }
 
 
 async def list_(
-    session: AsyncSession, status: str | None = None, limit: int | None = None
+    session: AsyncSession,
+    status: str | None = None,
+    limit: int | None = None,
+    *,
+    ids: Sequence[UUID] | None = None,
+    workflow: str | None = None,
+    engine: str | None = None,
+    structure_id: UUID | None = None,
 ) -> list[JobSummary]:
-    """Return the jobs in view, the newest first, at most ``limit``."""
+    """Return the jobs in view that all of these hold of, the newest first, at most ``limit``."""
     query = _query().order_by(SimulationJob.submitted_at.desc(), SimulationJob.id.desc())
-    if status is not None:
-        query = query.where(SimulationJob.status == status)
-    rows = await session.scalars(query.limit(limit))
-    return [JobSummary.model_validate(_summary(row)) for row in rows]
+    for column, value in (
+        (SimulationJob.status, status),
+        (WorkflowTemplate.name, workflow),
+        (SimulationJob.engine, engine),
+        (SimulationJob.structure_id, structure_id),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if ids is not None:
+        query = query.where(SimulationJob.id.in_(ids))
+    rows = await session.execute(query.limit(limit))
+    return [JobSummary.model_validate(_summary(*row)) for row in rows]
 
 
 async def count_by_status(session: AsyncSession) -> dict[str, int]:
@@ -211,10 +256,10 @@ async def count_by_status(session: AsyncSession) -> dict[str, int]:
 
 async def show(session: AsyncSession, id_: UUID) -> JobDetail:
     """Return one job in full, or raise NotFound."""
-    row = await session.scalar(_query().where(SimulationJob.id == id_))
+    row = (await session.execute(_query().where(SimulationJob.id == id_))).one_or_none()
     if row is None:
         raise NotFound(f"No job {id_}.")
     result_id = await session.scalar(
         select(SimulationResult.id).where(SimulationResult.simulation_job_id == id_)
     )
-    return JobDetail.model_validate(_summary(row) | {"result_id": result_id})
+    return JobDetail.model_validate(_summary(*row) | {"result_id": result_id})

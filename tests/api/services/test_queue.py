@@ -16,6 +16,7 @@ from api.errors import LostLease
 from api.models import SimulationJob, User
 from api.services import queue, simulations
 from api.services.queue import Beat, Claim, Pulse
+from api.services.simulations import Terms
 from api.services.users import local_owner
 from nanoos.errors import EngineError
 
@@ -87,7 +88,7 @@ async def test_a_point_of_priority_is_worth_ten_minutes_of_waiting(
             submitted_at=SimulationJob.submitted_at - past, due_at=SimulationJob.due_at - past
         )
     )
-    (urgent,) = await submitted(session, owner, urgent_id, priority=2)
+    (urgent,) = await submitted(session, owner, urgent_id, terms=Terms(priority=2))
     (mine,) = await claim(session)
     assert mine.job_id == {"urgent": urgent, "patient": patient}[first]
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from api.errors import NotFound
 from api.models import SimulationJob, Structure, User
 from api.services import queue, scope, simulations, workflows
+from api.services.simulations import Terms
 from api.services.structure_import import import_
 from api.services.users import local_owner
 from nanoos.errors import EngineError, InvalidParameters, PluginNotFound, UnsupportedByEngine
@@ -68,7 +69,9 @@ async def test_another_question_is_another_job(
 async def test_a_job_holds_all_its_parameters(
     session: AsyncSession, owner: User, copper: UUID
 ) -> None:
-    (job,) = await submitted(session, owner, copper, parameters={"points_per_side": 4}, priority=3)
+    (job,) = await submitted(
+        session, owner, copper, parameters={"points_per_side": 4}, terms=Terms(priority=3)
+    )
     shown = await simulations.show(session, job)
     assert shown.parameters == {"volume_range": 0.06, "points_per_side": 4}
     assert (shown.status, shown.priority, shown.attempt) == ("queued", 3, 0)
