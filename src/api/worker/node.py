@@ -19,7 +19,7 @@ from api.worker.executor import Limits
 from api.worker.folder import Heard, JobFolder
 from api.worker.perform import Task
 from api.worker.supervise import carry_out
-from nanoos.errors import NanoError, WallTimeExceeded
+from nanoos.errors import Interrupted, NanoError, WallTimeExceeded
 
 ENDS_AT = "NANO_OS_ALLOCATION_ENDS_AT"
 """Variable of an allocation's script: when Slurm ends it, in s since 1970."""
@@ -50,6 +50,8 @@ def _carried_out(task: Task, folder: JobFolder, limits: Limits) -> Run | NanoErr
         task, limits = replace(task, wall_time_s=left_s), replace(limits, wall_time_s=left_s)
     try:
         return carry_out(task, folder, limits)
+    except Interrupted as error:  # it goes on in the next one, and that is no failure
+        return Cancelled() if ends_first else error
     except WallTimeExceeded as error:
         return AllocationLost("The time of its allocation was over.") if ends_first else error
     except NanoError as error:
