@@ -9,14 +9,17 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.artifacts import Artifacts
 from api.errors import NotFound, WrongUsage
 from api.notebook.background import Background
 from api.notebook.entry import Entry
 from api.notebook.filters import Filters, query_of, sort_of
 from api.notebook.found import Found
 from api.notebook.intake import Imported, import_
-from api.services import licences, records
+from api.schemas.simulation import ResultDetail
+from api.services import arrays, licences, records, results
 from api.services.structure_import import Terms
+from api.settings import settings
 from nanoos.structures import Structure
 
 if TYPE_CHECKING:
@@ -68,6 +71,19 @@ class Session:
             raise NotFound(f"No structure {id_}.")
 
         return self._background.run(work)
+
+    def result(self, id_: UUID | str) -> ResultDetail:
+        """Return a result, by its id or its job's, with all arrays in ``data``.
+
+        Raises NotFound, WrongUsage for what is no id, and ArtifactDamaged.
+        """
+        try:
+            wanted = UUID(str(id_))
+        except ValueError:
+            raise WrongUsage(f"{id_!r} is no id; take one that results list shows.") from None
+        found = self._background.run(lambda session, _: results.show(session, wanted))
+        data = arrays.restore(found.data, Artifacts(settings().artifacts))
+        return found.model_copy(update={"data": data})
 
     def import_(
         self,

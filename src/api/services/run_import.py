@@ -89,7 +89,9 @@ async def store_(
     await _insert_results(session, [row for row in rows if row.job["id"] in new], final)
     said = {"new": list(new), "owner_id": terms.owner_id}
     await session.execute(text(_LOCK), said)
-    await session.execute(text(_SUPERSEDE), said)
+    went_on = list(await session.scalars(text(_REOPEN), said))
+    if went_on:
+        await session.execute(text(_SUPERSEDE), {"went_on": went_on})
     await _link(session, said)
     return len(new)
 
@@ -177,15 +179,24 @@ SELECT pg_advisory_xact_lock(
 """
 
 # The outputs of a run that went on are other files. What was read of them before counts no more.
-_SUPERSEDE = f"""
-UPDATE simulation_jobs AS old SET status = 'cancelled', error_type = '{SUPERSEDED}',
+# Only a job that could still run can be cancelled, so it is opened again for a moment, in which
+# nobody sees it.
+_REOPEN = f"""
+UPDATE simulation_jobs AS old SET status = 'queued', finished_at = NULL,
+    error_type = '{SUPERSEDED}',
     error = 'The run went on, and was imported again as ' || job.id || '.'
 FROM simulation_jobs AS job
 WHERE job.id = ANY(CAST(:new AS uuid[])) AND old.id <> job.id
 AND old.origin = 'imported' AND old.owner_id = job.owner_id AND old.error_type = 'Unfinished'
 AND old.source_name = job.source_name AND old.source_place = job.source_place
 AND old.started_at = job.started_at AND old.source_sha256 <> job.source_sha256
+RETURNING old.id
 """  # noqa: S608 - only our own word is put in
+
+_SUPERSEDE = """
+UPDATE simulation_jobs SET status = 'cancelled', finished_at = now()
+WHERE id = ANY(CAST(:went_on AS uuid[]))
+"""
 
 # A run continues another where it began with what that one ended with, by the same method: the
 # distance of k-points may have changed with the cell. One of the same folder is preferred. Where

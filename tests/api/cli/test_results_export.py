@@ -16,6 +16,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.db import connect
 
+import api
+
 if TYPE_CHECKING:
     from conftest import Invoke
 
@@ -64,6 +66,8 @@ def test_a_result_is_traced_exported_and_reproduced(
     forces = np.array(shown["data"]["forces"]["values"])
     assert forces.shape == (ATOMS, 3)  # out of an artifact
     assert [one["name"] for one in shown["artifacts"]] == ["forces.json.zst"]
+    with api.session() as db:
+        assert db.result(job).data == shown["data"]
     traced = invoke("results", "show", job, "--provenance", "--json").json
     assert (traced["workflow"], traced["workflow_version"]) == ("single_point", "1")
     assert traced["packages"].keys() >= {"nano-os", "ase"}
