@@ -11,8 +11,8 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Sequence, Set
-from contextlib import suppress
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,8 @@ class Calculation:
         self.folder.mkdir(parents=True, exist_ok=True)
         current = self._as_left()
         found = self._read()
-        code = 0 if found and found[1].end == "finished" else self._start(current)
+        end = found and found[1].end
+        code = 0 if end == "finished" else self._start(current, resume=end == "time_limit")
         while True:
             found, said = self._read(), self._said()
             if found and found[1].end == "time_limit":
@@ -97,10 +98,13 @@ class Calculation:
             current = current.changed(correction["change"])
         return current
 
-    def _start(self, current: PwInput) -> int:
-        """Run pw.x, from where it was stopped in time or else anew; return its exit code."""
+    def _start(self, current: PwInput, *, resume: bool = False) -> int:
+        """Run pw.x, from where it was stopped in time or else anew; return its exit code.
+
+        What a killed run left is not gone on from: it may be half written.
+        """
         passing: dict[str, Any] = {}
-        if (self.folder / _RESTART).exists():
+        if resume and (self.folder / _RESTART).exists():
             passing["restart_mode"] = "restart"
         else:
             self._remove_scratch()
@@ -109,17 +113,23 @@ class Calculation:
             if left_s <= 0:
                 raise Interrupted("No time was left to start pw.x; the next attempt goes on.")
             passing["max_seconds"] = round(left_s - min(60.0, STOPPED_BEFORE * left_s), 3)
-        for one in current.potentials.values():
-            link = self.folder / one.path.name
-            if not link.is_symlink():
-                link.symlink_to(one.path.absolute())
         (self.folder / _INPUT).write_text(current.changed(passing).text)
-        return run_program(
-            [*self.command, "-in", _INPUT],
-            self.folder,
-            self.folder / _OUTPUT,
-            self.folder / _ERRORS,
-        )
+        output, errors = self.folder / _OUTPUT, self.folder / _ERRORS
+        with self._pseudopotentials(current):
+            return run_program([*self.command, "-in", _INPUT], self.folder, output, errors)
+
+    @contextmanager
+    def _pseudopotentials(self, current: PwInput) -> Iterator[None]:
+        """Have the files in the folder by links, which would lead astray what reads it later."""
+        links = {self.folder / one.path.name: one.path for one in current.potentials.values()}
+        for link, path in links.items():
+            link.unlink(missing_ok=True)
+            link.symlink_to(path.absolute())
+        try:
+            yield
+        finally:
+            for link in links:
+                link.unlink(missing_ok=True)
 
     def _read(self) -> Found | None:
         """Return what the output tells; None where there is none, or no geometry in it."""
