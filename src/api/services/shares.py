@@ -34,7 +34,7 @@ ORDER BY due_at, id
 
 SHARES = f"""
 {_QUEUES},
-owner AS (
+owner AS MATERIALIZED (
     SELECT owner_id,
            (SELECT count(*) FROM simulation_jobs AS job
             WHERE status = 'running' AND job.owner_id = one.owner_id) AS running,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import DateTime, Integer, Select, SmallInteger, bindparam, func, select, text
@@ -16,7 +16,7 @@ from sqlalchemy.orm import contains_eager
 from uuid_utils.compat import uuid7
 
 from api.errors import NotFound
-from api.models import SimulationJob, SimulationResult, Structure, User, WorkflowTemplate
+from api.models import Material, SimulationJob, SimulationResult, Structure, User, WorkflowTemplate
 from api.schemas.simulation import JobDetail, JobSummary, SkipReason, SubmitReport
 from api.services import repetitions, structures, workflows
 from nanoos import plugins
@@ -78,15 +78,19 @@ async def submit(
     refused: list[str] = []
     skipped: Counter[str] = Counter()
     examples: dict[str, UUID] = {}
-    async for row in _chosen(session, structure_ids):
-        reason = _refusal(plugin, structures.to_atoms(row), calculator)
+    reasons: dict[_Kind, str | None] = {}
+    async for id_, kind in _chosen(session, structure_ids):
+        if kind not in reasons:
+            (row,) = await structures.get(session, [id_])
+            reasons[kind] = _refusal(plugin, structures.to_atoms(row), calculator)
+        reason = reasons[kind]
         if reason is None:
-            wanted.append(row.id)
+            wanted.append(id_)
         else:
             skipped[reason] += 1
-            examples.setdefault(reason, row.id)
+            examples.setdefault(reason, id_)
             if structure_ids is not None:
-                refused.append(f"{row.id}: {reason}")
+                refused.append(f"{id_}: {reason}")
     if refused:
         raise UnsupportedByEngine("\n".join(["Nothing was submitted:", *refused]))
     job = {
@@ -118,14 +122,45 @@ def _refusal(workflow: Workflow[Any], atoms: Atoms, engine: Engine) -> str | Non
     return f"{reason}; {could} can"
 
 
-async def _chosen(session: AsyncSession, ids: Sequence[UUID] | None) -> AsyncIterator[Structure]:
+class _Kind(NamedTuple):
+    """What engines and workflows refuse structures by."""
+
+    elements: tuple[str, ...]
+    dimension_types: tuple[int, ...]
+    is_ordered: bool
+    has_cell: bool
+
+
+async def _chosen(
+    session: AsyncSession, ids: Sequence[UUID] | None
+) -> AsyncIterator[tuple[UUID, _Kind]]:
+    """Yield the structures and their kinds, without reading them whole.
+
+    Raises NotFound where one of ``ids`` is not there.
+    """
+    query = select(
+        Structure.id,
+        Material.elements,
+        Structure.dimension_types,
+        Structure.is_ordered,
+        Structure.lattice_a.is_not(None),
+    ).join(Structure.material)
     if ids is None:
-        async for row in structures.stream(session):
-            if row.origin == "upload":
-                yield row
-    else:
-        for row in await structures.get(session, list(dict.fromkeys(ids))):
-            yield row
+        uploaded = query.where(Structure.origin == "upload").order_by(Structure.id)
+        async for row in await session.stream(uploaded):
+            yield _of_kind(*row)
+        return
+    rows = {row[0]: row for row in await session.execute(query.where(Structure.id.in_(ids)))}
+    if missing := [str(id_) for id_ in ids if id_ not in rows]:
+        raise NotFound(f"No structure {', '.join(missing)}.")
+    for id_ in dict.fromkeys(ids):
+        yield _of_kind(*rows[id_])
+
+
+def _of_kind(
+    id_: UUID, elements: list[str], dimensions: list[int], is_ordered: bool, has_cell: bool
+) -> tuple[UUID, _Kind]:
+    return id_, _Kind(tuple(elements), tuple(dimensions), is_ordered, has_cell)
 
 
 async def _insert_jobs(

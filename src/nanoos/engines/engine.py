@@ -109,7 +109,10 @@ class Engine(Protocol):
         """Return None if it can run here, else why not and how to get it."""
 
     def refuses(self, structure: Structure) -> str | None:
-        """Return None if it can evaluate ``structure``, else the reason in words."""
+        """Return None if it can evaluate ``structure``, else the reason in words.
+
+        Elements, periodicity, disorder and whether there is a cell decide it, nothing else.
+        """
 
     def calculate(self, structure: Structure) -> Evaluation:
         """Evaluate ``structure`` as it stands, nothing relaxed.

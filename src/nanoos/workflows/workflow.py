@@ -91,7 +91,8 @@ class Workflow(Protocol[P]):
     def refuses(self, structure: Structure) -> str | None:
         """Return None if it makes sense for ``structure``, else the reason in words.
 
-        The engine is asked separately.
+        Elements, periodicity, disorder and whether there is a cell decide it, nothing else. The
+        engine is asked separately.
         """
 
     def run(
