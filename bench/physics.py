@@ -231,7 +231,7 @@ def draw(folder: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "physics"
     from matplotlib import pyplot
 
-    kinds = ("ground states", "elements", "oxides")
+    kinds = ("ground state", "fcc", "bcc")
     figure, axes = pyplot.subplots(1, 3, figsize=(11, 3.6), sharey=True, layout="constrained")
     for axis, kind in zip(axes, kinds, strict=True):
         for engine, its_kind, rows in sorted(grouped(folder), key=lambda group: group[0]):
@@ -258,11 +258,9 @@ def grouped(folder: Path) -> list[tuple[str, str, list[dict[str, Any]]]]:
 
 
 def kind_of(crystal: str) -> str:
-    """Return of which of three kinds a crystal is."""
+    """Return what the tables call a crystal's configuration: fcc, oxides, ground state …"""
     configuration = crystal.partition("-")[2]
-    if configuration == "X/ground state":
-        return "ground states"
-    return "elements" if "/" in configuration else "oxides"
+    return configuration.partition("/")[2].lower() or "oxides"
 
 
 def spread(errors: np.ndarray) -> str:

@@ -47,7 +47,7 @@ CASES = [
     Case("lj", bulk("Fe", "bcc", cubic=True), {"epsilon_ev": 0.4, "sigma_a": 2.3, "cutoff_a": 5.0}),
 ]
 TRAINED = [
-    Case(name, bulk("Si"), step=0.01, force_ev_per_a=0.02, stress_gpa=0.2)
+    Case(name, bulk("Si"), step=0.002, force_ev_per_a=0.01, stress_gpa=0.05)
     for name in ("chgnet", "sevennet")
 ]
 """In single precision, so with wider steps."""
