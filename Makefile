@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup check format test test-slow test-sample test-all test-storage test-properties migration release faults-migrators faults-kills faults-import-kills faults-import optimade-validator test-espresso test-slurm clean
+.PHONY: help demo setup check format test test-slow test-sample test-all test-storage test-properties migration release faults-migrators faults-kills faults-import-kills faults-import faults-jobs optimade-validator test-espresso test-slurm clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -62,6 +62,9 @@ faults-import-kills: .venv/development ## kill -9 of imports at many moments
 
 faults-kills: .venv/development ## kill -9 of client and server at many points of every command
 	FAULTS=full $(BIN)/pytest -n 2 -m '' tests/faults/test_kills.py
+
+faults-jobs: .venv/development ## kill -9 of workers, engines and the database while 1,000 jobs run
+	FAULTS=full $(BIN)/pytest --timeout 3600 -m '' tests/faults/test_job_kills.py tests/api/worker/test_rogue_engines.py
 
 optimade-validator: .venv/development ## The standard's validator against a running server, with ten seeds
 	OPTIMADE_SEEDS=10 $(BIN)/pytest -m '' --timeout 1800 tests/api/optimade/test_validator.py
