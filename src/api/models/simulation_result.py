@@ -32,6 +32,12 @@ QUANTITIES = (
     "energy_without_entropy_ev",
     "band_gap_ev",
     "total_magnetization_mu_b",
+    "shear_modulus_gpa",
+    "youngs_modulus_gpa",
+    "poisson_ratio",
+    "universal_anisotropy",
+    "min_frequency_thz",
+    "zero_point_energy_ev_per_atom",
 )
 """The main quantities, each a column of its own; what else a workflow gives goes to ``data``."""
 
@@ -76,6 +82,20 @@ class SimulationResult(Identified, Created, Base):
     band_gap_ev: Mapped[float | None] = mapped_column(comment="In eV, 0 for a metal")
     total_magnetization_mu_b: Mapped[float | None] = mapped_column(
         comment="Of the cell, in Bohr magnetons"
+    )
+    shear_modulus_gpa: Mapped[float | None] = mapped_column(comment="Hill's average, in GPa")
+    youngs_modulus_gpa: Mapped[float | None] = mapped_column(comment="Of Hill's averages, in GPa")
+    poisson_ratio: Mapped[float | None] = mapped_column(
+        comment="Of Hill's averages, dimensionless"
+    )
+    universal_anisotropy: Mapped[float | None] = mapped_column(
+        comment="5 G(Voigt)/G(Reuss) + K(Voigt)/K(Reuss) - 6, 0 for an isotropic crystal"
+    )
+    min_frequency_thz: Mapped[float | None] = mapped_column(
+        comment="Lowest of the phonons, in THz; negative where it is imaginary"
+    )
+    zero_point_energy_ev_per_atom: Mapped[float | None] = mapped_column(
+        comment="Of the phonons, in eV per atom"
     )
     data: Mapped[dict[str, Any]] = mapped_column(
         server_default=EMPTY_OBJECT, comment="Further quantities: name → {values, unit}"
