@@ -31,6 +31,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "elastic": "nanoos.workflows.elastic:Elastic",
         "equation_of_state": "nanoos.workflows.equation_of_state:EquationOfState",
         "phonons": "nanoos.workflows.phonons:Phonons",
+        "properties": "nanoos.workflows.properties:Properties",
         "relax": "nanoos.workflows.relax:Relax",
         "single_point": "nanoos.workflows.single_point:SinglePoint",
     },

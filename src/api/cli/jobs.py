@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json as json_
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
 from api.cli.database import in_transaction
 from api.cli.output import Json, err, of_option, out, print_json, show_document, show_table
+from api.cli.parameters import combinations, parameter
 from api.cli.watching import watch
 from pgsteady.cli.commands import Group
 
@@ -44,7 +46,10 @@ def submit(
     engine: Annotated[str | None, typer.Option(help="The workflow's own if not given.")] = None,
     param: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="May be repeated; see `nano-os workflows show`."),
+        typer.Option(
+            metavar="NAME=VALUE[,VALUE]",
+            help="May be repeated; each combination is submitted. See `nano-os workflows show`.",
+        ),
     ] = None,
     engine_param: Annotated[
         list[str] | None,
@@ -86,8 +91,8 @@ def submit(
     if engine is not None:
         with of_option("--engine"):
             plugins.get("nanoos.engines", engine)
-    parameters = dict(_parameter("--param", text) for text in param or [])
-    of_engine = dict(_parameter("--engine-param", text) for text in engine_param or [])
+    grid = combinations("--param", param or [])
+    of_engine = dict(parameter("--engine-param", text) for text in engine_param or [])
     terms = Terms(
         priority=priority,
         not_before=None if at is None else _time(at),
@@ -95,19 +100,25 @@ def submit(
         memory_limit_mb=memory,
         max_attempts=max_attempts,
     )
-    report = in_transaction(
-        lambda session, owner: simulations.submit(
-            session,
-            workflow,
-            None if all_ else structures,
-            owner=owner,
-            engine=engine,
-            parameters=parameters,
-            engine_parameters=of_engine,
-            terms=terms,
-            fresh=fresh,
-        )
-    )
+
+    async def work(session: AsyncSession, owner: User) -> SubmitReport:
+        reports = [
+            await simulations.submit(
+                session,
+                workflow,
+                None if all_ else structures,
+                owner=owner,
+                engine=engine,
+                parameters=parameters,
+                engine_parameters=of_engine,
+                terms=terms,
+                fresh=fresh,
+            )
+            for parameters in grid
+        ]
+        return reduce(add, reports)
+
+    report = in_transaction(work)
     if json:
         print_json(report.model_dump(mode="json"))
         return
@@ -128,19 +139,6 @@ def print_report(report: SubmitReport) -> None:
         err.print(f"  {one.structures}: {one.reason}", markup=False)
     if rest := report.skipped - sum(one.structures for one in report.reasons):
         err.print(f"  {rest}: other reasons")
-
-
-def _parameter(option: str, text: str) -> tuple[str, Any]:
-    """Split NAME=VALUE; a value that is JSON (a number, true, a list) is taken as such."""
-    from api.errors import WrongUsage
-
-    name, separator, value = text.partition("=")
-    if not (name and separator):
-        raise WrongUsage(f"{option} {text}: write NAME=VALUE.")
-    try:
-        return name, json_.loads(value)
-    except json_.JSONDecodeError:
-        return name, value
 
 
 def _time(text: str) -> datetime:

@@ -85,9 +85,7 @@ class SimulationResult(Identified, Created, Base):
     )
     shear_modulus_gpa: Mapped[float | None] = mapped_column(comment="Hill's average, in GPa")
     youngs_modulus_gpa: Mapped[float | None] = mapped_column(comment="Of Hill's averages, in GPa")
-    poisson_ratio: Mapped[float | None] = mapped_column(
-        comment="Of Hill's averages, dimensionless"
-    )
+    poisson_ratio: Mapped[float | None] = mapped_column(comment="Of Hill's averages, dimensionless")
     universal_anisotropy: Mapped[float | None] = mapped_column(
         comment="5 G(Voigt)/G(Reuss) + K(Voigt)/K(Reuss) - 6, 0 for an isotropic crystal"
     )

@@ -47,6 +47,23 @@ class SubmitReport(BaseModel):
 
     LISTED: ClassVar[int] = 20
 
+    def __add__(self, other: SubmitReport) -> SubmitReport:
+        """Return what both did; a job that the first made does not count as existing."""
+        reasons = {one.reason: one for one in (*self.reasons, *other.reasons)}
+        for one in self.reasons:
+            if (it := reasons[one.reason]) is not one:
+                reasons[one.reason] = one.model_copy(
+                    update={"structures": one.structures + it.structures}
+                )
+        submitted = list(dict.fromkeys([*self.submitted, *other.submitted]))
+        existing = dict.fromkeys([*self.existing, *other.existing])
+        return SubmitReport(
+            submitted=submitted,
+            existing=[id_ for id_ in existing if id_ not in set(submitted)],
+            skipped=self.skipped + other.skipped,
+            reasons=list(reasons.values())[: self.LISTED],
+        )
+
 
 class JobSummary(BaseModel):
     """One line of the queue."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +26,19 @@ def identity(
     if not (engine_parameters or repetition):
         return sha256(parameters)
     return sha256({"parameters": parameters, "engine": engine_parameters, "repetition": repetition})
+
+
+def identity_of(job: Mapping[str, Any]) -> Callable[[int, UUID | None], str]:
+    """Return what hashes a repetition of ``job``, which may wait for the structure of another.
+
+    While it waits it is not the same as what is asked of the structure that stands in its place.
+    """
+
+    def of(repetition: int, needed_id: UUID | None = None) -> str:
+        asked = identity(job["parameters"], job["engine_parameters"], repetition)
+        return asked if needed_id is None else sha256({"asked": asked, "of": str(needed_id)})
+
+    return of
 
 
 async def wanted(

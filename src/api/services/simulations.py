@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,13 +20,9 @@ from uuid_utils.compat import uuid7
 from api.errors import NotFound
 from api.models import Material, SimulationJob, SimulationResult, Structure, User, WorkflowTemplate
 from api.schemas.simulation import JobDetail, JobSummary, SkipReason, SubmitReport
-from api.services import repetitions, structures, workflows
-from nanoos import plugins
-from nanoos.engines import Engine, capable, make
+from api.services import dependencies, questions, repetitions, structures
+from api.services.questions import Question
 from nanoos.errors import UnsupportedByEngine
-from nanoos.parameters import read_parameters
-from nanoos.structures import Structure as Atoms
-from nanoos.workflows import Workflow, refusal
 
 QUEUE_CHANNEL = "nano_os_jobs"
 """Workers LISTEN here; a submission notifies when its transaction commits."""
@@ -42,6 +40,7 @@ class Terms:
 
 
 NO_TERMS = Terms()
+NOTHING_NEEDED: Mapping[UUID, UUID] = MappingProxyType({})
 
 
 async def submit(
@@ -56,7 +55,9 @@ async def submit(
     terms: Terms = NO_TERMS,
     fresh: bool = False,
 ) -> SubmitReport:
-    """Queue one job per structure; what is there already is returned as existing.
+    """Queue one job per structure and step; what is there already is returned as existing.
+
+    Steps that take the structure of another wait for it.
 
     What is finished is not done again, unless the engine's method is another by now, or with
     ``fresh``.
@@ -67,59 +68,129 @@ async def submit(
     Raises NotFound for an unknown workflow or structure, PluginNotFound for an
     unknown engine, InvalidParameters, and UnsupportedByEngine.
     """
-    template = await workflows.newest(session, workflow)
-    plugin = plugins.get("nanoos.workflows", workflow)()
-    given = read_parameters(
-        plugin.name, plugin.parameters, dict(template.defaults) | dict(parameters or {})
+    asked = await questions.read(
+        session,
+        workflow,
+        owner=owner,
+        engine=engine,
+        parameters=parameters or {},
+        engine_parameters=engine_parameters or {},
     )
-    calculator = make(engine or template.engine, engine_parameters)
-    chosen = read_parameters(calculator.name, calculator.parameters, engine_parameters or {})
-    wanted: list[UUID] = []
-    refused: list[str] = []
-    skipped: Counter[str] = Counter()
-    examples: dict[str, UUID] = {}
-    reasons: dict[_Kind, str | None] = {}
-    async for id_, kind in _chosen(session, structure_ids):
-        if kind not in reasons:
-            (row,) = await structures.get(session, [id_])
-            reasons[kind] = _refusal(plugin, structures.to_atoms(row), calculator)
-        reason = reasons[kind]
-        if reason is None:
-            wanted.append(id_)
+    wanted, skipped = await _choose(session, structure_ids, asked)
+    submitted, existing, jobs = list[UUID](), list[UUID](), dict[str, dict[UUID, UUID]]()
+    for question in asked:
+        if question.structure_of is None:
+            queued = await _queue(session, question, wanted, terms, fresh=fresh)
         else:
-            skipped[reason] += 1
-            examples.setdefault(reason, id_)
-            if structure_ids is not None:
-                refused.append(f"{id_}: {reason}")
-    if refused:
-        raise UnsupportedByEngine("\n".join(["Nothing was submitted:", *refused]))
-    job = {
-        "owner_id": owner.id,
-        "workflow_template_id": template.id,
-        "engine": calculator.name,
-        "parameters": given.model_dump(mode="json"),
-        "engine_parameters": chosen.model_dump(mode="json"),
-    }
-    turns = await repetitions.wanted(session, job, wanted, calculator, fresh=fresh)
-    submitted, existing = await _insert_jobs(session, job | asdict(terms), turns)
+            needed = jobs[question.structure_of]
+            queued = await _queue_after(session, question, needed, terms, skipped, fresh=fresh)
+        jobs[question.workflow.name] = queued.jobs
+        for id_ in dict.fromkeys(queued.jobs.values()):
+            (submitted if id_ in queued.made else existing).append(id_)
+    await session.execute(select(func.pg_notify(QUEUE_CHANNEL, "")))
     return SubmitReport(
         submitted=submitted,
         existing=existing,
-        skipped=skipped.total(),
+        skipped=skipped.counts.total(),
         reasons=[
-            SkipReason(reason=reason, structures=n, example=examples[reason])
-            for reason, n in skipped.most_common(SubmitReport.LISTED)
+            SkipReason(reason=reason, structures=n, example=skipped.examples[reason])
+            for reason, n in skipped.counts.most_common(SubmitReport.LISTED)
         ],
     )
 
 
-def _refusal(workflow: Workflow[Any], atoms: Atoms, engine: Engine) -> str | None:
-    """Return why the workflow cannot be run, and which installed engines could instead."""
-    reason = refusal(workflow, atoms, engine)
-    if reason is None or workflow.refuses(atoms):
-        return reason
-    could = ", ".join(capable(atoms, workflow.needs)) or "no engine that runs here"
-    return f"{reason}; {could} can"
+@dataclass
+class _Skipped:
+    """For how many structures there is no job, and why."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, UUID] = field(default_factory=dict)
+
+    def add(self, reason: str, structure_id: UUID) -> None:
+        self.counts[reason] += 1
+        self.examples.setdefault(reason, structure_id)
+
+
+@dataclass
+class _Queued:
+    """The job of each structure, by the id of the structure as given, and which are new."""
+
+    jobs: dict[UUID, UUID] = field(default_factory=dict)
+    made: set[UUID] = field(default_factory=set)
+
+
+async def _choose(
+    session: AsyncSession, structure_ids: Sequence[UUID] | None, asked: Sequence[Question]
+) -> tuple[list[UUID], _Skipped]:
+    """Return the structures of which everything can be asked; named ones must all be such."""
+    wanted: list[UUID] = []
+    refused: list[str] = []
+    skipped = _Skipped()
+    reasons: dict[_Kind, str | None] = {}
+    async for id_, kind in _chosen(session, structure_ids):
+        if kind not in reasons:
+            (row,) = await structures.get(session, [id_])
+            atoms = structures.to_atoms(row)
+            refusals = (question.refuses(atoms) for question in asked)
+            reasons[kind] = next(filter(None, refusals), None)
+        reason = reasons[kind]
+        if reason is None:
+            wanted.append(id_)
+            continue
+        skipped.add(reason, id_)
+        if structure_ids is not None:
+            refused.append(f"{id_}: {reason}")
+    if refused:
+        raise UnsupportedByEngine("\n".join(["Nothing was submitted:", *refused]))
+    return wanted, skipped
+
+
+async def _queue(
+    session: AsyncSession,
+    question: Question,
+    structure_ids: Sequence[UUID],
+    terms: Terms,
+    *,
+    fresh: bool,
+) -> _Queued:
+    turns = await repetitions.wanted(
+        session, question.job, structure_ids, question.engine, fresh=fresh
+    )
+    return await _insert_jobs(session, {**question.job, **asdict(terms)}, turns)
+
+
+async def _queue_after(
+    session: AsyncSession,
+    question: Question,
+    needed: Mapping[UUID, UUID],
+    terms: Terms,
+    skipped: _Skipped,
+    *,
+    fresh: bool,
+) -> _Queued:
+    """Queue jobs for the structures that the ``needed`` ones find: at once where they are done.
+
+    Until they are, the jobs wait, with the structure as given in its place.
+    """
+    found = await dependencies.structures_of(session, list(needed.values()))
+    for id_, job in needed.items():
+        if isinstance(reason := found[job], str):
+            skipped.add(f"{question.workflow.name}: {reason}", id_)
+    there = {id_: made for id_, job in needed.items() if isinstance(made := found[job], UUID)}
+    queued = await _queue(
+        session, question, list(dict.fromkeys(there.values())), terms, fresh=fresh
+    )
+    pending = {id_: job for id_, job in needed.items() if found[job] is None}
+    waiting = await _insert_jobs(
+        session, {**question.job, **asdict(terms)}, dict.fromkeys(pending, int(fresh)), pending
+    )
+    await dependencies.need(
+        session, {job: pending[id_] for id_, job in waiting.jobs.items() if job in waiting.made}
+    )
+    return _Queued(
+        {id_: queued.jobs[made] for id_, made in there.items()} | waiting.jobs,
+        queued.made | waiting.made,
+    )
 
 
 class _Kind(NamedTuple):
@@ -164,16 +235,19 @@ def _of_kind(
 
 
 async def _insert_jobs(
-    session: AsyncSession, job: dict[str, Any], turns: Mapping[UUID, int]
-) -> tuple[list[UUID], list[UUID]]:
-    """Return the jobs made and those there were, each in the structures' order.
+    session: AsyncSession,
+    job: dict[str, Any],
+    turns: Mapping[UUID, int],
+    needed: Mapping[UUID, UUID] = NOTHING_NEEDED,
+) -> _Queued:
+    """Return the jobs made and those there were, in the structures' order.
 
-    ``turns`` says of each structure which repetition it is.
+    ``turns`` says of each structure which repetition it is, ``needed`` for which job it waits.
     """
-    hashes = {
-        turn: repetitions.identity(job["parameters"], job["engine_parameters"], turn)
-        for turn in set(turns.values())
-    }
+    if not turns:
+        return _Queued()
+    identity = cache(repetitions.identity_of(job))
+    hashes = {id_: identity(turn, needed.get(id_)) for id_, turn in turns.items()}
     made: set[UUID] = set()
     jobs: dict[UUID, UUID] = {}
     # A job that stood in the way, and ended before it was read, is asked for anew.
@@ -182,14 +256,13 @@ async def _insert_jobs(
             "ids": [uuid7() for _ in wanted],
             "structure_ids": wanted,
             "repetitions": [turns[id_] for id_ in wanted],
-            "hashes": [hashes[turns[id_]] for id_ in wanted],
+            "hashes": [hashes[id_] for id_ in wanted],
+            "waits": bool(needed),
         }
         made.update(await session.scalars(_INSERT_JOBS, values))
         rows = await session.execute(_SELECT_JOBS, values)
         jobs |= {row.structure_id: row.id for row in rows}
-    await session.execute(select(func.pg_notify(QUEUE_CHANNEL, "")))
-    ordered = [jobs[id_] for id_ in turns]
-    return [id_ for id_ in ordered if id_ in made], [id_ for id_ in ordered if id_ not in made]
+    return _Queued({id_: jobs[id_] for id_ in turns}, made)
 
 
 _INSERT_JOBS = text("""
@@ -200,7 +273,7 @@ INSERT INTO simulation_jobs (id, structure_id, owner_id, workflow_template_id, e
 SELECT id, structure_id, :owner_id, :workflow_template_id, :engine,
        :parameters, :engine_parameters, repetition, hash, :priority,
        greatest(CAST(:not_before AS timestamptz), now()) - :priority * interval '10 minutes',
-       :not_before, CASE WHEN CAST(:not_before AS timestamptz) > now() THEN 'waiting'
+       :not_before, CASE WHEN :waits OR CAST(:not_before AS timestamptz) > now() THEN 'waiting'
                          ELSE 'queued' END,
        :max_attempts, :wall_time_limit_s, :memory_limit_mb
 FROM unnest(CAST(:ids AS uuid[]), CAST(:structure_ids AS uuid[]),

@@ -12,6 +12,7 @@ from api.errors import Conflict, NotFound
 from api.models import WorkflowTemplate
 from api.schemas.simulation import WorkflowDetail, WorkflowSummary
 from nanoos import plugins
+from nanoos.workflows import Composite
 
 
 async def register(session: AsyncSession) -> None:
@@ -37,11 +38,20 @@ def _template(workflow: Any) -> dict[str, Any]:
         "title": workflow.title,
         "description": (workflow.__doc__ or "").strip(),
         "engine": workflow.default_engine,
-        "steps": [{"workflow": workflow.name, "needs": sorted(workflow.needs)}],
+        "steps": _steps(workflow),
         "parameters_schema": workflow.parameters.model_json_schema(),
         "defaults": workflow.parameters().model_dump(mode="json"),
         "resources": {"cores": 1},
     }
+
+
+def _steps(workflow: Any) -> list[dict[str, Any]]:
+    if not isinstance(workflow, Composite):
+        return [{"workflow": workflow.name, "needs": sorted(workflow.needs)}]
+    return [
+        {"workflow": step.workflow, "structure_of": step.structure_of}
+        for step in workflow.steps(workflow.parameters())
+    ]
 
 
 async def _find(session: AsyncSession, name: str, version: int) -> WorkflowTemplate | None:

@@ -113,7 +113,7 @@ class Phonons:
         EngineError
             If an evaluation fails.
         WorkflowError
-            If phonopy fails.
+            If phonopy fails, or all frequencies are zero, as in a supercell of one atom.
         """
         reason, lattice = refusal(self, structure, engine), structure.lattice_a
         if reason is not None or lattice is None:
@@ -131,6 +131,8 @@ class Phonons:
         mesh = phonopy.run_mesh(parameters.mesh_length)
         frequencies = np.concatenate([bands["frequency_thz"], mesh.frequencies])
         lowest, highest = float(frequencies.min()), float(frequencies.max())
+        if highest <= lowest:
+            raise WorkflowError("No frequency differs from zero: is the supercell one atom?")
         is_stable = lowest > IMAGINARY_THZ
         quantities = evaluated_quantities(structure, given)
         quantities["min_frequency_thz"] = lowest

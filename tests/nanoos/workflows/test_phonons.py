@@ -8,7 +8,7 @@ from ase.units import _amu, kB
 
 from nanoos.engines import Evaluation
 from nanoos.engines.emt import Emt
-from nanoos.errors import UnsupportedByEngine
+from nanoos.errors import UnsupportedByEngine, WorkflowError
 from nanoos.structures import Structure
 from nanoos.workflows.phonons import Phonons, PhononsParameters
 
@@ -116,3 +116,5 @@ def test_of_a_metal_the_limits_are_those_of_theory(tmp_path):
 def test_what_has_no_cell_is_refused(tmp_path):
     with pytest.raises(UnsupportedByEngine, match="crystal"):
         phonons(Structure.of(None, [[0.0, 0, 0]], ["Cu"]), tmp_path)
+    with pytest.raises(WorkflowError, match="one atom"):
+        phonons(cubic(), tmp_path, Springs(), supercell_length=3)
