@@ -17,6 +17,8 @@ from api.models import (
     Citation,
     Material,
     Method,
+    SimulationAttempt,
+    SimulationDependency,
     SimulationJob,
     SimulationResult,
     Structure,
@@ -24,6 +26,7 @@ from api.models import (
     StructureSource,
     User,
     VectorEmbedding,
+    Worker,
     WorkflowTemplate,
 )
 
@@ -105,6 +108,13 @@ class Records:
             "engine": "emt",
             "parameters_sha256": "0" * 64,
         }
+
+    async def simulation_attempts(self, _: Any) -> dict[str, Any]:
+        job_id = await self.add(SimulationJob)
+        return {"simulation_job_id": job_id, "attempt": 1, "outcome": "succeeded"}
+
+    async def workers(self, _: Any) -> dict[str, Any]:
+        return {"number": 1, "name": "node:1", "engines": ["emt"], "slots": 1}
 
     async def methods(self, _: Any) -> dict[str, Any]:
         return {"sha256": uuid4().hex * 2, "document": {"code": "ASE EMT"}}
@@ -198,6 +208,12 @@ REFUSED: list[tuple[type[Base], str, dict[str, Any]]] = [
     (SimulationJob, "ck_simulation_jobs_progress", {"progress": float("nan")}),
     (SimulationJob, "ck_simulation_jobs_priority", {"priority": 101}),
     (SimulationJob, "ck_simulation_jobs_attempt", {"attempt": -1}),
+    (SimulationJob, "ck_simulation_jobs_repetition", {"repetition": -1}),
+    (SimulationJob, "ck_simulation_jobs_max_attempts", {"max_attempts": 0}),
+    (SimulationJob, "ck_simulation_jobs_failures", {"failures": -1}),
+    (SimulationJob, "ck_simulation_jobs_worker_deaths", {"worker_deaths": -1}),
+    (SimulationJob, "ck_simulation_jobs_wall_time_limit_s", {"wall_time_limit_s": 0}),
+    (SimulationJob, "ck_simulation_jobs_memory_limit_mb", {"memory_limit_mb": 0}),
     (SimulationJob, "ck_simulation_jobs_running_has_lease", {"status": "running"}),
     (SimulationJob, "ck_simulation_jobs_running_has_lease", {"lease_until": NOW}),
     (SimulationJob, "ck_simulation_jobs_ended_has_time", {"status": "succeeded"}),
@@ -206,6 +222,8 @@ REFUSED: list[tuple[type[Base], str, dict[str, Any]]] = [
     (SimulationJob, "ck_simulation_jobs_ended_has_time", {"finished_at": NOW}),
     (SimulationJob, "ck_simulation_jobs_source_sha256", {"source_sha256": "abc"}),
     (SimulationJob, "ck_simulation_jobs_source_place", {"source_place": 0}),
+    (SimulationAttempt, "ck_simulation_attempts_outcome", {"outcome": "lost"}),
+    (Worker, "ck_workers_slots", {"slots": 0}),
     (SimulationResult, "ck_simulation_results_n_cores", {"n_cores": 0}),
     (SimulationResult, "ck_simulation_results_volume_a3", {"volume_a3": -1.0}),
     (SimulationResult, "ck_simulation_results_max_force_ev_per_a", {"max_force_ev_per_a": -1.0}),
@@ -241,7 +259,11 @@ async def test_every_check_of_the_database_is_tried_here(session: AsyncSession) 
         )
     )
     tried = {constraint for _, constraint, _ in REFUSED}
-    below = {"ck_structure_similarities_ordered_pair", "ck_structures_number_of_sites"}
+    below = {
+        "ck_structure_similarities_ordered_pair",
+        "ck_structures_number_of_sites",
+        "ck_simulation_dependencies_other",
+    }
     assert set(checks) == tried | below
 
 
@@ -253,6 +275,14 @@ async def test_a_pair_is_stored_in_one_order_only(session: AsyncSession, records
     )
     with pytest.raises(IntegrityError, match="ordered_pair"):
         await session.execute(swapped)
+
+
+async def test_a_job_does_not_wait_for_itself(session: AsyncSession, records: Records) -> None:
+    job_id = await records.add(SimulationJob)
+    with pytest.raises(IntegrityError, match="simulation_dependencies_other"):
+        await session.execute(
+            insert(SimulationDependency).values(simulation_job_id=job_id, needed_id=job_id)
+        )
 
 
 async def test_a_structure_without_sites_is_refused(records: Records) -> None:
@@ -312,11 +342,9 @@ async def test_a_job_is_unique_until_it_failed(
     first = await records.add(SimulationJob, **known)
     with pytest.raises(IntegrityError, match="uq_simulation_jobs_identity"):
         await records.add(SimulationJob, **known)
-    await session.execute(
-        update(SimulationJob)
-        .where(SimulationJob.id == first)
-        .values(status=status, finished_at=func.now())
-    )
+    this = update(SimulationJob).where(SimulationJob.id == first)
+    await session.execute(this.values(status="running", lease_until=func.now()))
+    await session.execute(this.values(status=status, lease_until=None, finished_at=func.now()))
     await records.add(SimulationJob, **known)
 
 
