@@ -30,7 +30,7 @@ test: .venv/development ## The fast tests, under five minutes on two cores
 test-slow: .venv/development ## The tests that install the project or break it on purpose
 	$(BIN)/pytest -n 2 -m slow
 
-test-sample: .venv/development ## The fast tests and an eighth of the slow ones, as in CI: others with each commit
+test-sample: .venv/development ## The fast tests and a sample of the slow ones, as in CI: others with each commit
 	SLOW_SAMPLE=$$(git rev-parse HEAD) $(BIN)/pytest -n 2 -m ''
 
 test-all: .venv/development ## Both

@@ -47,7 +47,7 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500
 hypothesis.settings.load_profile(os.environ.get("PROPERTIES", "sample"))
 
 
-SLOW_SHARE = 8
+SLOW_SHARE = 32
 """Of the slow tests, one in so many is in a sample."""
 
 

@@ -155,6 +155,7 @@ def test_who_may_not_keep_it_is_told_the_line_for_an_administrator(
     assert "GRANT CREATE ON DATABASE of_one_test TO orion;" in answer.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_does_not_end_is_not_waited_for_for_ever(invoke: Any, query: Query) -> None:
     invoke("db", "maintenance", "on")
     invoke("db", "maintenance", "off")

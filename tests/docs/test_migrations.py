@@ -108,6 +108,7 @@ def test_recipes_stand_in_the_tables_above() -> None:
     assert set(BEFORE) | LOSES | set(HOLDS) <= set(RECIPES)
 
 
+@pytest.mark.slow
 def test_set_up_by_an_administrator(
     external_server: Callable[[int], ExternalServer], tmp_path: Path
 ) -> None:
@@ -134,6 +135,7 @@ def test_set_up_by_an_administrator(
     assert "Nothing found wrong." in said
 
 
+@pytest.mark.slow
 def test_set_up_of_the_embedded_database(server_folder: Path, tmp_path: Path) -> None:
     reader = Reader(tmp_path, "")
     del reader.environment["DATABASE_URL"]
@@ -154,6 +156,7 @@ def replace_all(text: str, words: dict[str, str]) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_database_in_force_is_reached(reader: Reader) -> None:
     said = reader.follow(CHAPTERS["Where the original guide has aged"])
     assert said.count("PostgreSQL 18") == 3

@@ -87,6 +87,7 @@ def test_reader_can_follow(page: Path, environment: dict[str, str], tmp_path: Pa
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_server_answers_until_ctrl_c(environment: dict[str, str], tmp_path: Path) -> None:
     from servers import free_port  # a plug-in, which pytest imports itself
 

@@ -48,6 +48,7 @@ def ids(invoke: Invoke, crystals: Path) -> dict[str, UUID]:
     return {row["reduced_formula"]: UUID(row["id"]) for row in rows}
 
 
+@pytest.mark.slow
 def test_import_counts_what_is_new(invoke: Invoke, crystals: Path) -> None:
     first = invoke("structures", "import", crystals, "--json").json
     assert first == {"imported": 4, "existing": 0, "failed": []}
@@ -62,6 +63,7 @@ def test_import_counts_what_is_new(invoke: Invoke, crystals: Path) -> None:
     assert [row["visibility"] for row in listed].count("public") == 1
 
 
+@pytest.mark.slow
 def test_import_looks_into_folders_as_deep_as_asked(invoke: Invoke, crystals: Path) -> None:
     save(crystals / "deep", silver=metal("Ag"))
     (crystals / ".hidden.cif").write_text("not for us")
@@ -77,6 +79,7 @@ def test_import_of_an_empty_folder_is_said(invoke: Invoke, tmp_path: Path) -> No
     assert f"No files in {tmp_path}" in answer.stderr
 
 
+@pytest.mark.slow
 def test_broken_files_do_not_keep_the_good_ones_out(
     invoke: Invoke, crystals: Path, tmp_path: Path
 ) -> None:
@@ -216,6 +219,7 @@ def test_an_account_is_made_once(invoke: Invoke, monkeypatch: pytest.MonkeyPatch
     assert "horse" not in short.stderr
 
 
+@pytest.mark.slow
 def test_names_with_brackets_are_shown_as_they_are(
     invoke: Invoke, tmp_path: Path, start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

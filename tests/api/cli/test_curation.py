@@ -57,6 +57,7 @@ def test_tags(invoke: Invoke, ids: dict[str, str]) -> None:
     assert told == "3 changed, 1 already so\n"
 
 
+@pytest.mark.slow
 def test_tags_that_make_no_sense(invoke: Invoke, ids: dict[str, str]) -> None:
     tag = ("structures", "tag")
     assert "by their ids" in invoke(*tag, "--add", "x", exits=2).stderr
@@ -110,6 +111,7 @@ def test_a_structure_that_is_public_already_stays_private(
     assert f"{ids['copper']} stays private: {public['id']} is the same" in " ".join(told.split())
 
 
+@pytest.mark.slow
 def test_published_structures_share_one_material(invoke: Invoke, tmp_path: Path) -> None:
     for name, a in (("one", 5.6), ("two", 5.65)):
         (tmp_path / f"{name}.cif").write_text(write([compound("NaCl", a=a)], "cif"))
@@ -123,6 +125,7 @@ def test_published_structures_share_one_material(invoke: Invoke, tmp_path: Path)
     invoke("db", "verify")  # and so hold the invariants
 
 
+@pytest.mark.slow
 def test_deleting_what_nothing_rests_on(invoke: Invoke, ids: dict[str, str]) -> None:
     invoke("embed", "run")
     assert "Nobody can be asked" in invoke("structures", "delete", ids["gold"], exits=2).stderr

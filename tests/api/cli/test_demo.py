@@ -67,6 +67,7 @@ def test_interrupted_anywhere_the_next_run_completes_it(
     assert ran(start, "db", "sql", "-t", COUNTS).split() == ["86", "7", "7", "7"]
 
 
+@pytest.mark.slow
 def test_its_report_holds_the_numbers_and_where_they_come_from(
     start: Start, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def test_one_file_under_two_names(invoke: Invoke, folder: Path) -> None:
     assert names == ["copper.cif", "copy.cif"]
 
 
+@pytest.mark.slow
 def test_one_structure_at_several_places(invoke: Invoke, folder: Path) -> None:
     (group,) = groups(invoke, "exact")
     assert group["size"] == 2  # the copy is no other file
@@ -101,6 +102,7 @@ def test_the_same_arrangement(invoke: Invoke, folder: Path) -> None:
     assert "wider.cif" in shown
 
 
+@pytest.mark.slow
 def test_pages_and_members(invoke: Invoke, folder: Path) -> None:
     for a in (6.5, 7.0, 7.5):
         file = folder / f"{a}.cif"
@@ -118,6 +120,7 @@ def test_pages_and_members(invoke: Invoke, folder: Path) -> None:
     assert "--page 2" in told
 
 
+@pytest.mark.slow
 def test_near_duplicates_are_linked_and_never_merged(invoke: Invoke, folder: Path) -> None:
     near = ("structures", "duplicates", "--tier", "near", "--workers", 1, "--json")
     answer = invoke(*near).json

@@ -169,6 +169,7 @@ def test_no_sources_leaves_them_out(invoke: Invoke, filled: Path) -> None:
     assert [path.name for path in filled.iterdir()] == ["a.cif"]
 
 
+@pytest.mark.slow
 def test_who_reads_the_pipe_may_have_enough(invoke: Invoke, filled: Path) -> None:
     program = Path(sys.executable).with_name("nano-os")
     command = [program, "structures", "export", "--all", "--format", "jsonl", "-o", "-"]
@@ -179,6 +180,7 @@ def test_who_reads_the_pipe_may_have_enough(invoke: Invoke, filled: Path) -> Non
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "exits"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_export_leaves_nothing_half(
     start: Any, filled: Path, database: str, number: int, exits: int
@@ -196,6 +198,7 @@ def test_interrupted_export_leaves_nothing_half(
     assert (filled / "a.cif").read_text() == "what stood there"
 
 
+@pytest.mark.slow
 def test_all_examples_come_back_with_their_fingerprints(invoke: Invoke, tmp_path: Path) -> None:
     invoke("structures", "import", EXAMPLES)
     before = {

@@ -247,6 +247,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 async def test_a_parser_that_does_its_worst_costs_its_file_alone(
     sessions: Sessions, hostile: Path
 ) -> None:
@@ -262,6 +263,7 @@ async def test_a_parser_that_does_its_worst_costs_its_file_alone(
     assert "memory" in said["eat"]
 
 
+@pytest.mark.slow
 def test_a_row_that_the_database_refuses_is_reported(
     invoke: Invoke, ask: Ask, tmp_path: Path
 ) -> None:
@@ -278,6 +280,7 @@ def test_a_row_that_the_database_refuses_is_reported(
     assert "tsvector" in failed["error"]
 
 
+@pytest.mark.slow
 def test_two_imports_at_once_store_each_structure_once(
     start: Start, cli: Cli, tmp_path: Path
 ) -> None:

@@ -303,6 +303,7 @@ seeds = st.randoms(use_true_random=False)
 once = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
+@pytest.mark.slow
 @once
 @given(
     chance=seeds,
@@ -420,6 +421,7 @@ def test_a_cursor_is_of_one_search(world: Database) -> None:
             )
 
 
+@pytest.mark.slow
 @settings(once, max_examples=50)
 @given(text=st.text(max_size=60) | st.binary(max_size=60).map(bytes.hex))
 def test_what_is_no_cursor_is_said(world: Database, text: str) -> None:

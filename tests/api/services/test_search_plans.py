@@ -92,6 +92,7 @@ def test_each_filter_is_tried() -> None:
     assert tried | NO_INDEX == set(Query.model_fields)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FEW)
 def test_few_are_found_by_an_index(planner: Planner, name: str) -> None:
     query = Query(**FEW[name])
@@ -99,6 +100,7 @@ def test_few_are_found_by_an_index(planner: Planner, name: str) -> None:
         assert not reads_all(plan), plan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("descending", [False, True], ids=["up", "down"])
 @pytest.mark.parametrize("column", SORTABLE)
 def test_an_order_is_walked_along_an_index(planner: Planner, column: str, descending: bool) -> None:

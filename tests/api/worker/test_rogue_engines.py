@@ -58,6 +58,7 @@ def rogue(does: str, once: Path | None = None, **columns: Any) -> dict[str, Any]
     return {"engine": "rogue", "engine_parameters": told} | columns
 
 
+@pytest.mark.slow
 async def test_each_ends_with_its_cause_and_the_others_go_on(
     start: Start, query: Query, rogues: Any, home: Path, tmp_path: Path
 ) -> None:
@@ -97,6 +98,7 @@ async def test_each_ends_with_its_cause_and_the_others_go_on(
     assert not list(scratch.glob("worker-*"))
 
 
+@pytest.mark.slow
 async def test_a_cancelled_job_leaves_no_process(start: Start, query: Query, rogues: Any) -> None:
     await rogues(rogue("linger"), {})
     worker = start("worker", "--drain")
@@ -109,6 +111,7 @@ async def test_a_cancelled_job_leaves_no_process(start: Start, query: Query, rog
     assert [job["status"] for job in jobs] == ["cancelled", "succeeded"]
 
 
+@pytest.mark.slow
 async def test_a_second_signal_ends_at_once_and_leaves_no_process(
     start: Start, rogues: Any
 ) -> None:

@@ -61,6 +61,7 @@ def assert_done_once(query: Query, jobs: int) -> None:
     assert count(query, "simulation_results WHERE output_structure_id IS NOT NULL") == jobs
 
 
+@pytest.mark.slow
 async def test_drain_does_all_and_ends(start: Start, query: Query, queue_up: Any) -> None:
     await queue_up(*(metal(symbol) for symbol in ("Cu", "Al", "Ni", "Ag")))
     worker = start("worker", "--drain", "--slots", "2")
@@ -70,11 +71,13 @@ async def test_drain_does_all_and_ends(start: Start, query: Query, queue_up: Any
     assert "Traceback" not in worker.output()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("database")
 def test_drain_of_an_empty_queue_ends(start: Start) -> None:
     assert start("worker", "--drain").end() == 0
 
 
+@pytest.mark.slow
 async def test_two_workers_share_the_queue(start: Start, query: Query, queue_up: Any) -> None:
     await queue_up(*(metal("Cu", a=3.5 + 0.01 * n) for n in range(8)))
     workers = [start("worker", "--drain") for _ in range(2)]
@@ -83,6 +86,7 @@ async def test_two_workers_share_the_queue(start: Start, query: Query, queue_up:
     assert {row["attempt"] for row in query("SELECT attempt FROM simulation_jobs")} == {1}
 
 
+@pytest.mark.slow
 async def test_a_job_that_cannot_be_done_says_why_and_others_go_on(
     start: Start, query: Query, queue_up: Any
 ) -> None:
@@ -94,6 +98,7 @@ async def test_a_job_that_cannot_be_done_says_why_and_others_go_on(
     assert "No minimum" in row["error"]
 
 
+@pytest.mark.slow
 async def test_what_a_killed_worker_had_is_finished_once_by_the_next(
     start: Start, query: Query, queue_up: Any
 ) -> None:
@@ -145,6 +150,7 @@ async def test_an_engine_killed_between_jobs_is_replaced(
     assert worker.end() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stopped_worker_hands_its_job_back(
     start: Start, query: Query, queue_up: Any, number: signal.Signals
@@ -161,6 +167,7 @@ async def test_a_stopped_worker_hands_its_job_back(
     assert "Traceback" not in worker.output()
 
 
+@pytest.mark.slow
 async def test_ctrl_c_at_any_moment_shows_no_traceback(
     start: Start, query: Query, queue_up: Any
 ) -> None:
