@@ -6,6 +6,7 @@ has to end, its process goes, with every process below it.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from api.worker.executor import Limits
 from api.worker.folder import JobFolder
 from api.worker.perform import Task
 from nanoos.errors import EngineCrashed, MemoryExceeded, NanoError, WallTimeExceeded
+from nanoos.processes import ONE_THREAD
 
 POLL_S = 0.2
 """How often limits and cancellation are looked at."""
@@ -103,6 +105,7 @@ class EngineProcess:
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,  # its end tells the warden that we are gone
             stdout=subprocess.PIPE,
+            env=ONE_THREAD | os.environ,
             pass_fds=(theirs.fileno(),),
             start_new_session=True,  # Ctrl-C is the worker's to handle
         )

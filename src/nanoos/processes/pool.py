@@ -35,6 +35,7 @@ LONG_S = 0.3
 POLL_S = 0.01
 ANSWERS_WAITING = 16
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+"""Environment in which libraries start no threads: there is a process for each core already."""
 
 
 @dataclass(frozen=True, slots=True)
