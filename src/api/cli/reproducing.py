@@ -50,7 +50,7 @@ def reproduce(
     if json:
         print_json({"job_id": str(job)})
         return
-    out.print(f"Queued as job {job}.", markup=False)
+    out.print(str(job))
     err.print(f"When it has ended: nano-os results compare {id_} {job}", markup=False)
 
 

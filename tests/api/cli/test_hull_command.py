@@ -91,12 +91,12 @@ def test_what_follows_from_energies(pbe: str, invoke: Invoke, tmp_path: Path) ->
 
 def test_missing_references_are_told_with_the_command(invoke: Invoke, tmp_path: Path) -> None:
     picture = tmp_path / "hull.svg"
-    answer = invoke("hull", "Au-O", "--plot", picture, exits=1)
+    answer = invoke("hull", "Au-Po", "--plot", picture, exits=1)
     assert "There is no energy of Au by itself" in answer.stderr
     assert "Bring in a crystal of Au" in answer.stderr
-    assert "Calculate O by itself" in answer.stderr
+    assert "Calculate Po by itself" in answer.stderr
     assert not picture.exists()
-    assert len(invoke("hull", "Au-O", "--json", exits=1).json["missing"]) == 2
+    assert len(invoke("hull", "Au-Po", "--json", exits=1).json["missing"]) == 2
     assert "five volumes" in invoke("results", "eos").stderr
 
 
