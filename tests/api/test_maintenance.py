@@ -85,6 +85,7 @@ def until(condition: Callable[[], Any], running: Started) -> Any:
     return found
 
 
+@pytest.mark.slow
 def test_every_answer_is_later_but_for_health(served: Ask, invoke: Any, start: Start) -> None:
     assert served("/openapi.json").status_code == 200
     invoke("db", "maintenance", "on", "--reason", "Moving house", "--retry-after", 120)

@@ -32,6 +32,7 @@ def test_there_are_real_files_of_every_format() -> None:
     assert set(plugins.load("nanoos.parsers")) <= set(seeds())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_damaged_file_is_read_or_refused(part: int, reader: Reader, tmp_path: Path) -> None:

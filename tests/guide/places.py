@@ -37,7 +37,7 @@ PROGRAMS = f"{Path(sys.executable).parent}:{bundled().program('psql').parent}:/u
 
 
 COMMON = {"PATH": PROGRAMS, "HOME": os.environ["HOME"], "LANG": "C.UTF-8"}
-EXTERNAL = [pytest.param("16", marks=pytest.mark.slow), "18"]
+EXTERNAL = [pytest.param(major, marks=pytest.mark.slow) for major in ("16", "18")]
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ def test_history_and_show(block: Block, project: Project) -> None:
     assert "eight tables" in project.type(f"alembic show {FIRST}").stdout
 
 
+@pytest.mark.slow
 @follows("Auto-Generate Migration from Model Changes")
 def test_a_column_is_added_to_users(block: Block, place: Place, migrated: Project) -> None:
     place.sql(SOMEBODY)
@@ -259,6 +260,7 @@ def test_psql_connects_to_whatever_database_is_in_force(project: Project) -> Non
     assert "PostgreSQL 1" in project.type(command).stdout
 
 
+@pytest.mark.slow
 @follows("2. Test Migrations Locally First")
 def test_up_down_and_up(block: Block, place: Place, project: Project) -> None:
     up, down, again = block.commands
@@ -286,6 +288,7 @@ def test_backup(block: Block, place: Place, migrated: Project) -> None:
     assert place.sql("SELECT materials::text FROM materials") == before
 
 
+@pytest.mark.slow
 @follows("5. Handle Data Migrations Carefully", language="python")
 def test_a_data_migration(block: Block, place: Place, migrated: Project) -> None:
     """SQLAlchemy 2 executes no bare string: it says so, and ``sa.text`` is what to write."""

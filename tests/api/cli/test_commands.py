@@ -123,6 +123,7 @@ def test_what_is_exported_is_imported_as_the_same(
     assert again == {"imported": 0, "existing": len(ids), "failed": []}
 
 
+@pytest.mark.slow
 def test_submission_prints_what_it_did(invoke: Invoke, ids: dict[str, UUID]) -> None:
     eos = ("jobs", "submit", "equation_of_state")
     first = invoke(*eos, ids["Cu"], "--param", "points_per_side=2", "--json").json

@@ -74,6 +74,7 @@ def test_tags_that_make_no_sense(invoke: Invoke, ids: dict[str, str]) -> None:
     assert not found(invoke, "--tag", "x")
 
 
+@pytest.mark.slow
 def test_publishing_needs_a_licence(invoke: Invoke, ids: dict[str, str]) -> None:
     publish = ("structures", "publish", ids["copper"], ids["gold"])
     refused = invoke(*publish, exits=2).stderr
@@ -94,6 +95,7 @@ def test_publishing_needs_a_licence(invoke: Invoke, ids: dict[str, str]) -> None
     assert found(invoke, "--with-licence", "CC-BY-4.0")  # it is not given another one
 
 
+@pytest.mark.slow
 def test_a_structure_that_is_public_already_stays_private(
     invoke: Invoke, ids: dict[str, str], tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def words(svg: Path) -> str:
     return " ".join(ElementTree.fromstring(svg.read_text()).itertext())
 
 
+@pytest.mark.slow
 def test_what_follows_from_energies(pbe: str, invoke: Invoke, tmp_path: Path) -> None:
     refused = invoke("hull", "Cu-Al", exits=1)
     assert "functional: PBE and LDA" in refused.stderr

@@ -122,6 +122,7 @@ def test_terms_are_those_of_structures_that_say_nothing(
     assert by_formula["ClNa"] not in {None, "our own"}
 
 
+@pytest.mark.slow
 def test_archives_and_standard_input_are_looked_into(cli: Cli, ask: Ask, tmp_path: Path) -> None:
     folder = many(tmp_path / "plain", 2)
     tar(tmp_path / "runs.tar.gz", {"a/1.extxyz": copper(11), "a/2.extxyz": copper(12)})
@@ -140,6 +141,7 @@ def test_archives_and_standard_input_are_looked_into(cli: Cli, ask: Ask, tmp_pat
     assert names >= {"plain/00000.extxyz", "runs.tar.gz/a/1.extxyz", "more.zip/3.extxyz"}
 
 
+@pytest.mark.slow
 def test_a_file_is_known_by_its_content_under_any_name(
     invoke: Invoke, ask: Ask, tmp_path: Path
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_file_is_known_by_its_content_under_any_name(
     }
 
 
+@pytest.mark.slow
 def test_a_structure_that_is_wrong_keeps_none_of_its_file_out(
     invoke: Invoke, ask: Ask, tmp_path: Path
 ) -> None:
@@ -174,6 +177,7 @@ def test_a_structure_that_is_wrong_keeps_none_of_its_file_out(
     assert (again["imported"], again["existing"], again["failed"]) == (0, 2, done["failed"])
 
 
+@pytest.mark.slow
 def test_failures_are_written_down_and_not_all_shown(invoke: Invoke, tmp_path: Path) -> None:
     folder = many(tmp_path / "mixed", 5)
     for symbol in [first + second for first in "JQW" for second in ascii_lowercase][:60]:
@@ -200,6 +204,7 @@ def test_a_tag_that_is_none_is_refused(invoke: Invoke, tmp_path: Path, tag: str)
     assert invoke("structures", "list", "--json").json["structures"] == []
 
 
+@pytest.mark.slow
 def test_a_folder_without_files_is_said(invoke: Invoke, tmp_path: Path) -> None:
     said = invoke("structures", "import", tmp_path, exits=1).stderr
     assert f"No files in {tmp_path}." in said
@@ -292,6 +297,7 @@ def test_two_imports_at_once_store_each_structure_once(
     assert cli("structures", "import", folder, "--json").json["existing"] == 120
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_stored_and_says_how_to_go_on(
     start: Start, cli: Cli, ask: Ask, tmp_path: Path
 ) -> None:
@@ -325,6 +331,7 @@ def test_a_licence_that_is_none_is_refused(invoke: Invoke, tmp_path: Path, licen
     assert "LicenseRef-" in said.stderr
 
 
+@pytest.mark.slow
 def test_what_an_older_version_derived_is_derived_again(
     invoke: Invoke, ask: Ask, database: str
 ) -> None:

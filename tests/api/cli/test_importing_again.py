@@ -67,6 +67,7 @@ def test_what_a_file_says_need_not_be_text(
     ]
 
 
+@pytest.mark.slow
 def test_a_licence_of_blanks_is_none(invoke: Invoke, database: str, tmp_path: Path) -> None:
     file = copper(tmp_path / "cu.extxyz", 'licence=" "')
     bare = invoke("structures", "import", file, "--public", "--json", exits=1).json
@@ -106,6 +107,7 @@ def test_a_known_file_is_read_again(invoke: Invoke, database: str, vasp: Path) -
     assert ask(invoke, formats) == [{"format": "poscar"}]
 
 
+@pytest.mark.slow
 def test_a_known_file_whose_structure_is_deleted_meanwhile_is_read(
     start: Start, database: str, vasp: Path
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_known_file_whose_structure_is_deleted_meanwhile_is_read(
     assert '"imported": 1' in command.output()
 
 
+@pytest.mark.slow
 def test_what_its_owner_published_has_no_private_twin(
     invoke: Invoke, tmp_path: Path, vasp: Path
 ) -> None:

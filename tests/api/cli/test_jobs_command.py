@@ -29,6 +29,7 @@ def submitted(invoke: Invoke, *what: Any) -> str:
     return str(job)
 
 
+@pytest.mark.slow
 def test_a_job_on_its_way(invoke: Invoke, copper: str) -> None:
     job = submitted(invoke, copper)
     said = invoke("jobs", "explain", job)

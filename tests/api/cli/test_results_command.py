@@ -26,6 +26,7 @@ def imported(invoke: Invoke, home: Path) -> dict[str, Any]:
     return {row["source_name"].rpartition("/")[2]: row for row in rows}
 
 
+@pytest.mark.slow
 def test_results_are_listed_filtered_sorted_and_paged(
     invoke: Invoke, imported: dict[str, Any]
 ) -> None:
@@ -75,6 +76,7 @@ def test_results_are_listed_filtered_sorted_and_paged(
     )
 
 
+@pytest.mark.slow
 def test_results_of_a_project_are_deleted_and_come_in_again(
     invoke: Invoke, imported: dict[str, Any]
 ) -> None:

@@ -59,6 +59,7 @@ def check_crate(crate: Path, job: str) -> None:
         assert len(list(ROCrate(crate).data_entities)) == len(files)
 
 
+@pytest.mark.slow
 def test_a_result_is_traced_exported_and_reproduced(
     invoke: Invoke, job: str, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_result_is_traced_exported_and_reproduced(
     assert "imported" in invoke("results", "reproduce", again["id"], exits=2).stderr
 
 
+@pytest.mark.slow
 def test_runs_that_were_imported_are_exported_as_their_files_had_them(
     invoke: Invoke, home: Path, tmp_path: Path
 ) -> None:

@@ -108,6 +108,7 @@ def test_old_folders_come_in_once_with_all_that_they_tell(
     assert cli("artifacts", "gc", "--older-than", 0, "--json").json["unwanted"] == []
 
 
+@pytest.mark.slow
 def test_where_there_is_no_run_that_is_said(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("nothing")
@@ -117,6 +118,7 @@ def test_where_there_is_no_run_that_is_said(cli: Cli, tmp_path: Path) -> None:
     cli("results", "import", tmp_path / "nowhere", exits=2)
 
 
+@pytest.mark.slow
 def test_a_lost_artifact_comes_back_and_a_touched_log_is_nothing_new(
     invoke: Cli, tmp_path: Path, home: Path
 ) -> None:

@@ -22,6 +22,7 @@ def crystals(invoke: Invoke) -> None:
     invoke("structures", "import", CRYSTALS)
 
 
+@pytest.mark.slow
 def test_questions_are_answered(invoke: Invoke, crystals: None) -> None:
     def names(*options: str) -> list[str]:
         found = invoke("structures", "search", *options, "--columns", "name", "--json").json
