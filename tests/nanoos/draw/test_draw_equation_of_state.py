@@ -10,13 +10,14 @@ from nanoos.structures import Structure
 from nanoos.workflows.equation_of_state import EquationOfState, EquationOfStateParameters
 
 
-def test_the_equation_of_state_shows_its_points_and_numbers_with_units():
+def test_the_equation_of_state_shows_its_points_and_numbers_with_units(tmp_path):
     workflow = EquationOfState()
     outcome = workflow.run(
         Structure.from_ase(bulk("Cu")),
         EquationOfStateParameters(),
         Emt(),
-        lambda share, doing: None,
+        lambda *_: None,
+        tmp_path,
     )
     text = equation_of_state_svg(outcome.data, "Copper & <EMT>")
     words = " ".join(ElementTree.fromstring(text).itertext())
