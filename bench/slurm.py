@@ -19,20 +19,16 @@ Run: tests/slurm/cluster.sh --install python bench/slurm.py [--quick]
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-if Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
-    sys.path.append(sys.path.pop(0))  # beside this lies a module named as one of the library
-
 import argparse
 import asyncio
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import psycopg2

@@ -14,26 +14,22 @@ million finished and a hundred thousand queued jobs of twenty users. Then, in on
 Where one of ours misses its bar it ends with 1. What it does not show: a server with a disk slower
 than its memory, and workers on other machines.
 
-Run: python bench/queue.py [--home FOLDER] [--quick]
+Run: python bench/jobs.py [--home FOLDER] [--quick]
 
 With --home, the database is kept in that folder, and is not filled again the next time.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-if Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
-    sys.path.append(sys.path.pop(0))  # the standard library has a module of this one's name
-
 import argparse
 import asyncio
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
