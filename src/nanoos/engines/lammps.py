@@ -42,12 +42,14 @@ box tilt large
 read_data structure.data
 pair_style {style}
 {coefficients}
+thermo_style custom {quantities}
 thermo_modify lost error
 run 0
 print "{energy_and_pressures}" file found.txt
 write_dump all custom forces.dump id fx fy fz modify sort id format float %.15g
 """
-_FOUND = " ".join(f"$({name}:%.15g)" for name in ("pe", "pxx", "pyy", "pzz", "pyz", "pxz", "pxy"))
+_QUANTITIES = ("pe", "pxx", "pyy", "pzz", "pyz", "pxz", "pxy")
+_FOUND = " ".join(f"$({name}:%.15g)" for name in _QUANTITIES)
 
 
 class LammpsParameters(BaseModel):
@@ -187,6 +189,7 @@ def _evaluate(structure: Structure, potential: Path, folder: Path) -> Evaluation
             boundary=" ".join("p" if repeats else "f" for repeats in structure.periodic),
             style=style,
             coefficients=f"pair_coeff * * potential{names}",
+            quantities=" ".join(_QUANTITIES),
             energy_and_pressures=_FOUND,
         )
     )
