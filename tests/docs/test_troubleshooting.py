@@ -80,6 +80,9 @@ def no_extension(reader: Reader) -> Iterator[str]:
     reader.environment["DATABASE_URL"] = f"{url.rpartition('/')[0]}/bare"
     yield "alembic upgrade head"
     reader.environment["DATABASE_URL"] = url
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        connection.cursor().execute("DROP DATABASE bare")
 
 
 def elsewhere(reader: Reader) -> Iterator[str]:

@@ -71,6 +71,7 @@ def test_the_manifest_holds_no_password(backup: Backup) -> None:
     assert "p%a@b" not in text
 
 
+@pytest.mark.slow
 def test_dump_and_digests_show_one_moment(project: Project, database: str) -> None:
     """Somebody writes all the time; the proof would fail if two moments were compared."""
     ended = Event()
@@ -197,6 +198,7 @@ def test_the_folder_is_named_in_three_ways(
     assert backup_folder(toy.ini) == Path("/else/where")
 
 
+@pytest.mark.slow
 def test_the_commands_make_list_and_check(run: Command, toy: Toy) -> None:
     assert "No backups" in run("backup", "--list").out
     made = run("backup", "--no-proof", "--json").json["backup"]
@@ -289,6 +291,7 @@ def test_it_is_good_without_us(
     server.drop("plain")
 
 
+@pytest.mark.slow
 def test_two_at_once(toy: Toy) -> None:
     command = [sys.executable, "-m", "pgsteady", "backup", "--no-proof", "--json"]
     runs = [

@@ -72,6 +72,7 @@ def test_an_edited_manifest(backup: Backup, project: Project) -> None:
     assert backups(backup.folder.parent) == []
 
 
+@pytest.mark.slow
 def test_files_of_another_backup(backup: Backup, project: Project, sql: Sql) -> None:
     """Each whole by itself: only the content tells."""
     sql("UPDATE orders SET paid = 0 WHERE id = 1000")
@@ -92,6 +93,7 @@ def test_disk_full(run: Command, sql: Sql, form: str, small_disk: Path) -> None:
     assert list(small_disk.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_backup_on_a_disk_that_cannot_be_written_to(
     run: Command, project: Project, small_disk: Path
 ) -> None:
@@ -104,6 +106,7 @@ def test_a_backup_on_a_disk_that_cannot_be_written_to(
     assert "Read-only file system" in run("backup", "--folder", small_disk, exits=1).err
 
 
+@pytest.mark.slow
 def test_no_room_to_decompress(
     run: Command, sql: Sql, template: None, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +194,7 @@ OF_BACKUP = ["Reading the tables", "Dump", "Decompress", "Restore", "Check the f
 OF_RESTORE = ["Check the files", "Decompress", "Restore", "Reading the tables"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "moment", "how"), moments(OF_BACKUP))
 def test_an_interrupted_backup_is_none_and_the_next_run_cleans_up(
     toy: Toy, run: Command, step: str, moment: str, how: signal.Signals
@@ -204,6 +208,7 @@ def test_an_interrupted_backup_is_none_and_the_next_run_cleans_up(
     assert list(folder.iterdir()) == [made]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "moment", "how"), moments(OF_RESTORE))
 def test_an_interrupted_restore_touches_nothing_and_the_next_run_cleans_up(
     toy: Toy,

@@ -55,6 +55,7 @@ def clean(server: ExternalServer, database: str, template: None) -> object:
         server.drop(name)
 
 
+@pytest.mark.slow
 @kinds
 def test_into_a_new_database(run: Command, sql: Sql, database: str, clean: None, form: str) -> None:
     before = sql(EVERYTHING)
@@ -85,6 +86,7 @@ def test_a_database_that_is_gone_comes_back(
     assert sql(EVERYTHING) == before
 
 
+@pytest.mark.slow
 def test_switch_keeps_settings_and_privileges(
     run: Command, sql: Sql, database: str, project: Project, server: ExternalServer, clean: None
 ) -> None:
@@ -115,6 +117,7 @@ def test_switch_keeps_settings_and_privileges(
             cursor.execute("DROP ROLE reporting")
 
 
+@pytest.mark.slow
 def test_who_is_connected_is_named_and_ended_only_if_asked(
     run: Command, sql: Sql, database: str, backup: Backup, clean: None
 ) -> None:
@@ -164,6 +167,7 @@ def test_sessions_that_this_role_may_not_end(
     assert f"The database {name_of(database)} is as it was" in said
 
 
+@pytest.mark.slow
 def test_who_looks_into_the_new_database_is_named(
     run: Command, backup: Backup, database: str, clean: None
 ) -> None:

@@ -21,6 +21,7 @@ def backups(folder: Path) -> list[Path]:
     return sorted((folder / "backups").glob("*/manifest.json"))
 
 
+@pytest.mark.slow
 def test_a_rehearsed_change_is_made_and_on_record(
     shop: Project, pgsteady: Pgsteady, sql: Sql
 ) -> None:
@@ -47,6 +48,7 @@ def test_at_head_there_is_nothing_to_do(shop: Project, pgsteady: Pgsteady, tmp_p
     assert backups(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_what_was_not_rehearsed_is_refused(shop: Project, pgsteady: Pgsteady, sql: Sql) -> None:
     assert "nothing was ever rehearsed" in pgsteady("upgrade", exits=1).stderr
     pgsteady("rehearse", "+1")
@@ -115,6 +117,7 @@ def test_what_prevents_work_is_refused(
     assert "ALTER TABLE items OWNER TO orion;" in refused.stderr
 
 
+@pytest.mark.slow
 def test_what_is_not_where_the_version_table_says_is_refused(
     shop: Project, pgsteady: Pgsteady, sql: Sql, tmp_path: Path
 ) -> None:
@@ -131,6 +134,7 @@ def test_what_is_not_where_the_version_table_says_is_refused(
     assert pgsteady("upgrade", "--json", exits=1).json["outcome"] == "refused"
 
 
+@pytest.mark.slow
 def test_a_version_that_is_not_true_is_refused(shop: Project, pgsteady: Pgsteady, sql: Sql) -> None:
     shop.revision("003_more", 'op.execute("SELECT 1")', down="002_note")
     pgsteady("catalog")
@@ -140,6 +144,7 @@ def test_a_version_that_is_not_true_is_refused(shop: Project, pgsteady: Pgsteady
     assert "alembic stamp 001_items" in refused.stderr
 
 
+@pytest.mark.slow
 def test_errors_that_do_not_prevent_it_stop_nothing(
     shop: Project, pgsteady: Pgsteady, database: str
 ) -> None:
@@ -172,6 +177,7 @@ def test_a_backup_made_just_before_is_good_enough(
     assert "is no backup" in pgsteady("upgrade", *ANYHOW, "--backup", tmp_path, exits=1).stderr
 
 
+@pytest.mark.slow
 def test_a_declared_change_is_proved_and_another_is_not(
     shop: Project, pgsteady: Pgsteady, sql: Sql
 ) -> None:
@@ -212,6 +218,7 @@ def test_a_duration_that_is_none(shop: Project, pgsteady: Pgsteady, typed: str) 
     assert "is no duration" in pgsteady("upgrade", f"--patience={typed}", exits=2).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["base", "001_items"])
 def test_back_is_not_forth(shop: Project, pgsteady: Pgsteady, target: str) -> None:
     shop.run("upgrade", "head")

@@ -56,6 +56,7 @@ def asleep(sql: Sql) -> bool:
     return bool(sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
 
 
+@pytest.mark.slow
 def test_a_blocker_is_named_and_waited_for(
     hasty: Project, start: Start, session: Any, sql: Sql
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_blocker_is_named_and_waited_for(
     assert sql("SELECT count(note) FROM items") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_blocker_that_never_goes_exhausts_the_patience(
     hasty: Project, pgsteady: Pgsteady, session: Any
 ) -> None:
@@ -90,6 +92,7 @@ def test_a_blocker_that_never_goes_exhausts_the_patience(
     assert failed["go_back"] == []
 
 
+@pytest.mark.slow
 def test_a_deadlock_is_tried_again(shop: Project, start: Start, session: Any, sql: Sql) -> None:
     """The revision has ``items`` and wants ``others``; the session the other way round."""
     sql("CREATE TABLE others (id int)")
@@ -124,6 +127,7 @@ def test_a_failure_in_the_middle_says_where_it_stands(shop: Project, pgsteady: P
     assert "0 of 2 revisions applied, the database is at 002_note" in told.stdout
 
 
+@pytest.mark.slow
 def test_a_relative_target_is_named_for_going_on(shop: Project, pgsteady: Pgsteady) -> None:
     """``+2`` would lead further from where it stands now."""
     shop.revision("003_fails", 'op.execute("SELECT 1 / 0")', down="002_note")
@@ -158,6 +162,7 @@ def test_what_a_revision_commits_itself_is_not_said_to_be_rolled_back(
     assert sql("SELECT to_regclass('kept')") == [("kept",)]
 
 
+@pytest.mark.slow
 def test_a_constraint_that_fails_at_commit_is_rolled_back(
     shop: Project, pgsteady: Pgsteady, sql: Sql
 ) -> None:
@@ -168,6 +173,7 @@ def test_a_constraint_that_fails_at_commit_is_rolled_back(
     assert failed["left"] == "All that 003_orphan did was rolled back."
 
 
+@pytest.mark.slow
 def test_what_autocommit_left_is_for_repair(shop: Project, pgsteady: Pgsteady, sql: Sql) -> None:
     shop.revision(
         "003_unique",
@@ -186,6 +192,7 @@ def test_what_autocommit_left_is_for_repair(shop: Project, pgsteady: Pgsteady, s
     ]
 
 
+@pytest.mark.slow
 def test_an_interrupted_revision_is_rolled_back(shop: Project, start: Start, sql: Sql) -> None:
     slow(shop, 60)
     running = start("upgrade", *ANYHOW, "--json")

@@ -42,6 +42,7 @@ def reader(database: str, rude: Project) -> Any:
     thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("reader")
 def test_a_limit_stops_between_two_revisions(rude: Project, pgsteady: Pgsteady, sql: Sql) -> None:
     stopped = pgsteady("upgrade", *ANYHOW, "--max-blocked-for", "1s", "--json", exits=1).json

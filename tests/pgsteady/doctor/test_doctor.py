@@ -92,6 +92,7 @@ def test_it_changes_nothing(project: Project, database: str, doctor: Doctor, sql
     ]
 
 
+@pytest.mark.slow
 def test_command_says_so_with_its_exit_code(healthy: Project, sql: Sql) -> None:
     record(Loaded.load(healthy.ini))
     assert lasting(typed(healthy).stdout) == lasting(
@@ -227,14 +228,12 @@ def test_extension_that_the_role_may_not_create(
     monkeypatch: pytest.MonkeyPatch,
     external_server: Callable[..., ExternalServer],
 ) -> None:
-    url = fresh_database(extension=False)
-    name = url.rpartition("/")[2]
-    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("DATABASE_URL", fresh_database(name="bare", extension=False))
     finding = shown(doctor().findings[0])
     assert finding.code == "extension-missing"
     assert "orion may not create it" in finding.message
-    assert finding.cure == f"An administrator runs once, in database {name}:"
-    with external_server().cluster.session(name) as cursor:
+    assert finding.cure == "An administrator runs once, in database bare:"
+    with external_server().cluster.session("bare") as cursor:
         cursor.execute(finding.sql)
     assert doctor().codes == ["not-migrated"]
 
@@ -361,6 +360,7 @@ def test_a_database_ahead_of_the_code(healthy: Project, doctor: Doctor) -> None:
     assert finding.cure == f"Use that code: git checkout {git(healthy, 'rev-parse', 'HEAD')}"
 
 
+@pytest.mark.slow
 def test_an_unknown_revision(healthy: Project, doctor: Doctor, sql: Sql) -> None:
     record(Loaded.load(healthy.ini))
     sql("UPDATE alembic_version SET version_num = 'gone'")
