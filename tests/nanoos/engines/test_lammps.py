@@ -90,6 +90,8 @@ def test_a_crash_is_an_error_and_no_more(tmp_path: Path, monkeypatch: pytest.Mon
     dying = tmp_path / "lmp"
     dying.write_text("#!/bin/sh\nkill -SEGV $$\n")
     dying.chmod(0o755)
+    potentials = lammps._path("Cu_mishin1.eam.alloy").parent
+    monkeypatch.setenv("LAMMPS_POTENTIALS", str(potentials))
     monkeypatch.setattr(lammps, "_program", lambda: str(dying))
     with pytest.raises(EngineCrashed):
         make("lammps").calculate(COPPER)
