@@ -64,6 +64,7 @@ def environment(server_folder: Path, tmp_path: Path) -> Iterator[dict[str, str]]
     embedded.stop(server_folder)
 
 
+@pytest.mark.timeout(900)  # the longest page is typed for minutes on a busy machine
 @pytest.mark.parametrize(
     "page",
     [
