@@ -175,6 +175,7 @@ def test_sql_says_that_it_only_reads(run: Callable[..., Outcome], external: str)
     assert "db shell" in refused.err
 
 
+@pytest.mark.slow
 @on_each_major
 @pytest.mark.parametrize("suffix", [".sql", ".dump"])
 def test_a_dump_loads_with_everything_in_it(
@@ -257,6 +258,7 @@ def test_a_statement_that_fails_changes_nothing(
     assert query(external, CONTENT) == before
 
 
+@pytest.mark.slow
 def test_killed_while_loading_changes_nothing(external: str, tmp_path: Path) -> None:
     query(external, FILL)
     before = query(external, CONTENT)
@@ -296,6 +298,7 @@ def test_a_dump_needs_a_known_suffix(run: Callable[..., Outcome], tmp_path: Path
     assert ".sql" in ended.err
 
 
+@pytest.mark.slow
 def test_shell_is_psql_on_the_database(external: str) -> None:
     shell = subprocess.run(
         [*NANO_OS, "db", "shell"],
@@ -308,6 +311,7 @@ def test_shell_is_psql_on_the_database(external: str) -> None:
     assert shell.returncode == 0
 
 
+@pytest.mark.slow
 def test_shell_serves_the_embedded_database_while_it_is_open(
     embedded_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,6 +213,7 @@ def variations(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     return schema, [*schema[:place], *other, *schema[place + 1 :]]
 
 
+@pytest.mark.slow
 @settings(ANY, max_examples=15)
 @given(both=variations())
 def test_one_statement_otherwise(

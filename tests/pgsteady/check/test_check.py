@@ -51,6 +51,7 @@ def test_a_foreign_project(
     assert (status["pending"], status["drift"]) == ([], True)
 
 
+@pytest.mark.slow
 def test_a_history_that_cannot_be_replayed(tmp_path: Path, fresh_database: FreshDatabase) -> None:
     url = fresh_database()
     project = ForeignProject("lab", tmp_path, url)
@@ -84,6 +85,7 @@ def test_models_ahead_of_the_revisions(project: ToyProject, database: str) -> No
     assert pending[0]["undo"] == "ALTER TABLE a DROP COLUMN b;"
 
 
+@pytest.mark.slow
 def test_what_is_allowed_needs_a_reason(project: ToyProject, database: str) -> None:
     project.models('Table("a", metadata, Column("id", sa.Integer, primary_key=True))')
     project.generate("first")
@@ -124,6 +126,7 @@ Index("ix_people_role", people.c.id, postgresql_where=people.c.role.in_(["a", "b
 """
 
 
+@pytest.mark.slow
 def test_a_restored_dump_is_the_same_schema(
     project: ToyProject, database: str, fresh_database: FreshDatabase, monkeypatch: Any
 ) -> None:

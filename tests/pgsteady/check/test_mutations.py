@@ -16,6 +16,7 @@ MAJORS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("major", BUNDLED_MAJORS)
 def test_nothing_is_found_right_after_the_upgrade(
     platform: Callable[[int], Live], shop: Callable[[int], Live], major: int

@@ -49,6 +49,7 @@ def recorded(chosen: list[Case], major: int = NEWEST) -> dict[str, str]:
     return {case.name: known[case.name][str(major)]["label"] for case in chosen}
 
 
+@pytest.mark.slow
 def test_labels_of_a_sample_hold(server: Observer) -> None:
     chosen = [case for case in cases() if case.name in SAMPLE]
     assert len(chosen) == len(SAMPLE)

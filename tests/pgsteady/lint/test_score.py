@@ -14,6 +14,7 @@ from pgsteady.lint.rules import RULES
 from pgsteady.lint.squawk import OURS, UNWANTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "least_found", "most_false_alarms"),
     [("cases", 0.95, 0.02), ("held_out", 0.95, 0.15)],

@@ -49,6 +49,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_go(filled: Toy) -> None:
     filled.revision("b", ADD, DROP, down="a")
     said = run(filled)
@@ -69,6 +70,7 @@ def test_nothing_pending(filled: Toy) -> None:
     assert "Nothing is pending: a." in run(filled)
 
 
+@pytest.mark.slow
 def test_as_json(filled: Toy) -> None:
     filled.revision("b", ADD, DROP, down="a")
     document = json.loads(run(filled, "b", "--json"))
@@ -80,11 +82,13 @@ def test_as_json(filled: Toy) -> None:
     assert statement["live_ms"] >= statement["ms"]
 
 
+@pytest.mark.slow
 def test_wrong_usage(filled: Toy) -> None:
     run(filled, "nowhere", exits=2)
     run(filled, "--backup", "x", "--physical", exits=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--html", "--markdown"])
 @pytest.mark.parametrize("file", ["nowhere/report", "."])
 def test_a_report_that_cannot_be_written_is_refused_before_the_start(
@@ -98,6 +102,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_start(
     assert not (filled.folder / "backups").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_takes_the_file_and_not_the_report(filled: Toy) -> None:
     filled.revision("b", ADD, DROP, down="a")
     done = ended(filled, "--html", "/dev/full")
@@ -109,6 +114,7 @@ def test_a_full_disk_takes_the_file_and_not_the_report(filled: Toy) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--longest-block", "--statement-timeout"])
 @pytest.mark.parametrize("limit", ["0", "-5", "nan", "soon", "0.0001", "99999999999"])
 def test_a_limit_that_is_none(filled: Toy, option: str, limit: str) -> None:
@@ -117,6 +123,7 @@ def test_a_limit_that_is_none(filled: Toy, option: str, limit: str) -> None:
     assert option in done.stderr
 
 
+@pytest.mark.slow
 def test_many_findings_of_one_kind_are_said_once(filled: Toy) -> None:
     made = 'for n in range(1, 31): op.execute(f"CREATE TABLE t{n} (id integer)")'
     filled.revision("b", made, "pass", down="a")
@@ -133,6 +140,7 @@ def test_many_findings_of_one_kind_are_said_once(filled: Toy) -> None:
     assert len([f for f in document["findings"] if f["code"] == "downgrade-differs"]) == 30
 
 
+@pytest.mark.slow
 def test_what_stops_the_upgrade_is_said_last(filled: Toy) -> None:
     filled.revision("b", 'op.execute("CREATE INDEX by_cost ON jobs (cost)")',
                     'op.execute("DROP INDEX by_cost")', down="a")  # fmt: skip
@@ -142,6 +150,7 @@ def test_what_stops_the_upgrade_is_said_last(filled: Toy) -> None:
     assert "Lint will stop the upgrade" in (filled.folder / "r.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_target_has_one_pair_of_brackets(filled: Toy) -> None:
     assert "[[" not in run(filled, "--help")
 
