@@ -16,6 +16,7 @@ from api.models import SimulationJob, User
 from api.schemas.reproduction import Change, Compared, Reproduction
 from api.schemas.simulation import ResultDetail
 from api.services import repetitions, simulations, structures
+from nanoos.engines import make
 from nanoos.structures import Structure
 
 RELATIVE = 1e-6
@@ -71,16 +72,11 @@ async def recipe(session: AsyncSession, detail: ResultDetail) -> Recipe:
 
     Raises WrongUsage for an imported run: its program and files are elsewhere.
     """
-    job = await _job(session, detail)
-    if detail.origin == "imported" or job.structure_id is None or detail.workflow is None:
-        raise WrongUsage(
-            "This result was imported: it was not calculated here and cannot be done again by "
-            "itself. Submit a workflow for its structure, and compare: nano-os results compare."
-        )
-    (row,) = await structures.get(session, [job.structure_id])
+    job, structure_id = await _submitted(session, detail)
+    (row,) = await structures.get(session, [structure_id])
     return Recipe(
         job_id=job.id,
-        workflow=detail.workflow,
+        workflow=str(detail.workflow),
         workflow_version=int(detail.provenance["workflow_version"]),
         engine=str(job.engine),
         parameters=job.parameters,
@@ -90,35 +86,37 @@ async def recipe(session: AsyncSession, detail: ResultDetail) -> Recipe:
     )
 
 
-async def _job(session: AsyncSession, detail: ResultDetail) -> SimulationJob:
+async def _submitted(session: AsyncSession, detail: ResultDetail) -> tuple[SimulationJob, UUID]:
+    """Return the job of a result and its structure's id; WrongUsage if it was imported."""
     job: SimulationJob | None = await session.get(SimulationJob, detail.job_id)
     if job is None:
         raise NotFound(f"No job {detail.job_id}.")
-    return job
+    if detail.origin == "imported" or job.structure_id is None or detail.workflow is None:
+        raise WrongUsage(
+            "This result was imported: it was not calculated here and cannot be done again by "
+            "itself. Submit a workflow for its structure, and compare: nano-os results compare."
+        )
+    return job, job.structure_id
 
 
 async def repeat(session: AsyncSession, detail: ResultDetail, owner: User) -> UUID:
     """Queue the job of a result once more, as a repetition of its own; return the new job."""
-    await recipe(session, detail)
-    job = await _job(session, detail)
-    same = select(func.max(SimulationJob.repetition)).where(
-        SimulationJob.owner_id == owner.id,
-        SimulationJob.structure_id == job.structure_id,
-        SimulationJob.workflow_template_id == job.workflow_template_id,
-        SimulationJob.engine == job.engine,
-        SimulationJob.parameters == job.parameters,
-        SimulationJob.engine_parameters == job.engine_parameters,
-    )
-    repetition = (await session.scalar(same) or 0) + 1
+    job, structure_id = await _submitted(session, detail)
+    asked = {
+        "owner_id": owner.id,
+        "workflow_template_id": job.workflow_template_id,
+        "engine": job.engine,
+        "parameters": job.parameters,
+        "engine_parameters": job.engine_parameters,
+    }
+    engine = make(str(job.engine), job.engine_parameters)
+    turns = await repetitions.wanted(session, asked, [structure_id], engine, fresh=True)
+    turn = turns[structure_id]
     again = SimulationJob(
-        owner_id=owner.id,
-        structure_id=job.structure_id,
-        workflow_template_id=job.workflow_template_id,
-        engine=job.engine,
-        parameters=job.parameters,
-        engine_parameters=job.engine_parameters,
-        repetition=repetition,
-        parameters_sha256=repetitions.identity(job.parameters, job.engine_parameters, repetition),
+        **asked,
+        structure_id=structure_id,
+        repetition=turn,
+        parameters_sha256=repetitions.identity(job.parameters, job.engine_parameters, turn),
         resources=job.resources,
         wall_time_limit_s=job.wall_time_limit_s,
         memory_limit_mb=job.memory_limit_mb,

@@ -5,19 +5,16 @@ from __future__ import annotations
 import io
 from contextlib import redirect_stdout
 from functools import cache
-from importlib.metadata import version
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from nanoos.engines import trained
 from nanoos.engines.ase_calculator import evaluate
-from nanoos.engines.engine import Evaluation, refusal_of_elements
+from nanoos.engines.engine import Evaluation
 from nanoos.errors import EngineUnavailable, UnsupportedByEngine
-from nanoos.methods import Method
 from nanoos.structures import Structure
 
-INSTALL = "CHGNet is not installed: pip install 'nano-os[chgnet]'"
 WEIGHTS = {
     "0.3.0": "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
     "r2scan": "pretrained/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
@@ -37,7 +34,7 @@ class ChgnetParameters(BaseModel):
     )
 
 
-class Chgnet:
+class Chgnet(trained.TrainedEngine):
     """CHGNet, on the processor. The weights are loaded once in a process and kept.
 
     Crystals only. Energies are those of the Materials Project, corrections and U of oxides
@@ -52,34 +49,16 @@ class Chgnet:
         "Cross-functional transferability in foundation machine learning interatomic potentials, "
         "npj Comput. Mater. (2025)"
     )
-    elements = trained.MPTRJ_ELEMENTS
-    properties = frozenset({"energy", "forces", "stress"})
+    code = "CHGNet"
+    package = "chgnet"
+    weights = WEIGHTS
 
     def __init__(self, parameters: ChgnetParameters | None = None) -> None:
-        self._model = (parameters or ChgnetParameters()).model
-
-    @property
-    def version(self) -> str:
-        """The version of the package."""
-        return version("chgnet")
-
-    def method(self, structure: Structure | None = None) -> Method:
-        """Return package, version, model and the hash of its weights."""
-        weights = trained.file_of("chgnet", WEIGHTS[self._model])
-        return Method(
-            code="CHGNet",
-            code_version=self.version,
-            functional=f"CHGNet {self._model}",
-            further={"weights_sha256": trained.sha256(weights)},
-        )
-
-    def probe(self) -> str | None:
-        """Return how to get CHGNet where it is not installed."""
-        return None if trained.is_installed("chgnet") else INSTALL
+        super().__init__((parameters or ChgnetParameters()).model)
 
     def refuses(self, structure: Structure) -> str | None:
         """Return why not: other elements, mixed sites, or no crystal."""
-        if reason := refusal_of_elements("CHGNet", self.elements, structure):
+        if reason := super().refuses(structure):
             return reason
         return None if all(structure.periodic) else "CHGNet needs a crystal"
 

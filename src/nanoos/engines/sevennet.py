@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
-from importlib.metadata import version
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from nanoos.engines import trained
 from nanoos.engines.ase_calculator import evaluate
-from nanoos.engines.engine import Evaluation, refusal_of_elements
+from nanoos.engines.engine import Evaluation
 from nanoos.errors import EngineUnavailable, UnsupportedByEngine
-from nanoos.methods import Method
 from nanoos.structures import Structure
 
-INSTALL = "SevenNet is not installed: pip install 'nano-os[sevennet]'"
 WEIGHTS = {
     "7net-0": "pretrained_potentials/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
     "7net-l3i5": "pretrained_potentials/SevenNet_l3i5/checkpoint_l3i5.pth",
@@ -33,7 +30,7 @@ class SevennetParameters(BaseModel):
     )
 
 
-class Sevennet:
+class Sevennet(trained.TrainedEngine):
     """SevenNet, on the processor. The weights are loaded once in a process and kept.
 
     Energies are those of the Materials Project's trajectories, U of oxides included, without its
@@ -44,34 +41,12 @@ class Sevennet:
     parameters = SevennetParameters
     licence = "MIT, code and weights"
     potential = "SevenNet: Y. Park et al., J. Chem. Theory Comput. 20, 4857 (2024)"
-    elements = trained.MPTRJ_ELEMENTS
-    properties = frozenset({"energy", "forces", "stress"})
+    code = "SevenNet"
+    package = "sevenn"
+    weights = WEIGHTS
 
     def __init__(self, parameters: SevennetParameters | None = None) -> None:
-        self._model = (parameters or SevennetParameters()).model
-
-    @property
-    def version(self) -> str:
-        """The version of the package."""
-        return version("sevenn")
-
-    def method(self, structure: Structure | None = None) -> Method:
-        """Return package, version, model and the hash of its weights."""
-        weights = trained.file_of("sevenn", WEIGHTS[self._model])
-        return Method(
-            code="SevenNet",
-            code_version=self.version,
-            functional=f"SevenNet {self._model}",
-            further={"weights_sha256": trained.sha256(weights)},
-        )
-
-    def probe(self) -> str | None:
-        """Return how to get SevenNet where it is not installed."""
-        return None if trained.is_installed("sevenn") else INSTALL
-
-    def refuses(self, structure: Structure) -> str | None:
-        """Return why not: other elements, or mixed sites."""
-        return refusal_of_elements("SevenNet", self.elements, structure)
+        super().__init__((parameters or SevennetParameters()).model)
 
     def calculate(self, structure: Structure) -> Evaluation:
         """Return energy, forces and, for a periodic structure, stress.
