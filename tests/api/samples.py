@@ -13,7 +13,7 @@ from ase.build import bulk, molecule
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import SimulationJob, SimulationResult, User
-from api.services import simulations
+from api.services import queue, simulations
 from api.services.results import Run
 from api.services.structure_import import Candidate, import_
 from api.worker.perform import Task, perform
@@ -67,6 +67,17 @@ async def submitted(session: AsyncSession, owner: User, *ids: UUID, **how: Any) 
     """Submit equations of state and return the new jobs."""
     report = await simulations.submit(session, "equation_of_state", ids, owner=owner, **how)
     return report.submitted
+
+
+async def three_submitted(session: AsyncSession, owner: User) -> list[UUID]:
+    """Three jobs, the first one first in the queue."""
+    ids = await stored(session, owner, metal("Cu"), metal("Al"), metal("Ni"))
+    return await submitted(session, owner, *ids)
+
+
+async def claimed(session: AsyncSession, limit: int = 1) -> list[queue.Claim]:
+    """Claim jobs, as a worker does that is the only one."""
+    return await queue.claim(session, worker="here:1", worker_number=7, limit=limit, lease_s=60)
 
 
 async def calculated(

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from samples import metal, performed, stored
+from samples import claimed, metal, performed, stored
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,14 +30,10 @@ async def submitted(session: AsyncSession, owner: User, *ids: UUID, **how: Any) 
     return await simulations.submit(session, "properties", ids, owner=owner, **how)
 
 
-async def claimed(session: AsyncSession, limit: int = 10) -> list[queue.Claim]:
-    return await queue.claim(session, worker="here", worker_number=1, limit=limit, lease_s=60)
-
-
 async def work(session: AsyncSession) -> int:
     """Do all that can be done, as a worker would; return how many jobs that were."""
     n = 0
-    while claims := await claimed(session):
+    while claims := await claimed(session, 10):
         for claim in claims:
             await results.store_(session, claim, performed(Task.of(claim)))
         n += len(claims)
@@ -127,7 +123,7 @@ async def test_when_a_step_fails_those_that_need_it_say_so(
 ) -> None:
     copper, silver = await stored(session, owner, metal("Cu"), metal("Ag"))
     await submitted(session, owner, copper, silver)
-    (first, second) = await claimed(session)
+    (first, second) = await claimed(session, 10)
     await queue.fail(session, first, EngineError("out of luck"))
     await results.store_(session, second, performed(Task.of(second)))
     waiting = [job for job in await jobs(session) if job.structure_id == copper]

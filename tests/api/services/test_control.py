@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from samples import metal, person, stored, submitted
+from samples import claimed, person, submitted, three_submitted
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,14 +21,11 @@ from nanoos.workflows import Outcome
 
 @pytest.fixture
 async def jobs(session: AsyncSession, owner: User) -> list[UUID]:
-    """Three jobs, the first one first in the queue."""
-    return await submitted(
-        session, owner, *await stored(session, owner, metal("Cu"), metal("Al"), metal("Ni"))
-    )
+    return await three_submitted(session, owner)
 
 
 async def claim(session: AsyncSession) -> Claim:
-    (mine,) = await queue.claim(session, worker="here:1", worker_number=7, limit=1, lease_s=60)
+    (mine,) = await claimed(session)
     return mine
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from uuid import uuid4
 
 import pytest
-from samples import metal, performed, stored, submitted
+from samples import claimed, metal, performed, stored, submitted
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,7 +24,7 @@ from nanoos.methods import sha256 as method_hash
 @pytest.fixture
 async def claim(session: AsyncSession, owner: User) -> Claim:
     await submitted(session, owner, *await stored(session, owner, metal("Cu", a=3.7)))
-    (mine,) = await queue.claim(session, worker="here", worker_number=1, limit=1, lease_s=60)
+    (mine,) = await claimed(session)
     return mine
 
 
@@ -100,7 +100,7 @@ async def test_a_public_structure_relaxes_to_a_public_one(
 ) -> None:
     ids = await stored(session, owner, metal("Cu", a=3.7), visibility="public")
     await submitted(session, owner, *ids)
-    (mine,) = await queue.claim(session, worker="here", worker_number=1, limit=1, lease_s=60)
+    (mine,) = await claimed(session)
     await results.store_(session, mine, run)
     output = (await results.show(session, mine.job_id)).output_structure_id
     assert output

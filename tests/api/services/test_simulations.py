@@ -7,7 +7,17 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from samples import candidate, chain, gas, metal, person, solid_solution, stored, submitted
+from samples import (
+    candidate,
+    chain,
+    claimed,
+    gas,
+    metal,
+    person,
+    solid_solution,
+    stored,
+    submitted,
+)
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -171,7 +181,7 @@ async def test_what_failed_may_be_asked_again(
     session: AsyncSession, owner: User, copper: UUID
 ) -> None:
     first = await submitted(session, owner, copper)
-    (claim,) = await queue.claim(session, worker="here", worker_number=1, limit=1, lease_s=60)
+    (claim,) = await claimed(session)
     await queue.fail(session, claim, EngineError("out of luck"))
     second = await submitted(session, owner, copper)
     assert second
@@ -182,7 +192,7 @@ async def test_what_succeeded_is_not_done_again(
     session: AsyncSession, owner: User, copper: UUID
 ) -> None:
     first = await submitted(session, owner, copper)
-    (claim,) = await queue.claim(session, worker="here", worker_number=1, limit=1, lease_s=60)
+    (claim,) = await claimed(session)
     await queue.succeed(session, claim)
     report = await simulations.submit(session, EOS, [copper], owner=owner)
     assert report.existing == first

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from samples import metal, stored, submitted
+from samples import claimed, three_submitted
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,14 +37,11 @@ ENDED = {"succeeded", "failed", "cancelled"}
 
 @pytest.fixture
 async def jobs(session: AsyncSession, owner: User) -> list[UUID]:
-    """Three jobs, the first one first in the queue."""
-    return await submitted(
-        session, owner, *await stored(session, owner, metal("Cu"), metal("Al"), metal("Ni"))
-    )
+    return await three_submitted(session, owner)
 
 
 async def claim(session: AsyncSession) -> Claim:
-    (mine,) = await queue.claim(session, worker="here:1", worker_number=7, limit=1, lease_s=60)
+    (mine,) = await claimed(session)
     return mine
 
 
