@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nanoos.canonical import canonical_json
 from nanoos.engines import trained
 from nanoos.engines.ase_calculator import evaluate
-from nanoos.engines.engine import UNITS, Evaluation, refusal_of_elements
+from nanoos.engines.engine import UNITS, UNKNOWN, Evaluation, refusal_of_elements, version_of
 from nanoos.errors import EngineUnavailable, UnsupportedByEngine
 from nanoos.methods import Method
 from nanoos.structures import Structure
@@ -168,4 +168,4 @@ def _made(path: str, keywords: str) -> Any:
 def _version(package: str) -> str:
     """Return the version of what ``package`` was installed with."""
     distributions = packages_distributions().get(package)
-    return version(distributions[0]) if distributions else "unknown"
+    return version_of(distributions[0]) if distributions else UNKNOWN

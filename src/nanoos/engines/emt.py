@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from importlib.util import find_spec
 
 from nanoos.engines.ase_calculator import evaluate
-from nanoos.engines.engine import Evaluation, NoParameters, refusal_of_elements
+from nanoos.engines.engine import Evaluation, NoParameters, refusal_of_elements, version_of
 from nanoos.errors import UnsupportedByEngine
 from nanoos.methods import Method
 from nanoos.structures import Structure
@@ -36,7 +35,7 @@ class Emt:
     @property
     def version(self) -> str:
         """The version of ASE."""
-        return version("ase")
+        return version_of("ase")
 
     def method(self, structure: Structure | None = None) -> Method:
         """Return code, its version, the theory and its one option."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -64,6 +66,19 @@ class Evaluation:
 
 UNITS: Mapping[str, str] = {"energy": "eV", "forces": "eV/Å", "stress": "GPa"}
 """Every property that engines give, and its unit."""
+
+
+UNKNOWN = "unknown"
+"""The version of what is not installed, or does not say it."""
+
+
+@cache
+def version_of(package: str) -> str:
+    """Return the version of an installed package, `UNKNOWN` without it; once in a process."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return UNKNOWN
 
 
 class NoParameters(BaseModel):

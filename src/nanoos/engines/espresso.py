@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoos.engines.engine import Evaluation
+from nanoos.engines.engine import UNKNOWN, Evaluation
 from nanoos.engines.espresso_calculation import Calculation
 from nanoos.engines.espresso_input import PwInput, mesh_of
 from nanoos.engines.espresso_parameters import (
@@ -53,8 +53,6 @@ _SMEARINGS = {
     "methfessel-paxton 1": "mp",
     "fermi-dirac": "fd",
 }
-UNKNOWN = "unknown"
-"""The version where the program is not installed."""
 _VERSION = "Program PWSCF v."
 
 

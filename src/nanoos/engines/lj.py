@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.constants import elementary_charge, erg
 
 from nanoos.engines.ase_calculator import evaluate
-from nanoos.engines.engine import Evaluation, refusal_of_elements
+from nanoos.engines.engine import Evaluation, refusal_of_elements, version_of
 from nanoos.errors import UnsupportedByEngine
 from nanoos.methods import Method, Potential
 from nanoos.structures import Structure
@@ -89,7 +88,7 @@ class Lj:
     @property
     def version(self) -> str:
         """The version of ASE."""
-        return version("ase")
+        return version_of("ase")
 
     def method(self, structure: Structure | None = None) -> Method:
         """Return code, version and parameters of the structure's element, or of all."""

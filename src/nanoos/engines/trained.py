@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
 from ase.data import chemical_symbols
 
-from nanoos.engines.engine import refusal_of_elements
+from nanoos.engines.engine import refusal_of_elements, version_of
 from nanoos.errors import EngineUnavailable
 from nanoos.methods import Method
 from nanoos.structures import Structure
@@ -45,8 +44,8 @@ class TrainedEngine:
 
     @property
     def version(self) -> str:
-        """The version of the package."""
-        return version(self.package)
+        """The version of the package; unknown where it is not installed."""
+        return version_of(self.package)
 
     def method(self, structure: Structure | None = None) -> Method:
         """Return package, version, model and the hash of its weights."""
