@@ -7,8 +7,10 @@ million finished and a hundred thousand queued jobs of twenty users. Then, in on
   be 10 ms;
 - no-op jobs: four processes claim jobs (as many at once as a worker of short jobs does) and store
   a result for each with all bookkeeping: method, provenance, attempt, result, end; 500 a second;
-- plain: the same four processes on a bare table of ids with SKIP LOCKED and no bookkeeping, as the
-  bound of what such a table gives here;
+- whole workers: the same by four workers as they are, each with a folder for each job, whose tasks
+  end at once;
+- plain: four processes on a bare table of ids with SKIP LOCKED, which take as many at once and end
+  each by itself, without any bookkeeping;
 - submission: `simulations.submit` for every structure there is, 5,000 a second.
 
 Where one of ours misses its bar it ends with 1. What it does not show: a server with a disk slower
@@ -25,8 +27,10 @@ import argparse
 import asyncio
 import multiprocessing
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -40,10 +44,18 @@ from sqlalchemy import text
 
 from api.db import connect, database_url
 from api.services import queue, results, simulations, users, workflows
-from api.services.results import Run
+from api.services.queue import Claim
+from api.services.results import Finished, Run
 from api.services.structure_import import Candidate, import_
+from api.settings import settings
+from api.worker.executor import Limits
+from api.worker.folder import JobFolder
+from api.worker.folders import Folders
+from api.worker.loop import Worker
+from api.worker.perform import Task
 from nanoos.engines import make
 from nanoos.engines.emt import Emt
+from nanoos.methods import Method
 from nanoos.structures import Structure, analyse
 from nanoos.workflows import Outcome
 
@@ -67,6 +79,7 @@ def main() -> int:
             report("no-op jobs", rate(no_op_jobs, 6_000 // share), "jobs/s", JOBS_BAR),
             report("submission", asyncio.run(submission_rate()), "jobs/s", SUBMIT_BAR),
         ]
+        report("whole workers", rate(whole_workers, 6_000 // share), "jobs/s")
         report("plain table", rate(plain, 6_000 // share), "rows/s")
     return 0 if all(passed) else 1
 
@@ -77,7 +90,7 @@ def report(
     """Print a figure beside its bar; return whether it is met."""
     met = bar is None or (found <= bar if most else found >= bar)
     limit = "" if bar is None else f"  bar {'≤' if most else '≥'} {bar:,.0f}"
-    print(f"{what:12} {found:10,.1f} {unit}{limit}{'' if met else '  MISSED'}", flush=True)
+    print(f"{what:13} {found:10,.1f} {unit}{limit}{'' if met else '  MISSED'}", flush=True)
     return met
 
 
@@ -159,14 +172,14 @@ _TAKE_BACK = (
 async def claim_p95_ms(times: int) -> float:
     """Return the 95th percentile of a claim of one job, from begin to commit."""
     taken = []
-    async with connect() as sessions:
+    async with connect(**queue.PLANNED_ONCE) as sessions:
         for _ in range(times):
             began = time.perf_counter()
             async with sessions.begin() as session:
                 (mine,) = await _claim(session, 1)
             taken.append((time.perf_counter() - began) * 1e3)
             async with sessions.begin() as session:
-                await queue.succeed(session, mine)
+                await queue.succeed(session, [mine])
     return quantiles(taken, n=20)[-1]
 
 
@@ -183,17 +196,68 @@ def no_op_jobs(count: int) -> None:
 
 async def _no_op_jobs(count: int) -> None:
     method = Emt().method()
-    async with connect() as sessions:
+    async with connect(**queue.PLANNED_ONCE) as sessions:
         while count > 0:
             async with sessions.begin() as session:
                 claims = await _claim(session, min(AHEAD, count))
-            for claim in claims:
-                now = datetime.now(UTC).isoformat()
-                provenance = {"started_at": now, "finished_at": now, "host": "bench"}
-                outcome = Outcome({"energy_ev": -1.0}, {}, {"converged": True, "notes": []})
-                async with sessions.begin() as session:
-                    await results.store_(session, claim, Run(outcome, method, provenance, 0.0))
+            done = [Finished(claim, no_op(method)) for claim in claims]
+            async with sessions.begin() as session:
+                await results.store_all(session, done)
             count -= len(claims)
+
+
+def no_op(method: Method) -> Run:
+    """Return what a task yields that does nothing."""
+    now = datetime.now(UTC).isoformat()
+    provenance = {"started_at": now, "finished_at": now, "host": "bench"}
+    outcome = Outcome({"energy_ev": -1.0}, {}, {"converged": True, "notes": []})
+    return Run(outcome, method, provenance, 0.0)
+
+
+def whole_workers(count: int) -> None:
+    """Let a worker, as it is, do so many jobs whose tasks end at once."""
+    asyncio.run(_whole_worker(count))
+
+
+async def _whole_worker(count: int) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        async with connect(**queue.PLANNED_ONCE) as sessions:
+            done = 0
+
+            def heard(event: str, _claim: Claim, _message: str) -> None:
+                nonlocal done
+                done += event == "succeeded"
+                if done == count:
+                    worker.stop()
+
+            worker = Worker(
+                sessions,
+                settings(),
+                NoOp(),
+                Folders(Path(scratch), keep_failed=False),
+                ["emt"],
+                listener=heard,
+                grace_s=60,
+            )
+            await worker.run()
+
+
+class NoOp:
+    """An executor whose tasks are done as soon as they begin."""
+
+    slots = 1
+
+    def __init__(self) -> None:
+        self._method = Emt().method()
+
+    def submit(self, _task: Task, _folder: JobFolder, _limits: Limits) -> Future[Run]:
+        """Return at once what came of it."""
+        future: Future[Run] = Future()
+        future.set_result(no_op(self._method))
+        return future
+
+    def close(self) -> None:
+        """End nothing."""
 
 
 def plain(count: int) -> None:

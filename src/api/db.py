@@ -50,10 +50,16 @@ def code_version() -> str:
         return "0+unknown"
 
 
-def make_engine() -> AsyncEngine:
-    """Return an engine whose connections name themselves ``nano-os/<version>@<revision>``."""
+def make_engine(**parameters: str) -> AsyncEngine:
+    """Return an engine whose connections name themselves ``nano-os/<version>@<revision>``.
+
+    ``parameters`` are PostgreSQL's, for these connections.
+    """
     engine = create_async_engine(
-        database_url().asyncpg(), pool_size=settings().pool_size, pool_pre_ping=True
+        database_url().asyncpg(),
+        pool_size=settings().pool_size,
+        pool_pre_ping=True,
+        connect_args={"server_settings": parameters},
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -72,13 +78,14 @@ async def _name(connection: asyncpg.Connection) -> None:
 
 
 @asynccontextmanager
-async def connect() -> AsyncIterator[Sessions]:
+async def connect(**parameters: str) -> AsyncIterator[Sessions]:
     """Yield a session factory on a database that answers and has its tables.
 
+    ``parameters`` are PostgreSQL's, for its connections.
     Raises ServerUnreachable, AuthenticationFailed, DatabaseMissing or
     SchemaNotReady, each with the next step.
     """
-    engine = make_engine()
+    engine = make_engine(**parameters)
     try:
         await _require_schema(engine)
         yield async_sessionmaker(engine, expire_on_commit=False)

@@ -29,16 +29,17 @@ def in_transaction(work: Callable[[AsyncSession, User], Awaitable[T]]) -> T:
     return with_database(with_sessions)
 
 
-def with_database(work: Callable[[Sessions], Awaitable[T]]) -> T:
+def with_database(work: Callable[[Sessions], Awaitable[T]], **parameters: str) -> T:
     """Do ``work``, which opens its own transactions, on the database in force.
 
+    ``parameters`` are PostgreSQL's, for its connections.
     Raises ServerUnreachable also where the connection is lost in the middle.
     """
     from api.db import connect
 
     async def run() -> T:
         with losses_told():
-            async with connect() as sessions:
+            async with connect(**parameters) as sessions:
                 return await work(sessions)
 
     return asyncio.run(run())

@@ -78,6 +78,8 @@ def worker(
     place = scratch or (cluster.folder if cluster else ours.home / "scratch")
     offered = _offered(engines, anywhere=cluster is not None)
 
+    from api.services.queue import PLANNED_ONCE
+
     async def work(sessions: Sessions) -> None:
         from api.worker.allocations import Allocations
         from api.worker.folders import Folders
@@ -99,7 +101,7 @@ def worker(
             grace,
         )
 
-    with_database(work)
+    with_database(work, **PLANNED_ONCE)
 
 
 def _cluster(executor: Where, config: Path | None) -> Cluster | None:

@@ -40,6 +40,11 @@ def set_aside(
     return kept, stored
 
 
+def has_arrays(data: Mapping[str, Any]) -> bool:
+    """Return whether any entry may be one to set aside."""
+    return any(isinstance(entry, Mapping) and "values" in entry for entry in data.values())
+
+
 def _stored(text: bytes, artifacts: Artifacts) -> dict[str, Any]:
     import zstandard
 

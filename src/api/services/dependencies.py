@@ -40,13 +40,19 @@ async def need(session: AsyncSession, needed: Mapping[UUID, UUID]) -> None:
         await session.execute(_NEED, values)
 
 
-async def release(session: AsyncSession, job_id: UUID) -> None:
-    """Queue the jobs that waited for this one alone; what they take of it, they get.
+async def release(session: AsyncSession, job_ids: Sequence[UUID]) -> None:
+    """Queue the jobs that waited for these alone; what they take of them, they get.
 
     A result that has not converged is taken by nobody: those that would are given up. Nor is
     done again what another job does of the same structure: that one takes the waiting one's place.
-    To be called when the job has succeeded and its result is stored.
+    To be called when the jobs have succeeded and their results are stored.
     """
+    if (await session.scalars(_LOCK_WAITING, {"ids": list(job_ids)})).all():
+        for job_id in job_ids:
+            await _release(session, job_id)
+
+
+async def _release(session: AsyncSession, job_id: UUID) -> None:
     waiting = (await session.scalars(_LOCK_WAITING, {"ids": [job_id]})).all()
     if not waiting:
         return
@@ -90,7 +96,7 @@ async def _give_way(session: AsyncSession, job_id: UUID, twin_id: UUID) -> None:
     for statement in (_GIVE_WAY, _NEED_TWIN, _NEED_NO_MORE):
         await session.execute(statement, values)
     if await session.scalar(_HAS_SUCCEEDED, values):
-        await release(session, twin_id)
+        await release(session, [twin_id])
 
 
 async def give_up(session: AsyncSession, job_ids: Sequence[UUID]) -> None:

@@ -19,6 +19,7 @@ from api.errors import MixedMethods, NotFound, WrongUsage
 from api.models import Method as Row
 from api.models import SimulationJob, SimulationResult, Structure
 from api.schemas.method import MethodComparison, MethodDetail, MethodDifference, MethodSummary
+from nanoos.canonical import sha256
 from nanoos.methods import (
     Method,
     comparable_groups,
@@ -26,7 +27,6 @@ from nanoos.methods import (
     document,
     level,
     of_document,
-    sha256,
 )
 
 SHORT = 12
@@ -45,8 +45,9 @@ async def store_(session: AsyncSession, methods: Iterable[Method]) -> list[str]:
     """
     hashes, documents = [], {}
     for method in methods:
-        hashes.append(sha256(method))
-        documents[hashes[-1]] = document(method)
+        found = document(method)
+        hashes.append(sha256(found))
+        documents[hashes[-1]] = found
     known = await session.scalars(select(Row.sha256).where(is_one_of(Row.sha256, documents)))
     missing = documents.keys() - set(known)
     rows = [{"sha256": hash_, "document": documents[hash_]} for hash_ in sorted(missing)]

@@ -18,13 +18,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import LostLease, WorkerLost, outcome
-from api.models import User
+from api.models.simulation_job import DEATHS_BEFORE_ALONE
 from api.services import dependencies, structures
-from api.services.shares import ALONE, LEFT, SHARES
+from api.services.shares import LEFT, SHARES
 from nanoos.structures import Structure
 
 WORKER_LOCK_CLASS = 0x6E616E6F
 """First key of the advisory lock a worker holds ("nano"); the second is its own number."""
+PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan"}
+"""For the connections of a worker: planning a claim anew takes as long as carrying it out."""
 RETURN_S = 5.0
 """How long workers may take to come back to a server that was started again."""
 MAX_ATTEMPTS = 3
@@ -56,7 +58,7 @@ class Claim:
     structure_name: str | None
     fingerprint: str
     visibility: str
-    owner: User
+    owner_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,9 @@ class Pulse:
 async def recover(
     session: AsyncSession, max_worker_deaths: int, worker_number: int | None = None
 ) -> int:
-    """Queue the jobs of dead workers again; what killed too many fails. Returns how many.
+    """Queue again what can be: jobs of dead workers, and those whose time to wait is over.
 
+    Jobs that killed too many workers fail. Returns how many jobs their workers had lost.
     Workers that are no more are forgotten. The one that asks, ``worker_number``, lives: late
     heartbeats of its own are no sign of death. After the server began, workers have
     `RETURN_S` to come back to it.
@@ -113,42 +116,37 @@ async def claim(
     longest. Only jobs with one of ``engines`` are claimed, if it is given. A job that workers
     died of is claimed by a worker that is ``idle`` alone, and then nothing else.
     """
-    await session.execute(_WAKE)
     values: dict[str, Any] = {
         "worker": f"{worker}/{worker_number}",
         "lease_s": float(lease_s),
         "engines": None if engines is None else list(engines),
+        "deaths_before_alone": DEATHS_BEFORE_ALONE,
     }
-    rows: list[Any] = []
-    if idle:
-        rows += (await session.execute(_CLAIM_ALONE, values | {"limit": 1})).mappings()
-    if not rows:
-        rows += (await session.execute(_CLAIM, values | {"limit": limit})).mappings()
-        if len(rows) < limit:  # others may hold what was to be ours, or there is no more
-            rest = values | {"limit": limit - len(rows)}
-            rows += (await session.execute(_CLAIM_LEFT, rest)).mappings()
-    found = await structures.get(session, [row["structure_id"] for row in rows])
+    rows = list(await session.execute(_CLAIM, values | {"limit": limit, "idle": int(idle)}))
+    if len(rows) < limit and not any(row.is_alone for row in rows):
+        # Others may hold what was to be ours, or there is no more.
+        rows += await session.execute(_CLAIM_LEFT, values | {"limit": limit - len(rows)})
     return [
         Claim(
-            job_id=row["id"],
-            attempt=row["attempt"],
-            workflow=row["workflow"],
-            workflow_version=row["workflow_version"],
-            engine=row["engine"],
-            parameters=row["parameters"],
-            engine_parameters=row["engine_parameters"],
-            resources=row["resources"],
-            wall_time_limit_s=row["wall_time_limit_s"],
-            memory_limit_mb=row["memory_limit_mb"],
-            is_alone=row["is_alone"],
-            structure_id=structure.id,
-            structure=structures.to_atoms(structure),
-            structure_name=structure.name,
-            fingerprint=structure.fingerprint,
-            visibility=structure.visibility,
-            owner=await session.get_one(User, row["owner_id"]),
+            job_id=row.id,
+            attempt=row.attempt,
+            workflow=row.workflow,
+            workflow_version=row.workflow_version,
+            engine=row.engine,
+            parameters=row.parameters,
+            engine_parameters=row.engine_parameters,
+            resources=row.resources,
+            wall_time_limit_s=row.wall_time_limit_s,
+            memory_limit_mb=row.memory_limit_mb,
+            is_alone=row.is_alone,
+            structure_id=row.structure_id,
+            structure=structures.to_atoms(row),
+            structure_name=row.structure_name,
+            fingerprint=row.fingerprint,
+            visibility=row.visibility,
+            owner_id=row.owner_id,
         )
-        for row, structure in zip(rows, found, strict=True)
+        for row in rows
     ]
 
 
@@ -170,12 +168,16 @@ async def heartbeat(
     return {row.id: Pulse(row.is_cancelled) for row in rows}
 
 
-async def succeed(session: AsyncSession, claim_: Claim) -> None:
-    """End the job well; LostLease where it is no longer ours.
+async def succeed(session: AsyncSession, claims: Sequence[Claim]) -> set[UUID]:
+    """End the jobs well; return the ids of those that were still ours.
 
-    Jobs that need it are released by `dependencies.release`, once its result is stored.
+    Jobs that need them are released by `dependencies.release`, once their results are stored.
     """
-    await _guarded(session, _SUCCEED, claim_, {})
+    values = {
+        "ids": [claim_.job_id for claim_ in claims],
+        "attempts": [claim_.attempt for claim_ in claims],
+    }
+    return set(await session.scalars(_SUCCEED, values))
 
 
 async def fail(
@@ -256,14 +258,20 @@ async def _guarded(
         statement, values | {"id": claim_.job_id, "attempt": claim_.attempt}
     )
     if status is None:
-        raise LostLease(
-            f"Job {claim_.job_id} is no longer this worker's (attempt {claim_.attempt} was"
-            " given up); nothing was stored."
-        )
+        raise lost(claim_)
     return status
 
 
-# A worker that lives holds its lock, in this database.
+def lost(claim_: Claim) -> LostLease:
+    """Return the error that says that a job is no longer ours."""
+    return LostLease(
+        f"Job {claim_.job_id} is no longer this worker's (attempt {claim_.attempt} was"
+        " given up); nothing was stored."
+    )
+
+
+# A worker that lives holds its lock, in this database. What waits for a time alone is woken; what
+# needs other jobs is released by the last of them.
 _RECOVER = text("""
 WITH alive AS (
     SELECT CAST(objid AS bigint) AS number FROM pg_locks
@@ -283,7 +291,15 @@ lost AS (
     FOR UPDATE SKIP LOCKED),
 gone AS (
     DELETE FROM workers
-    WHERE started_at < now() - interval '1 minute' AND number NOT IN (SELECT number FROM alive))
+    WHERE started_at < now() - interval '1 minute' AND number NOT IN (SELECT number FROM alive)),
+woken AS (
+    UPDATE simulation_jobs SET status = 'queued' WHERE id IN (
+        SELECT id FROM simulation_jobs AS job
+        WHERE status = 'waiting' AND not_before <= now() AND NOT EXISTS (
+            SELECT FROM simulation_dependencies
+            JOIN simulation_jobs AS needed ON needed.id = needed_id
+            WHERE simulation_job_id = job.id AND needed.status <> 'succeeded')
+        FOR UPDATE SKIP LOCKED))
 UPDATE simulation_jobs AS job
 SET status = becomes, worker_deaths = worker_deaths + 1, lease_until = NULL,
     finished_at = CASE WHEN becomes <> 'queued' THEN now() END,
@@ -296,32 +312,25 @@ FROM lost WHERE job.id = lost.id
 RETURNING job.id, job.status
 """)
 
-# What waits for a time alone; what needs other jobs is released by the last of them.
-_WAKE = text("""
-UPDATE simulation_jobs SET status = 'queued' WHERE id IN (
-    SELECT id FROM simulation_jobs AS job
-    WHERE status = 'waiting' AND not_before <= now() AND NOT EXISTS (
-        SELECT FROM simulation_dependencies
-        JOIN simulation_jobs AS needed ON needed.id = needed_id
-        WHERE simulation_job_id = job.id AND needed.status <> 'succeeded')
-    FOR UPDATE SKIP LOCKED)
-""")
-
 _TAKE = """
 UPDATE simulation_jobs AS job
 SET status = 'running', attempt = attempt + 1, worker = :worker,
     lease_until = now() + make_interval(secs => :lease_s), heartbeat_at = now(),
     started_at = now(), progress = 0, progress_message = NULL, live = NULL,
     error = NULL, error_type = NULL
-FROM due, workflow_templates AS template
+FROM due, workflow_templates AS template, structures AS structure
 WHERE job.id = due.id AND template.id = job.workflow_template_id
+  AND structure.id = job.structure_id
 RETURNING job.id, job.attempt, job.engine, job.parameters, job.engine_parameters,
           job.resources, job.wall_time_limit_s, job.memory_limit_mb, job.structure_id, job.owner_id,
-          template.name AS workflow, template.version AS workflow_version, {alone} AS is_alone
+          template.name AS workflow, template.version AS workflow_version,
+          worker_deaths >= :deaths_before_alone AS is_alone,
+          structure.name AS structure_name, fingerprint, visibility, lattice_a, positions_a,
+          species, species_at_sites, dimension_types
 """
-_CLAIM_ALONE = text(ALONE + _TAKE.format(alone="true"))
-_CLAIM = text(SHARES + _TAKE.format(alone="false"))
-_CLAIM_LEFT = text(LEFT + _TAKE.format(alone="false"))
+
+_CLAIM = text(SHARES + _TAKE)
+_CLAIM_LEFT = text(LEFT + _TAKE)
 
 # In one order, so that nobody who locks several waits for another in a ring.
 _HEARTBEAT = text("""
@@ -342,10 +351,17 @@ RETURNING job.id, job.cancel_requested_at IS NOT NULL AS is_cancelled
 """)
 
 _SUCCEED = text("""
-UPDATE simulation_jobs
+WITH ours AS (
+    SELECT job.id
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[])) AS claimed (id, attempt)
+    JOIN simulation_jobs AS job ON job.id = claimed.id AND job.attempt = claimed.attempt
+    WHERE status = 'running'
+    ORDER BY job.id
+    FOR NO KEY UPDATE OF job)
+UPDATE simulation_jobs AS job
 SET status = 'succeeded', finished_at = now(), lease_until = NULL, progress = 1
-WHERE id = :id AND attempt = :attempt AND status = 'running'
-RETURNING status
+FROM ours WHERE job.id = ours.id
+RETURNING job.id
 """)
 
 _FAIL = text("""

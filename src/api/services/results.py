@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
+from uuid_utils.compat import uuid7
 
 from api.errors import NotFound
 from api.models import (
@@ -22,9 +24,10 @@ from api.models import (
 )
 from api.models.simulation_result import QUANTITIES
 from api.schemas.simulation import AttemptDetail, ResultDetail
-from api.services import dependencies, methods, queue
+from api.services import dependencies, methods, queue, structure_import
 from api.services.queue import Claim
-from api.services.structure_import import Candidate, import_
+from api.services.structure_import import Candidate, Found, Terms
+from api.services.structure_rows import row
 from nanoos.canonical import canonical_json, sha256
 from nanoos.errors import WorkflowError
 from nanoos.methods import Method, document
@@ -60,40 +63,90 @@ class Run:
             raise WorkflowError("The outcome cannot be stored: a text holds a zero character.")
 
 
-async def store_(
-    session: AsyncSession, claim: Claim, run: Run, artifacts: Sequence[dict[str, Any]] = ()
-) -> UUID:
-    """Store the result of a claimed job and end the job; LostLease where it is not ours.
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A claimed job and what came of it.
 
     ``artifacts`` are what is said of the files of its outcome, which are stored already.
     """
-    await queue.succeed(session, claim)
-    (method_sha256,) = await methods.store_(session, [run.method])
+
+    claim: Claim
+    run: Run
+    artifacts: Sequence[dict[str, Any]] = ()
+
+
+async def store_(session: AsyncSession, claim: Claim, run: Run) -> UUID:
+    """Store the result of a claimed job and end the job; LostLease where it is not ours."""
+    (id_,) = await store_all(session, [Finished(claim, run)])
+    if id_ is None:
+        raise queue.lost(claim)
+    return id_
+
+
+async def store_all(session: AsyncSession, finished: Sequence[Finished]) -> list[UUID | None]:
+    """Store the results of claimed jobs and end the jobs.
+
+    Returns the id of each result, None where the job is no longer ours.
+    """
+    ours = await queue.succeed(session, [one.claim for one in finished])
+    stored = {one.claim.job_id: one for one in finished if one.claim.job_id in ours}
+    if stored:
+        ids = await _insert(session, list(stored.values()))
+        await dependencies.release(session, list(stored))
+        return [ids.get(one.claim.job_id) for one in finished]
+    return [None for _ in finished]
+
+
+async def _insert(session: AsyncSession, finished: Sequence[Finished]) -> dict[UUID, UUID]:
+    """Insert the results; return the id of each by that of its job."""
+    hashes = await methods.store_(session, [one.run.method for one in finished])
+    outputs = await _store_outputs(session, finished)
+    rows = [
+        _row(one, method_sha256, outputs.get(one.claim.job_id))
+        for one, method_sha256 in zip(finished, hashes, strict=True)
+    ]
+    await session.execute(insert(SimulationResult), rows)
+    return {row["simulation_job_id"]: row["id"] for row in rows}
+
+
+def _row(finished: Finished, method_sha256: str, output_id: UUID | None) -> dict[str, Any]:
+    claim, run = finished.claim, finished.run
     quantities = run.outcome.quantities
     further = {name: value for name, value in quantities.items() if name not in QUANTITIES}
-    result = SimulationResult(
-        simulation_job_id=claim.job_id,
+    return {
+        "id": uuid7(),
+        "simulation_job_id": claim.job_id,
         **{name: quantities.get(name) for name in QUANTITIES},
-        data=run.outcome.data | further,
-        is_converged=bool(run.outcome.convergence.get("converged")),
-        convergence=run.outcome.convergence,
-        method_sha256=method_sha256,
-        output_structure_id=await _store_output(session, claim, run),
-        provenance=run.provenance | {"input_sha256": _input_sha256(claim)},
-        artifacts=list(artifacts),
-        wall_time_s=run.wall_time_s,
-    )
-    session.add(result)
-    await session.flush()
-    await dependencies.release(session, claim.job_id)
-    return result.id
+        "data": run.outcome.data | further,
+        "is_converged": bool(run.outcome.convergence.get("converged")),
+        "convergence": run.outcome.convergence,
+        "method_sha256": method_sha256,
+        "output_structure_id": output_id,
+        "provenance": run.provenance | {"input_sha256": _input_sha256(claim)},
+        "artifacts": list(finished.artifacts),
+        "wall_time_s": run.wall_time_s,
+    }
 
 
-async def _store_output(session: AsyncSession, claim: Claim, run: Run) -> UUID | None:
-    structure = run.outcome.output_structure
+async def _store_outputs(session: AsyncSession, finished: Sequence[Finished]) -> dict[UUID, UUID]:
+    """Store the structures that jobs put out; return the id of each by that of its job."""
+    theirs: dict[tuple[UUID, str], dict[UUID, Found]] = defaultdict(dict)
+    for one in finished:
+        if (candidate := _output(one)) is not None:
+            scope = one.claim.owner_id, one.claim.visibility
+            theirs[scope][one.claim.job_id] = Found(row(candidate))
+    ids: dict[UUID, UUID] = {}
+    for scope, found in sorted(theirs.items()):
+        imported = await structure_import.store_(session, list(found.values()), Terms(*scope))
+        ids |= {job_id: one.id for job_id, one in zip(found, imported, strict=True)}
+    return ids
+
+
+def _output(finished: Finished) -> Candidate | None:
+    claim, structure = finished.claim, finished.run.outcome.output_structure
     if structure is None:
         return None
-    candidate = Candidate(
+    return Candidate(
         structure=structure,
         analysis=analyse(structure),
         name=claim.structure_name,
@@ -101,8 +154,6 @@ async def _store_output(session: AsyncSession, claim: Claim, run: Run) -> UUID |
         parent_id=claim.structure_id,
         extra={"workflow": claim.workflow, "engine": claim.engine},
     )
-    (stored,) = await import_(session, [candidate], owner=claim.owner, visibility=claim.visibility)
-    return stored.id
 
 
 def _input_sha256(claim: Claim) -> str:

@@ -1,7 +1,8 @@
 """Whose job is next: the heads of the owners' queues, in turn.
 
 Each of these statements names the jobs to take as ``due (id)``, locked and skipping what others
-have locked; :limit is how many, :engines whose (NULL: all). They read as many index entries as
+have locked; :limit is how many, :engines whose (NULL: all). If :idle is 1, not 0, a job that
+workers died of comes before all others, and then alone. They read as many index entries as
 there are owners and jobs to take, however long the queue is. docs/jobs.md says what fair means.
 """
 
@@ -34,14 +35,20 @@ ORDER BY due_at, id
 
 SHARES = f"""
 {_QUEUES},
+alone AS MATERIALIZED (
+    SELECT id FROM simulation_jobs
+    WHERE {CLAIMABLE} AND worker_deaths >= {DEATHS_BEFORE_ALONE} AND {_ENGINES}
+    ORDER BY due_at, id LIMIT CAST(:idle AS integer) FOR UPDATE SKIP LOCKED),
+-- Counted once for all: jobs start and end so often that the index is full of what has ended.
+busy AS MATERIALIZED (
+    SELECT owner_id, count(*) AS running FROM simulation_jobs
+    WHERE status = 'running' GROUP BY owner_id),
 owner AS MATERIALIZED (
-    SELECT owner_id,
-           (SELECT count(*) FROM simulation_jobs AS job
-            WHERE status = 'running' AND job.owner_id = one.owner_id) AS running,
+    SELECT owner_id, coalesce(running, 0) AS running,
            (SELECT started_at FROM simulation_jobs AS job
             WHERE job.owner_id = one.owner_id AND started_at IS NOT NULL
             ORDER BY started_at DESC LIMIT 1) AS last_start
-    FROM (SELECT DISTINCT owner_id FROM queue) AS one),
+    FROM (SELECT DISTINCT owner_id FROM queue) AS one LEFT JOIN busy USING (owner_id)),
 head AS (
     SELECT owner_id, engine, due_at, id,
            row_number() OVER (PARTITION BY owner_id ORDER BY due_at, id) AS place
@@ -50,10 +57,13 @@ share AS (
     SELECT owner_id, engine, count(*) AS jobs
     FROM (SELECT head.owner_id, engine FROM head JOIN owner USING (owner_id)
           ORDER BY running + place, last_start NULLS FIRST, due_at, id LIMIT :limit) AS next
+    WHERE NOT EXISTS (SELECT FROM alone)
     GROUP BY owner_id, engine),
-due AS (
+mine AS (
     SELECT job.id FROM share AS queue,
-           LATERAL ({_HEAD} LIMIT queue.jobs FOR UPDATE SKIP LOCKED) AS job)
+           LATERAL ({_HEAD} LIMIT queue.jobs FOR UPDATE SKIP LOCKED) AS job
+    LIMIT :limit), -- as the sum of all shares is, but the planner cannot know
+due AS (SELECT id FROM alone UNION ALL SELECT id FROM mine)
 """
 
 LEFT = f"""
@@ -61,11 +71,4 @@ LEFT = f"""
 due AS (
     SELECT job.id FROM queue, LATERAL ({_HEAD} LIMIT :limit FOR UPDATE SKIP LOCKED) AS job
     LIMIT :limit)
-"""
-
-ALONE = f"""
-WITH due AS (
-    SELECT id FROM simulation_jobs
-    WHERE {CLAIMABLE} AND worker_deaths >= {DEATHS_BEFORE_ALONE} AND {_ENGINES}
-    ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED)
 """

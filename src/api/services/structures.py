@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import Select, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
@@ -17,7 +18,7 @@ from nanoos.structures import Species
 from nanoos.structures import Structure as Atoms
 
 
-def to_atoms(row: Structure | StructureDetail) -> Atoms:
+def to_atoms(row: Structure | StructureDetail | Row[Any]) -> Atoms:
     """Return a row, or its document, as the science's structure, exactly as stored."""
     return Atoms(
         lattice_a=None if row.lattice_a is None else np.array(row.lattice_a),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from api.artifacts import Artifacts
-from api.services.arrays import set_aside
+from api.services.arrays import has_arrays, set_aside
 from api.services.results import Run
 from nanoos.errors import DiskFull, NanoError, NotWritten
 from nanoos.workflows.workflow import OutputFile
@@ -29,6 +29,11 @@ def keep(artifacts: Artifacts, run: Run) -> tuple[Run, list[dict[str, Any]]]:
     except OSError as error:
         raise disk_error(error, "the arrays of the result") from error
     return replace(run, outcome=replace(run.outcome, data=data)), kept + arrays
+
+
+def needs_keeping(run: Run) -> bool:
+    """Return whether a run has files, or arrays that may be large."""
+    return bool(run.outcome.files) or has_arrays(run.outcome.data)
 
 
 def _keep_files(artifacts: Artifacts, files: Iterable[OutputFile]) -> list[dict[str, Any]]:

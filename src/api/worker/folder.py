@@ -46,7 +46,8 @@ class JobFolder:
 
     def make(self) -> None:
         """Make it, empty. Raises OSError where that cannot be done."""
-        self.work.mkdir(mode=0o700, parents=True)
+        self.path.mkdir(mode=0o700)
+        self.work.mkdir(mode=0o700)
         (self.path / "wanted").touch()
 
     @property

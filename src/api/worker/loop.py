@@ -16,23 +16,23 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.artifacts import Artifacts
 from api.db import Sessions
 from api.errors import Cancelled, ClusterUnavailable, LostLease
-from api.services import maintenance, queue, results, workers
+from api.services import maintenance, queue, workers
 from api.services.queue import Beat, Claim, Pulse
 from api.services.results import Run
 from api.settings import Settings
 from api.worker.attempt import Attempt, Event
 from api.worker.executor import Executor, Limits
-from api.worker.files import disk_error, keep
+from api.worker.files import disk_error
 from api.worker.folders import Folders
 from api.worker.perform import Task
 from api.worker.presence import Presence
-from nanoos.errors import NanoError, WorkflowError
+from api.worker.storing import Storing
+from nanoos.errors import NanoError
 from pgsteady.maintenance import Maintenance
 
 BEAT_S = 0.5
@@ -78,7 +78,6 @@ class Worker:
         note: Note = lambda _: None,
     ) -> None:
         self._settings = settings
-        self._artifacts = Artifacts(settings.artifacts)
         self._executor = executor
         self._folders = folders
         self._drain = drain
@@ -91,6 +90,7 @@ class Worker:
         self._presence = Presence(
             sessions, self._number, woken=self._woken, returned=self._take_stock, note=note
         )
+        self._storing = Storing(self._presence, Artifacts(settings.artifacts))
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._maintenance: Maintenance | None = None
@@ -290,16 +290,11 @@ class Worker:
     async def _keep(self, claim: Claim, run: Run) -> NanoError | None:
         """Store the result of a job; return why that cannot be done."""
         try:
-            kept, files = await asyncio.to_thread(keep, self._artifacts, run)
-            await self._presence.do(lambda session: results.store_(session, claim, kept, files))
+            await self._storing.store(claim, run)
         except LostLease:
-            if not await self._presence.do(lambda session: queue.has_ended(session, claim)):
-                raise
+            raise
         except NanoError as error:
             return error
-        except DBAPIError as error:
-            cause = str(error.orig).partition("\n")[0]
-            return WorkflowError(f"The outcome cannot be stored: {cause}.")
         return None
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from samples import metal, person, stored, submitted
@@ -14,11 +15,11 @@ from api.services import queue
 from api.services.users import local_owner
 
 
-async def claimed(session: AsyncSession, limit: int = 1, **how: Any) -> list[str]:
+async def claimed(session: AsyncSession, limit: int = 1, **how: Any) -> list[UUID]:
     """Claim jobs and return whose they are."""
     known: dict[str, Any] = {"worker": "here:1", "worker_number": 7, "lease_s": 60}
     claims = await queue.claim(session, limit=limit, **(known | how))
-    return [claim.owner.username for claim in claims]
+    return [claim.owner_id for claim in claims]
 
 
 @pytest.fixture
@@ -38,10 +39,10 @@ async def crowd(session: AsyncSession, owner: User) -> User:
 async def test_owners_with_the_fewest_running_jobs_come_first(
     session: AsyncSession, owner: User, crowd: User
 ) -> None:
-    me = owner.username
+    me = owner.id
     first = await claimed(session, 3)
-    assert sorted(first) == sorted([me, "ada", me])
-    assert await claimed(session) == ["ada"]
+    assert sorted(first) == sorted([me, crowd.id, me])
+    assert await claimed(session) == [crowd.id]
     assert await claimed(session, 9) == [me, me, me]
 
 
@@ -52,14 +53,14 @@ async def test_owners_without_running_jobs_come_in_turn(
     turns = []
     for minute in range(6):
         (claim,) = await queue.claim(session, worker="here:1", worker_number=7, lease_s=60, limit=1)
-        await queue.succeed(session, claim)
+        await queue.succeed(session, [claim])
         started = func.now() + text(f"interval '{minute} minutes'")  # one transaction has one now
         await session.execute(
             update(SimulationJob).where(SimulationJob.id == claim.job_id).values(started_at=started)
         )
-        turns.append(claim.owner.username)
-    me = owner.username
-    assert turns == [me, "ada", me, "ada", me, me]
+        turns.append(claim.owner_id)
+    me = owner.id
+    assert turns == [me, crowd.id, me, crowd.id, me, me]
 
 
 async def test_a_worker_claims_jobs_with_its_engines(
@@ -68,9 +69,9 @@ async def test_a_worker_claims_jobs_with_its_engines(
     await session.execute(
         update(SimulationJob).where(SimulationJob.owner_id == crowd.id).values(engine="lj")
     )
-    assert await claimed(session, 9, engines=["lj"]) == ["ada", "ada"]
+    assert await claimed(session, 9, engines=["lj"]) == [crowd.id, crowd.id]
     assert await claimed(session, 9, engines=["oracle"]) == []
-    assert set(await claimed(session, 9, engines=["emt", "oracle"])) == {owner.username}
+    assert set(await claimed(session, 9, engines=["emt", "oracle"])) == {owner.id}
 
 
 async def test_what_others_hold_is_made_up_for(
@@ -86,7 +87,7 @@ async def test_what_others_hold_is_made_up_for(
         await other.execute(
             text("SELECT id FROM simulation_jobs WHERE owner_id = :id FOR UPDATE"), {"id": ada.id}
         )
-        assert await claimed(session, 2) == [me.username] * 2
+        assert await claimed(session, 2) == [me.id] * 2
         assert await claimed(session, 2) == []
 
 
@@ -96,7 +97,7 @@ async def test_a_job_that_workers_died_of_runs_alone(
     await session.execute(
         update(SimulationJob).where(SimulationJob.owner_id == crowd.id).values(worker_deaths=3)
     )
-    assert await claimed(session, 1, idle=False) == [owner.username]
+    assert await claimed(session, 1, idle=False) == [owner.id]
     alone = await queue.claim(session, worker="here:1", worker_number=7, lease_s=60, limit=4)
-    assert [(claim.is_alone, claim.owner.username) for claim in alone] == [(True, "ada")]
-    assert await claimed(session, 9, idle=False) == [owner.username] * 4
+    assert [(claim.is_alone, claim.owner_id) for claim in alone] == [(True, crowd.id)]
+    assert await claimed(session, 9, idle=False) == [owner.id] * 4

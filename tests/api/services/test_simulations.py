@@ -193,7 +193,7 @@ async def test_what_succeeded_is_not_done_again(
 ) -> None:
     first = await submitted(session, owner, copper)
     (claim,) = await claimed(session)
-    await queue.succeed(session, claim)
+    await queue.succeed(session, [claim])
     report = await simulations.submit(session, EOS, [copper], owner=owner)
     assert report.existing == first
 

@@ -91,6 +91,7 @@ async def test_what_passes_is_tried_again_and_each_try_is_noted(
             .where(SimulationJob.id == jobs[0])
             .values(not_before=func.now())  # it has waited
         )
+        await queue.recover(session, 5, 7)
     last = await claim(session)
     assert (last.job_id, last.attempt) == (jobs[0], 3)
     assert await queue.fail(session, last, EngineCrashed("boom")) == "failed"
@@ -150,8 +151,8 @@ async def test_a_job_waits_for_all_that_it_needs(session: AsyncSession, jobs: li
     for needed, status in ((first, "waiting"), (second, "queued")):
         mine = await claim(session)
         assert mine.job_id == needed
-        await queue.succeed(session, mine)
-        await dependencies.release(session, needed)
+        await queue.succeed(session, [mine])
+        await dependencies.release(session, [needed])
         assert (await job(session, last)).status == status
 
 
