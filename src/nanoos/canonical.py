@@ -6,12 +6,14 @@ import hashlib
 import json
 from typing import Any
 
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+
 
 def canonical_json(document: Any) -> str:
     """Return ``document`` as JSON with sorted keys and no spaces (as RFC 8785 orders them)."""
-    return json.dumps(
-        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _ENCODER.encode(document)
 
 
 def sha256(document: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from gemmi.cif import as_number, as_string, is_null
@@ -40,8 +41,9 @@ class Site:
     fractional: Array
 
 
+@lru_cache(maxsize=1024)
 def shared_by(occupants: tuple[tuple[str, float], ...]) -> Species:
-    """Return the species of a site with these (element, occupancy) pairs."""
+    """Return the species of a site with these (element, occupancy) pairs; many files share few."""
     shares: dict[str, float] = {}
     for element, occupancy in sorted(occupants):
         shares[element] = min(1.0, shares.get(element, 0.0) + occupancy)

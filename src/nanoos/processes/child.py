@@ -31,6 +31,7 @@ from nanoos.processes.messages import (
 
 Work = Callable[[Any], Iterator[Any]]
 
+_GC_OBJECTS = 50_000  # made before cycles are looked for: reading makes many objects, few cycles
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -43,6 +44,7 @@ def main(work: str, memory_bytes: int, current_fd: int, parent_pid: int) -> None
     module, _, name = work.partition(":")
     do: Work = getattr(importlib.import_module(module), name)
     gc.freeze()
+    gc.set_threshold(_GC_OBJECTS)
     _limit_memory(memory_bytes)
     outbox = _Outbox(answers)
     outbox.write(READY)

@@ -68,10 +68,10 @@ def near_distances(
     Those below half the smallest height of the cell are right; others may be too long.
     """
     apart = fractional[:, None] - others
-    apart -= np.where(periodic, np.round(apart), 0.0)
-    apart = apart @ lattice_a
-    distances: Array = np.sqrt(np.einsum("mnk,mnk->mn", apart, apart))
-    return distances
+    apart -= np.round(apart) if all(periodic) else np.where(periodic, np.round(apart), 0.0)
+    apart = apart.reshape(-1, 3) @ lattice_a  # one product; of a stack, numpy makes one each row
+    distances: Array = np.sqrt(np.einsum("ik,ik->i", apart, apart))
+    return distances.reshape(len(fractional), len(others))
 
 
 def closest_pair(

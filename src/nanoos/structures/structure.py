@@ -56,12 +56,14 @@ class Species:
             raise StructureError(
                 f"Species {self.name}: the occupancies add up to {sum(self.concentration):.3f}."
             )
-        if not self.occupancy:
+        if set(self.chemical_symbols) <= {VACANCY}:
             raise StructureError(f"Species {self.name} holds no element.")
 
     @property
     def occupancy(self) -> dict[str, float]:
         """Element → how often it is there, without vacancies, sorted by element."""
+        if self.is_ordered and self.chemical_symbols[0] != VACANCY:
+            return {self.chemical_symbols[0]: 1.0}
         shares: dict[str, float] = {}
         for symbol, share in sorted(zip(self.chemical_symbols, self.concentration, strict=True)):
             if symbol != VACANCY:
