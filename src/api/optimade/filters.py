@@ -40,6 +40,7 @@ class Filter:
     def __init__(self, text: str, entries: Entries) -> None:
         self.foreign: list[str] = []
         self._entries = entries
+        self._is_negated = False
         tree = parse(text)
         self.is_empty = not tree.children
         self.condition: Condition = true() if self.is_empty else self._any(tree.children[0])
@@ -51,13 +52,15 @@ class Filter:
         return and_(*(self._phrase(child) for child in node.children))
 
     def _phrase(self, node: Any) -> Condition:
-        inner = node.children[-1]
+        *negation, inner = node.children
+        self._is_negated ^= bool(negation)
         if inner.data == "comparison":
             (inner,) = inner.children
             found: Condition = getattr(self, f"_{inner.data}")(inner)
         else:
             found = self._any(inner)
-        return not_(found) if len(node.children) == 2 else found
+        self._is_negated ^= bool(negation)
+        return not_(found) if negation else found
 
     def _constant_first_comparison(self, node: Any) -> Condition:
         constant, operator, other = node.children
@@ -67,7 +70,7 @@ class Filter:
         right = other.children[0]
         if right.data == "property":
             one = self._property(right)
-            return compare(one.kind, one.sql, REVERSED[str(operator)], left)
+            return self._compared(one, REVERSED[str(operator)], left)
         number = _constant(right)
         if isinstance(left, str) or isinstance(number, str):
             raise QueryNotSupported("Constants of different types are not compared.")
@@ -81,13 +84,23 @@ class Filter:
     def _value_op_rhs(self, one: Property, how: Any) -> Condition:
         operator, value = str(how.children[0]), how.children[1].children[0]
         if value.data != "property":
-            return compare(one.kind, one.sql, operator, _constant(value))
+            return self._compared(one, operator, _constant(value))
         other = self._property(value)
         if Kind.UNKNOWN in {one.kind, other.kind}:
             return compare_values(Kind.UNKNOWN, one.sql, operator, other.sql)
         if one.kind is not other.kind:
             raise QueryNotSupported(f"{one.name} and {other.name} differ in type.")
         return compare_values(one.kind, one.sql, operator, other.sql)
+
+    def _compared(self, one: Property, operator: str, constant: Constant) -> Condition:
+        """Return the comparison, and what follows from it that an index serves.
+
+        Not under NOT: of what is unknown the latter may be false, and its negation would be true.
+        """
+        found = compare(one.kind, one.sql, operator, constant)
+        if one.indexed is None or self._is_negated:
+            return found
+        return and_(compare(one.kind, one.indexed, operator, constant), found)
 
     def _known_op_rhs(self, one: Property, how: Any) -> Condition:
         is_known = str(how.children[1]) == "KNOWN"

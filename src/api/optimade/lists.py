@@ -53,6 +53,8 @@ def _has_equal(one: Property, quantity: str, tests: Sequence[Test]) -> Condition
     for test in tests:
         _item(one, literal(None), test)  # of the right type, or refused
     array: Sql = one.sql
+    if quantity == ONLY and one.only is not None:
+        return one.only([str(test.value) for test in tests])
     if one.item is Kind.STRING:
         values = literal([test.value for test in tests], ARRAY(SQL_TYPES[Kind.STRING]))
     else:

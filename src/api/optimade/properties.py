@@ -31,9 +31,10 @@ class Property:
     """One property of an entry.
 
     ``item`` is the kind of a list's items, None where they are lists or dictionaries, which are
-    not compared; ``length`` is the number of items in SQL. ``unknown`` says where there is no value
-    in the form that an index serves, if ``sql`` does not. ``show`` turns the value that the
-    database gives into the one of the answer.
+    not compared; ``length`` is the number of items in SQL. What an index serves where it does not
+    serve ``sql``: ``indexed`` is the same wherever ``sql`` is known, ``unknown`` says where that is
+    not, ``only`` that a list has no items but these. ``show`` turns the value that the database
+    gives into the one of the answer.
     """
 
     name: str
@@ -43,7 +44,9 @@ class Property:
     unit: str | None = None
     item: Kind | None = None
     length: Sql | None = None
+    indexed: Sql | None = None
     unknown: Condition | None = None
+    only: Callable[[list[str]], Condition] | None = None
     show: Callable[[Any], Any] = lambda value: value
 
     def labelled(self, name: str) -> Label[Any]:

@@ -6,7 +6,7 @@ of axes, which the stored cell need not follow. The space group's number does no
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from optimade.models import StructureResourceAttributes
@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, array
 from api.models import Material, Structure
 from api.optimade.comparisons import Kind
 from api.optimade.properties import Entries, Property, by_name, standard
+from api.services import criteria
 from nanoos.structures.structure import OCCUPANCY_TOLERANCE, VACANCY
 
 _VACANT = 1e-9  # less of a vacancy is rounding
@@ -54,6 +55,7 @@ _STANDARD = by_name(
         Structure.elements,
         item=Kind.STRING,
         length=Structure.number_of_elements,
+        only=partial(criteria.only, Structure),
     ),
     _standard("nelements", Kind.INTEGER, Structure.number_of_elements),
     _standard(
@@ -69,6 +71,7 @@ _STANDARD = by_name(
         "chemical_formula_hill",
         Kind.STRING,
         case((Structure.is_ordered, Material.hill_formula)),
+        indexed=Material.hill_formula,
         unknown=not_(Structure.is_ordered),
     ),
     _standard("chemical_formula_anonymous", Kind.STRING, Structure.anonymous_formula),

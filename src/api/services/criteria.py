@@ -153,7 +153,7 @@ def _compositions(query: Query, of: type[Structure]) -> Iterator[Condition]:
         yield ~of.elements.op("&&", is_comparison=True)(_texts(query.elements_none))
     for allowed in (query.elements_only, query.chemical_subsystems_of):
         if allowed:
-            yield _only(of, allowed)
+            yield only(of, allowed)
     if query.chemical_system is not None:
         parts = query.chemical_system.split("-")
         known = [part for part in parts if part != "*"]
@@ -169,9 +169,9 @@ def _has(of: type[Structure], elements: Sequence[str]) -> Condition:
     return of.elements.op("@>", is_comparison=True)(_texts(elements))
 
 
-def _only(of: type[Structure], elements: Sequence[str]) -> Condition:
-    """Return that all elements are among these."""
-    if len(elements) > MOST_LISTED:
+def only(of: type[Structure], elements: Sequence[str]) -> Condition:
+    """Return that all elements are among these; unknown where the elements are."""
+    if len(elements) > MOST_LISTED or any("-" in element for element in elements):
         return of.elements.op("<@", is_comparison=True)(_texts(elements))
     sizes = range(1, len(elements) + 1)
     systems = ["-".join(some) for size in sizes for some in combinations(sorted(elements), size)]

@@ -189,6 +189,10 @@ async def sql_matches(session: AsyncSession, text: str) -> set[str]:
 @given(FILTERS)
 @example('NOT elements HAS "Cu"')
 @example('NOT elements HAS ANY < "Cu"')
+@example('elements HAS ONLY "Cu","Zn","Cl-Na"')
+@example('NOT elements HAS ONLY "Cl","Na"')
+@example('chemical_formula_hill="Ni" OR NOT (chemical_formula_hill!="ClNa")')
+@example('NOT (chemical_formula_hill="Ni" OR nsites=1)')
 @example('elements:elements_ratios HAS ONLY "Cu":>0.5,!="Cu":<0.5')
 @example('NOT last_modified = "2026-11-27T12:00:01Z"')
 async def test_sql_finds_what_the_standard_means(
