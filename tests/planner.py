@@ -83,5 +83,5 @@ def reads_all(plan: dict[str, Any]) -> list[str]:
     ]
 
 
-OF_FEW = {"ix_structures_disordered", "ix_structures_not_crystals"}
+OF_FEW = {"ix_structures_disordered", "ix_structures_by_number_of_periodic_dimensions"}
 """Indexes of nothing but rows that are rare."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from typing import Annotated
 
@@ -18,7 +19,9 @@ def serve(
 
     from api.app import create_app
 
-    uvicorn.run(create_app(), host=host, port=port, log_level="info")
+    app = create_app()
+    gc.freeze()  # what lives as long as the server is not gone through again and again
+    uvicorn.run(app, host=host, port=port, log_level="info")
 
 
 def _check_free(host: str, port: int) -> None:

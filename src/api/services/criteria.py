@@ -73,6 +73,34 @@ class Known(NamedTuple):
         return bool(self.cited) or set(query.given()) != {"words"}
 
 
+def is_counted_by_index(query: Query) -> bool:
+    """Say whether one index alone tells how many are found, and no row is read for it."""
+    match list(set(query.given()) - {"symprec_a"}):
+        case ["chemical_system"]:
+            return "*" not in str(query.chemical_system)
+        case ["elements_only" | "chemical_subsystems_of" as name]:
+            return len(getattr(query, name)) <= MOST_LISTED
+        case ["reduced_formula"]:
+            return not any(re.search(r"[*?]", text) for text in query.reduced_formula)
+        case ["number_of_periodic_dimensions"]:
+            return 3 not in query.number_of_periodic_dimensions
+        case [name]:
+            return name in _INDEXED
+    return False
+
+
+_INDEXED = {
+    *RANGES,
+    "anonymous_formula",
+    "protostructure",
+    "space_group",
+    "crystal_system",
+    "source",
+    "licence",
+}
+"""Conditions on a column that the index of has who may read the row."""
+
+
 async def look_up(session: AsyncSession, query: Query) -> Known:
     """Look up the owner, and the publications of each word.
 

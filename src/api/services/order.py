@@ -10,13 +10,11 @@ from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
 from api.models import Structure
-from api.models.structure import CELL
+from api.models.structure import CELL, LABELS
 from api.schemas.search import BY_ID, Query, Sort, StructureRow
 from api.services.criteria import Condition
 from api.services.cursor import Cursor
 
-PATTERN_SORTED = {"reduced_formula", "anonymous_formula", "chemical_system", "protostructure"}
-"""Columns whose index is in the order of bytes, whatever the locale (text_pattern_ops)."""
 OF_CRYSTALS = {
     *CELL,
     "volume_a3",
@@ -143,7 +141,7 @@ _TOGETHER = (
             "protostructure",
             "number_of_elements",
         },
-        PATTERN_SORTED | {"number_of_elements"},
+        {*LABELS, "number_of_elements"},
     ),
     ({"created_at", "updated_at", "id_prefix"}, {"id", "created_at", "updated_at"}),
     ({"number_of_periodic_dimensions"}, OF_CRYSTALS),
@@ -164,7 +162,7 @@ def _may_miss(sort: Sort) -> bool:
 def _by(sort: Sort, of: Any) -> list[Any]:
     """Return the order of rows with a value: that of the index, forwards or backwards."""
     column, id_ = getattr(of, sort.column), of.id
-    if sort.column in PATTERN_SORTED:
+    if sort.column in LABELS:
         using: Any = custom_op("USING ~>~" if sort.descending else "USING ~<~")
         column = UnaryExpression(column, modifier=using)
     else:
@@ -175,6 +173,6 @@ def _by(sort: Sort, of: Any) -> list[Any]:
 
 def _beyond(column: Any, value: Any, descending: bool) -> Condition:
     sign = "<" if descending else ">"
-    if column.key in PATTERN_SORTED:
+    if column.key in LABELS:
         sign = f"~{sign}~"
     return column.op(sign, is_comparison=True)(value)  # type: ignore[no-any-return]

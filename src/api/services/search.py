@@ -27,7 +27,7 @@ from sqlalchemy.orm import aliased, contains_eager, defer
 
 from api.models import Structure
 from api.schemas.search import Page, Query, Sort, StructureRow
-from api.services.criteria import Condition, Known, condition, look_up
+from api.services.criteria import Condition, Known, condition, is_counted_by_index, look_up
 from api.services.cursor import Cursor
 from api.services.order import gathered, go_together, in_order, parts, usual, walked, without_value
 
@@ -38,6 +38,8 @@ COUNTED = 6_000
 
 Of a million, as many rows are read to fetch so many of them as to meet a page's fifty in order.
 """
+COUNTED_BY_INDEX = 20_000
+"""The same, where one index alone tells who may read them and no row is read for it."""
 SORTED = 50_000
 """Structures that are all fetched and sorted, where they may lie at the far end of the order."""
 SAMPLE = 4_000
@@ -72,9 +74,9 @@ async def find(
     await _plan_each(session)
     known = await look_up(session, query)
     where = condition(query, known=known)
-    estimate, are_few = None, cursor is not None and cursor.is_exact
+    found, are_few = None, cursor is not None and cursor.is_exact and cursor.count <= COUNTED
     if cursor is None:
-        estimate, are_few = await _look(session, query, known)
+        found, are_few = await _look(session, query, known, where)
     rows: Sequence[Row[Any]] = []
     if are_few:
         most = COUNTED + 1
@@ -82,22 +84,28 @@ async def find(
         number = rows[0].number if rows else 0
         are_few = number <= COUNTED  # not so after all, or many came in since the first page
     if cursor is None:
-        if not are_few:
-            found = estimate or await _estimate(session, query, known)
-        else:
+        if are_few:
             found = Count(number, True)
+        elif found is None or found.number <= COUNTED:
+            found = await _estimate(session, query, known)
         cursor = Cursor.start(query, sort, found.number, is_exact=found.is_exact)
-    if not are_few and cursor.count <= SORTED and go_together(query, sort):
+    valued = not without_value(query, sort)
+    if not are_few and valued and cursor.count <= SORTED and go_together(query, sort):
         behind = cursor if after else None
         rows = (await session.execute(gathered(where, sort, behind, limit + 1))).all()
     elif not are_few:
-        rows = await _walk(session, where, cursor, limit + 1, valued=not without_value(query, sort))
+        rows = await _walk(session, where, cursor, limit + 1, valued=valued)
     return Page(
-        rows=[StructureRow.model_validate(row._mapping) for row in rows[:limit]],
+        rows=[_row(row) for row in rows[:limit]],
         after=str(cursor.behind(rows[limit - 1])) if len(rows) > limit else None,
         count=cursor.count,
         is_exact=cursor.is_exact,
     )
+
+
+def _row(row: Row[Any]) -> StructureRow:
+    """Return a row as it is shown; the number of all that may follow is no part of it."""
+    return StructureRow.model_validate(dict(zip(StructureRow.model_fields, row, strict=False)))
 
 
 async def _walk(
@@ -113,14 +121,23 @@ async def _walk(
 
 
 async def count(session: AsyncSession, query: Query) -> Count:
-    """Return how many structures in view meet the query: exact up to `COUNTED`, then estimated."""
+    """Return how many structures in view meet the query, counted or, of many, estimated."""
     await _plan_each(session)
     known = await look_up(session, query)
-    some = select(Structure.id).where(*condition(query, known=known)).limit(COUNTED + 1)
-    counted = await session.scalar(select(func.count()).select_from(some.subquery())) or 0
-    if counted <= COUNTED:
-        return Count(counted, is_exact=True)
-    return await _estimate(session, query, known)
+    counted = await _count(session, query, condition(query, known=known))
+    return counted or await _estimate(session, query, known)
+
+
+async def _count(session: AsyncSession, query: Query, where: list[Condition]) -> Count | None:
+    """Return how many there are; None of more than are counted."""
+    most = _most(query)
+    some = select(Structure.id).where(*where).limit(most + 1)
+    number = await session.scalar(select(func.count()).select_from(some.subquery())) or 0
+    return Count(number, is_exact=True) if number <= most else None
+
+
+def _most(query: Query) -> int:
+    return COUNTED_BY_INDEX if is_counted_by_index(query) else COUNTED
 
 
 class _Sample(NamedTuple):
@@ -157,12 +174,18 @@ _SAMPLED = aliased(
 """Made once: the alias of a table of so many columns takes longer than the question to it."""
 
 
-async def _look(session: AsyncSession, query: Query, known: Known) -> tuple[Count | None, bool]:
-    """Return the estimate, if one was made, and whether they are few enough to be counted.
+async def _look(
+    session: AsyncSession, query: Query, known: Known, where: list[Condition]
+) -> tuple[Count | None, bool]:
+    """Return how many there are, if that was found out, and whether all are to be fetched.
 
-    A glance at some rows saves fetching thousands for a page of fifty; where it leaves a doubt,
-    the sample that the estimate needs anyway is looked at.
+    Where an index alone tells, they are counted at once. Else a glance at some rows saves fetching
+    thousands for a page of fifty; where it leaves a doubt, the sample that the estimate needs
+    anyway is looked at.
     """
+    if is_counted_by_index(query):
+        found = await _count(session, query, where) or await _estimate(session, query, known)
+        return found, found.number <= COUNTED
     sample = await _sample(session, query, known, GLANCE)
     if known.serves(query) and sample.hits / sample.share < COUNTED / 2:
         return None, True
@@ -184,7 +207,7 @@ async def _estimate(
     number = sample.hits / sample.share
     digits = 2 if sample.says_enough else 1
     rounded = int(round(number, digits - 1 - int(log10(number)))) if sample.hits else 0
-    return Count(max(rounded, COUNTED if known.serves(query) else 1), is_exact=False)
+    return Count(max(rounded, _most(query) if known.serves(query) else 1), is_exact=False)
 
 
 async def stream(

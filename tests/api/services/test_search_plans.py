@@ -15,6 +15,7 @@ import pytest
 
 from api.schemas.search import SORTABLE, Query, Sort
 from api.services import search
+from api.services.criteria import is_counted_by_index
 from pgsteady.url import parse
 from planner import Planner, nodes, reads_all
 from population import populate
@@ -98,6 +99,19 @@ def test_few_are_found_by_an_index(planner: Planner, name: str) -> None:
     query = Query(**FEW[name])
     for plan in planner.plans(lambda session: search.find(session, query)):
         assert not reads_all(plan), plan
+
+
+ALONE = {name: Query(**given) for name, given in FEW.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [name for name, query in ALONE.items() if is_counted_by_index(query)]
+)
+def test_what_an_index_tells_is_counted_without_rows(planner: Planner, name: str) -> None:
+    (plan,) = planner.plans(lambda session: search.count(session, ALONE[name]))
+    read = {node["Node Type"] for node in nodes(plan) if node.get("Index Name")}
+    assert read == {"Index Only Scan"}, plan
 
 
 @pytest.mark.slow
