@@ -285,7 +285,7 @@ lost AS (
     FROM simulation_jobs
     WHERE status = 'running'
       AND CAST(split_part(worker, '/', 2) AS bigint) IS DISTINCT FROM :worker_number
-      AND pg_postmaster_start_time() < now() - make_interval(secs => :return_s)
+      AND pg_postmaster_start_time() NOT BETWEEN now() - make_interval(secs => :return_s) AND now()
       AND (lease_until < now()
            OR CAST(split_part(worker, '/', 2) AS bigint) NOT IN (SELECT number FROM alive))
     FOR UPDATE SKIP LOCKED),

@@ -309,3 +309,16 @@ async def test_heartbeats_are_heap_only(sessions: Sessions, committed: list[UUID
                 )
             )
     assert hot == beats
+
+
+async def test_a_server_whose_clock_went_back_still_notices_dead_workers(
+    session: AsyncSession, owner: User, queued: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It seems to have started in the future, and nobody is still on the way back to it."""
+    began_later = str(queue._RECOVER).replace(
+        "pg_postmaster_start_time()", "(now() + interval '2 days')"
+    )
+    monkeypatch.setattr(queue, "_RECOVER", text(began_later))
+    monkeypatch.setattr(queue, "RETURN_S", 5.0)
+    await claim(session, worker=DEAD)
+    assert await queue.recover(session, 5) == 1
