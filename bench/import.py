@@ -45,11 +45,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import peers
 import psutil
 import synthetic
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, text
 
 from api.cli.database import transaction
 from api.db import connect, database_url
@@ -163,13 +163,7 @@ async def analysed(count: int) -> float:
 
 def beside_qcfractal(python: str, count: int, ours: float) -> None:
     """Let QCFractal store molecules in a database of its own, in the same server."""
-    engine = create_engine(database_url().url.set(drivername="postgresql+psycopg2"))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("CREATE DATABASE qcfractal"))
-    url = engine.url.set(drivername="postgresql", database="qcfractal")
-    script = str(Path(__file__).with_name("import_qcfractal.py"))
-    words = [python, script, url.render_as_string(hide_password=False), str(count)]
-    theirs = json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout)
+    theirs = peers.beside(python, "import_qcfractal.py", count)
     rate = theirs["stored"] / theirs["s"]
     print(f"          QCFractal, {count:,} molecules: {rate:,.0f}/s, ours {ours / rate:.1f} times")
 

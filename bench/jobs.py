@@ -11,12 +11,15 @@ million finished and a hundred thousand queued jobs of twenty users. Then, in on
   end at once;
 - plain: four processes on a bare table of ids with SKIP LOCKED, which take as many at once and end
   each by itself, without any bookkeeping;
+- peers, each in an environment of its own (what it does and leaves out, its file says): PgQueuer
+  (`jobs_pgqueuer.py`), QCFractal (`jobs_qcfractal.py`), AiiDA (`jobs_aiida.py`);
 - submission: `simulations.submit` for every structure there is, 5,000 a second.
 
 Where one of ours misses its bar it ends with 1. What it does not show: a server with a disk slower
 than its memory, and workers on other machines.
 
-Run: python bench/jobs.py [--home FOLDER] [--quick]
+Run: python bench/jobs.py [--home FOLDER] [--quick] [--pgqueuer PYTHON] [--qcfractal PYTHON]
+     [--aiida PYTHON]
 
 With --home, the database is kept in that folder, and is not filled again the next time.
 """
@@ -37,6 +40,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+import peers
 import psycopg2.extensions
 from ase.build import bulk
 from filled import filled
@@ -60,6 +64,8 @@ from nanoos.structures import Structure, analyse
 from nanoos.workflows import Outcome
 
 WORKFLOW, OWNERS, PROCESSES, AHEAD = "equation_of_state", 20, 4, 32
+PEERS = {"pgqueuer": 6_000, "qcfractal": 3_000, "aiida": 1_000}
+"""How many jobs each of them is given."""
 CLAIM_BAR_MS, JOBS_BAR, SUBMIT_BAR = 10.0, 500.0, 5_000.0
 
 
@@ -68,6 +74,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path)
     parser.add_argument("--quick", action="store_true", help="a fiftieth of everything")
+    for peer in PEERS:
+        parser.add_argument(f"--{peer}", metavar="PYTHON", help=f"of an environment with {peer}")
     options = parser.parse_args()
     share = 50 if options.quick else 1
     finished, queued, structures = 1_000_000 // share, 100_000 // share, 20_000 // share
@@ -76,12 +84,22 @@ def main() -> int:
         asyncio.run(prepare(share))
         passed = [
             report("claim p95", asyncio.run(claim_p95_ms(200)), "ms", CLAIM_BAR_MS, most=True),
-            report("no-op jobs", rate(no_op_jobs, 6_000 // share), "jobs/s", JOBS_BAR),
+            report("no-op jobs", ours := rate(no_op_jobs, 6_000 // share), "jobs/s", JOBS_BAR),
             report("submission", asyncio.run(submission_rate()), "jobs/s", SUBMIT_BAR),
         ]
         report("whole workers", rate(whole_workers, 6_000 // share), "jobs/s")
         report("plain table", rate(plain, 6_000 // share), "rows/s")
+        for peer, count in PEERS.items():
+            if python := getattr(options, peer):
+                beside(peer, python, count // share, ours)
     return 0 if all(passed) else 1
+
+
+def beside(peer: str, python: str, count: int, ours: float) -> None:
+    """Let a peer do as many jobs of its own in the same server, and print both."""
+    theirs = peers.beside(python, f"jobs_{peer}.py", count, PROCESSES, AHEAD)
+    its = theirs["done"] / theirs["s"]
+    print(f"{peer:13} {its:10,.1f} jobs/s, ours {ours / its:.1f} times", flush=True)
 
 
 def report(
