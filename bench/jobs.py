@@ -64,7 +64,7 @@ from nanoos.structures import Structure, analyse
 from nanoos.workflows import Outcome
 
 WORKFLOW, OWNERS, PROCESSES, AHEAD = "equation_of_state", 20, 4, 32
-PEERS = {"pgqueuer": 6_000, "qcfractal": 3_000, "aiida": 1_000}
+PEERS = {"pgqueuer": 6_000, "qcfractal": 3_000, "aiida": 400}
 """How many jobs each of them is given."""
 CLAIM_BAR_MS, JOBS_BAR, SUBMIT_BAR = 10.0, 500.0, 5_000.0
 

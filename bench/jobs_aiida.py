@@ -22,13 +22,14 @@ from typing import Any
 
 def prepare(folder: str) -> None:
     """Make a profile on the database; without a broker, which calcfunctions do not need."""
-    names = ("username", "password", "name", "hostname", "port")
-    variables = ("PGUSER", "PGPASSWORD", "PGDATABASE", "PGHOST", "PGPORT")
+    host, name = os.environ["PGHOST"], os.environ["PGDATABASE"]
     options = [
-        word
-        for name, variable in zip(names, variables, strict=True)
-        if variable in os.environ
-        for word in (f"--database-{name}", os.environ[variable])
+        *("--database-username", os.environ["PGUSER"]),
+        *("--database-password", os.environ["PGPASSWORD"]),
+        *("--database-port", os.environ.get("PGPORT", "5432")),
+        # It makes a URL of these, in whose place for the host no socket's folder may stand.
+        *("--database-name", f"{name}?host={host}" if host.startswith("/") else name),
+        *("--database-hostname", "localhost" if host.startswith("/") else host),
     ]
     people = ["--email", "bench@example.org", "--first-name", "B", "--last-name", "B"]
     subprocess.run(
@@ -75,7 +76,10 @@ def main(count: int, processes: int) -> None:
         began = time.perf_counter()
         for child in children:
             child.join()
-        print(json.dumps({"done": each * processes, "s": time.perf_counter() - began}))
+        took_s = time.perf_counter() - began
+        if any(child.exitcode for child in children):
+            raise SystemExit("A process failed.")
+        print(json.dumps({"done": each * processes, "s": took_s}))
 
 
 if __name__ == "__main__":

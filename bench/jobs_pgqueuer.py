@@ -30,7 +30,7 @@ async def prepare(count: int) -> None:
 
 async def drain(batch: int) -> None:
     """Do jobs until none is left."""
-    manager = QueueManager(AsyncpgDriver(await asyncpg.connect()))
+    manager = QueueManager(Queries(AsyncpgDriver(await asyncpg.connect())))
 
     @manager.entrypoint("nothing")
     async def nothing(job: Job) -> None:
@@ -57,7 +57,10 @@ def main(count: int, processes: int, batch: int) -> None:
     began = time.perf_counter()
     for child in children:
         child.join()
-    print(json.dumps({"done": count, "s": time.perf_counter() - began}))
+    took_s = time.perf_counter() - began
+    if any(child.exitcode for child in children):
+        raise SystemExit("A process failed.")
+    print(json.dumps({"done": count, "s": took_s}))
 
 
 if __name__ == "__main__":

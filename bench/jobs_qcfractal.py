@@ -78,7 +78,10 @@ def main(url: str, count: int, processes: int, batch: int) -> None:
     began = time.perf_counter()
     for child in children:
         child.join()
-    print(json.dumps({"done": count, "s": time.perf_counter() - began}))
+    took_s = time.perf_counter() - began
+    if any(child.exitcode for child in children):
+        raise SystemExit("A process failed.")
+    print(json.dumps({"done": count, "s": took_s}))
 
 
 if __name__ == "__main__":
