@@ -17,7 +17,7 @@ import tempfile
 import time
 
 from qcfractal.components.auth.db_models import UserORM  # noqa: F401 - the models have to be known
-from qcfractal.config import read_configuration
+from qcfractal.config import FractalConfig, read_configuration
 from qcfractal.db_socket import SQLAlchemySocket
 from qcportal.molecules import Molecule
 
@@ -26,17 +26,8 @@ BATCH = 1_000
 
 def main(url: str, count: int) -> None:
     """Store molecules, and print how many and how long it took."""
-    logging.disable()
     with tempfile.TemporaryDirectory() as folder:
-        secret = "of-this-run-only-" * 3
-        settings = {
-            "name": "bench",
-            "base_folder": folder,
-            "database": {"full_uri": url, "username": "", "password": "", "own": False},
-            "api": {"secret_key": secret, "jwt_secret_key": secret},
-            "loglevel": "ERROR",
-        }
-        config = read_configuration([], settings)
+        config = configured(url, folder)
         SQLAlchemySocket.create_database_tables(config.database)
         socket = SQLAlchemySocket(config)
         molecules = [molecule(seed) for seed in range(count)]
@@ -44,6 +35,20 @@ def main(url: str, count: int) -> None:
         for first in range(0, count, BATCH):
             socket.molecules.add(molecules[first : first + BATCH])
         print(json.dumps({"stored": count, "s": time.perf_counter() - began}))
+
+
+def configured(url: str, folder: str) -> FractalConfig:
+    """Return the configuration of a silent server on this database."""
+    logging.disable()
+    secret = "of-this-run-only-" * 3
+    settings = {
+        "name": "bench",
+        "base_folder": folder,
+        "database": {"full_uri": url, "username": "", "password": "", "own": False},
+        "api": {"secret_key": secret, "jwt_secret_key": secret},
+        "loglevel": "ERROR",
+    }
+    return read_configuration([], settings)
 
 
 def molecule(seed: int) -> Molecule:

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import multiprocessing
 import sys
 import tempfile
 import time
@@ -45,6 +44,7 @@ import psycopg2.extensions
 from ase.build import bulk
 from filled import filled
 from sqlalchemy import text
+from together import took_s
 
 from api.db import connect, database_url
 from api.services import queue, results, simulations, users, workflows
@@ -301,19 +301,8 @@ UPDATE plain SET done = true WHERE id IN (
 
 def rate(work: Callable[[int], None], count: int) -> float:
     """Return how many a second the processes do together, their start left out."""
-    context = multiprocessing.get_context("spawn")
-    ready = context.Barrier(PROCESSES + 1)
     each = count // PROCESSES
-    children = [context.Process(target=_after, args=(ready, work, each)) for _ in range(PROCESSES)]
-    for child in children:
-        child.start()
-    ready.wait()
-    began = time.perf_counter()
-    for child in children:
-        child.join()
-    if any(child.exitcode for child in children):
-        raise SystemExit("A process failed.")
-    return each * PROCESSES / (time.perf_counter() - began)
+    return each * PROCESSES / took_s(_after, PROCESSES, work, each)
 
 
 def _after(ready: Any, work: Callable[[int], None], count: int) -> None:

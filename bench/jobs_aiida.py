@@ -10,14 +10,14 @@ Run: python bench/jobs_aiida.py URL COUNT PROCESSES BATCH (libpq's variables nam
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
+
+from together import took_s
 
 
 def prepare(folder: str) -> None:
@@ -66,20 +66,8 @@ def main(count: int, processes: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["AIIDA_PATH"] = folder
         prepare(folder)
-        context = multiprocessing.get_context("spawn")
-        ready = context.Barrier(processes + 1)
         each = count // processes
-        children = [context.Process(target=work, args=(ready, each)) for _ in range(processes)]
-        for child in children:
-            child.start()
-        ready.wait()
-        began = time.perf_counter()
-        for child in children:
-            child.join()
-        took_s = time.perf_counter() - began
-        if any(child.exitcode for child in children):
-            raise SystemExit("A process failed.")
-        print(json.dumps({"done": each * processes, "s": took_s}))
+        print(json.dumps({"done": each * processes, "s": took_s(work, processes, each)}))
 
 
 if __name__ == "__main__":

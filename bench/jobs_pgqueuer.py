@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import sys
-import time
 from typing import Any
 
 import asyncpg
 from pgqueuer import AsyncpgDriver, Job, Queries, QueueManager
 from pgqueuer.types import QueueExecutionMode
+from together import took_s
 
 
 async def prepare(count: int) -> None:
@@ -48,19 +47,7 @@ def work(ready: Any, batch: int) -> None:
 def main(count: int, processes: int, batch: int) -> None:
     """Print how many jobs were done, and how long it took."""
     asyncio.run(prepare(count))
-    context = multiprocessing.get_context("spawn")
-    ready = context.Barrier(processes + 1)
-    children = [context.Process(target=work, args=(ready, batch)) for _ in range(processes)]
-    for child in children:
-        child.start()
-    ready.wait()
-    began = time.perf_counter()
-    for child in children:
-        child.join()
-    took_s = time.perf_counter() - began
-    if any(child.exitcode for child in children):
-        raise SystemExit("A process failed.")
-    print(json.dumps({"done": count, "s": took_s}))
+    print(json.dumps({"done": count, "s": took_s(work, processes, batch)}))
 
 
 if __name__ == "__main__":

@@ -10,41 +10,24 @@ Run: python bench/jobs_qcfractal.py URL COUNT PROCESSES BATCH
 from __future__ import annotations
 
 import json
-import logging
-import multiprocessing
 import sys
 import tempfile
-import time
 import uuid
 from typing import Any
 
-from qcfractal.components.auth.db_models import UserORM  # noqa: F401 - the models have to be known
-from qcfractal.config import read_configuration
+from import_qcfractal import configured
 from qcfractal.db_socket import SQLAlchemySocket
 from qcportal.managers import ManagerName
 from qcportal.molecules import Molecule
 from qcportal.record_models import PriorityEnum
 from qcportal.singlepoint import QCSpecification
+from together import took_s
 
 PROGRAMS = {"qcengine": ["unknown"], "psi4": ["unknown"]}
 
 
-def configured(url: str, folder: str) -> Any:
-    """Return the configuration of a server on this database."""
-    secret = "of-this-run-only-" * 3
-    settings = {
-        "name": "bench",
-        "base_folder": folder,
-        "database": {"full_uri": url, "username": "", "password": "", "own": False},
-        "api": {"secret_key": secret, "jwt_secret_key": secret},
-        "loglevel": "ERROR",
-    }
-    return read_configuration([], settings)
-
-
 def work(ready: Any, url: str, batch: int) -> None:
     """Claim tasks as a manager until none is left."""
-    logging.disable()
     with tempfile.TemporaryDirectory() as folder:
         socket = SQLAlchemySocket(configured(url, folder))
         name = ManagerName(cluster="bench", hostname="here", uuid=str(uuid.uuid4()))
@@ -56,7 +39,6 @@ def work(ready: Any, url: str, batch: int) -> None:
 
 def main(url: str, count: int, processes: int, batch: int) -> None:
     """Print how many tasks were claimed, and how long it took."""
-    logging.disable()
     with tempfile.TemporaryDirectory() as folder:
         config = configured(url, folder)
         SQLAlchemySocket.create_database_tables(config.database)
@@ -69,19 +51,7 @@ def main(url: str, count: int, processes: int, batch: int) -> None:
         socket.records.singlepoint.add(
             molecules, wanted, "*", PriorityEnum.normal, None, find_existing=False
         )
-    context = multiprocessing.get_context("spawn")
-    ready = context.Barrier(processes + 1)
-    children = [context.Process(target=work, args=(ready, url, batch)) for _ in range(processes)]
-    for child in children:
-        child.start()
-    ready.wait()
-    began = time.perf_counter()
-    for child in children:
-        child.join()
-    took_s = time.perf_counter() - began
-    if any(child.exitcode for child in children):
-        raise SystemExit("A process failed.")
-    print(json.dumps({"done": count, "s": took_s}))
+    print(json.dumps({"done": count, "s": took_s(work, processes, url, batch)}))
 
 
 if __name__ == "__main__":
