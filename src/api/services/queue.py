@@ -18,9 +18,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import LostLease, WorkerLost, outcome
-from api.models.simulation_job import DEATHS_BEFORE_ALONE
 from api.services import dependencies, structures
-from api.services.shares import LEFT, SHARES
+from api.services.shares import CLAIM, CLAIM_LEFT
 from nanoos.structures import Structure
 
 WORKER_LOCK_CLASS = 0x6E616E6F
@@ -120,12 +119,11 @@ async def claim(
         "worker": f"{worker}/{worker_number}",
         "lease_s": float(lease_s),
         "engines": None if engines is None else list(engines),
-        "deaths_before_alone": DEATHS_BEFORE_ALONE,
     }
-    rows = list(await session.execute(_CLAIM, values | {"limit": limit, "idle": int(idle)}))
+    rows = list(await session.execute(CLAIM, values | {"limit": limit, "idle": int(idle)}))
     if len(rows) < limit and not any(row.is_alone for row in rows):
         # Others may hold what was to be ours, or there is no more.
-        rows += await session.execute(_CLAIM_LEFT, values | {"limit": limit - len(rows)})
+        rows += await session.execute(CLAIM_LEFT, values | {"limit": limit - len(rows)})
     return [
         Claim(
             job_id=row.id,
@@ -311,26 +309,6 @@ SET status = becomes, worker_deaths = worker_deaths + 1, lease_until = NULL,
 FROM lost WHERE job.id = lost.id
 RETURNING job.id, job.status
 """)
-
-_TAKE = """
-UPDATE simulation_jobs AS job
-SET status = 'running', attempt = attempt + 1, worker = :worker,
-    lease_until = now() + make_interval(secs => :lease_s), heartbeat_at = now(),
-    started_at = now(), progress = 0, progress_message = NULL, live = NULL,
-    error = NULL, error_type = NULL
-FROM due, workflow_templates AS template, structures AS structure
-WHERE job.id = due.id AND template.id = job.workflow_template_id
-  AND structure.id = job.structure_id
-RETURNING job.id, job.attempt, job.engine, job.parameters, job.engine_parameters,
-          job.resources, job.wall_time_limit_s, job.memory_limit_mb, job.structure_id, job.owner_id,
-          template.name AS workflow, template.version AS workflow_version,
-          worker_deaths >= :deaths_before_alone AS is_alone,
-          structure.name AS structure_name, fingerprint, visibility, lattice_a, positions_a,
-          species, species_at_sites, dimension_types
-"""
-
-_CLAIM = text(SHARES + _TAKE)
-_CLAIM_LEFT = text(LEFT + _TAKE)
 
 # In one order, so that nobody who locks several waits for another in a ring.
 _HEARTBEAT = text("""

@@ -1,7 +1,6 @@
 """Whose job is next: the heads of the owners' queues, in turn.
 
-Each of these statements names the jobs to take as ``due (id)``, locked and skipping what others
-have locked; :limit is how many, :engines whose (NULL: all). If :idle is 1, not 0, a job that
+`CLAIM` and `CLAIM_LEFT` take them for a worker, skipping what others have locked; :limit is how many, :engines whose (NULL: all). If :idle is 1, not 0, a job that
 workers died of comes before all others, and then alone. They read as many index entries as
 there are owners and jobs to take, however long the queue is. docs/jobs.md says what fair means.
 """
@@ -9,6 +8,8 @@ there are owners and jobs to take, however long the queue is. docs/jobs.md says 
 # ruff: noqa: S608 - of constants alone
 
 from __future__ import annotations
+
+from sqlalchemy import text
 
 from api.models.simulation_job import CLAIMABLE, DEATHS_BEFORE_ALONE
 
@@ -33,7 +34,7 @@ WHERE {_MINE} AND job.owner_id = queue.owner_id AND job.engine = queue.engine
 ORDER BY due_at, id
 """
 
-SHARES = f"""
+_SHARES = f"""
 {_QUEUES},
 alone AS MATERIALIZED (
     SELECT id FROM simulation_jobs
@@ -66,9 +67,30 @@ mine AS (
 due AS (SELECT id FROM alone UNION ALL SELECT id FROM mine)
 """
 
-LEFT = f"""
+_LEFT = f"""
 {_QUEUES},
 due AS (
     SELECT job.id FROM queue, LATERAL ({_HEAD} LIMIT :limit FOR UPDATE SKIP LOCKED) AS job
     LIMIT :limit)
 """
+
+_TAKE = f"""
+UPDATE simulation_jobs AS job
+SET status = 'running', attempt = attempt + 1, worker = :worker,
+    lease_until = now() + make_interval(secs => :lease_s), heartbeat_at = now(),
+    started_at = now(), progress = 0, progress_message = NULL, live = NULL,
+    error = NULL, error_type = NULL
+FROM due, workflow_templates AS template, structures AS structure
+WHERE job.id = due.id AND template.id = job.workflow_template_id
+  AND structure.id = job.structure_id
+RETURNING job.id, job.attempt, job.engine, job.parameters, job.engine_parameters,
+          job.resources, job.wall_time_limit_s, job.memory_limit_mb, job.structure_id, job.owner_id,
+          template.name AS workflow, template.version AS workflow_version,
+          worker_deaths >= {DEATHS_BEFORE_ALONE} AS is_alone,
+          structure.name AS structure_name, fingerprint, visibility, lattice_a, positions_a,
+          species, species_at_sites, dimension_types
+"""
+
+CLAIM = text(_SHARES + _TAKE)
+CLAIM_LEFT = text(_LEFT + _TAKE)
+"""Of any owner, where shares do not fill the limit."""
