@@ -1,8 +1,9 @@
 """Whose job is next: the heads of the owners' queues, in turn.
 
-`CLAIM` and `CLAIM_LEFT` take them for a worker, skipping what others have locked; :limit is how many, :engines whose (NULL: all). If :idle is 1, not 0, a job that
-workers died of comes before all others, and then alone. They read as many index entries as
-there are owners and jobs to take, however long the queue is. docs/jobs.md says what fair means.
+`CLAIM` and `CLAIM_LEFT` take them for a worker, skipping what others have locked; :limit is how
+many, :engines whose (NULL: all). If :idle is 1, not 0, a job that workers died of comes before all
+others, and then alone. They read as many index entries as there are owners and jobs to take,
+however long the queue is. docs/jobs.md says what fair means.
 """
 
 # ruff: noqa: S608 - of constants alone
