@@ -28,7 +28,7 @@ def set_aside(
     """
     kept, stored = dict(data), []
     for name, entry in data.items():
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("values"), list):
+        if not _is_array(entry):
             continue
         text = canonical_json(entry["values"]).encode()
         if len(text) <= LARGE_BYTES:
@@ -42,7 +42,11 @@ def set_aside(
 
 def has_arrays(data: Mapping[str, Any]) -> bool:
     """Return whether any entry may be one to set aside."""
-    return any(isinstance(entry, Mapping) and "values" in entry for entry in data.values())
+    return any(map(_is_array, data.values()))
+
+
+def _is_array(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and isinstance(entry.get("values"), list)
 
 
 def _stored(text: bytes, artifacts: Artifacts) -> dict[str, Any]:

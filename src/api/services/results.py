@@ -24,10 +24,9 @@ from api.models import (
 )
 from api.models.simulation_result import QUANTITIES
 from api.schemas.simulation import AttemptDetail, ResultDetail
-from api.services import dependencies, methods, queue, structure_import
+from api.services import dependencies, methods, queue, structure_import, structure_rows
 from api.services.queue import Claim
 from api.services.structure_import import Candidate, Found, Terms
-from api.services.structure_rows import row
 from nanoos.canonical import canonical_json, sha256
 from nanoos.errors import WorkflowError
 from nanoos.methods import Method, document
@@ -134,7 +133,7 @@ async def _store_outputs(session: AsyncSession, finished: Sequence[Finished]) ->
     for one in finished:
         if (candidate := _output(one)) is not None:
             scope = one.claim.owner_id, one.claim.visibility
-            theirs[scope][one.claim.job_id] = Found(row(candidate))
+            theirs[scope][one.claim.job_id] = Found(structure_rows.row(candidate))
     ids: dict[UUID, UUID] = {}
     for scope, found in sorted(theirs.items()):
         imported = await structure_import.store_(session, list(found.values()), Terms(*scope))
