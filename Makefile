@@ -24,7 +24,7 @@ format: .venv/development ## Format the code and repair what lint can repair
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-test: .venv/development ## The fast tests, under five minutes on two cores
+test: .venv/development ## The fast tests, some twenty minutes on two cores
 	$(BIN)/pytest -n 2
 
 test-slow: .venv/development ## The tests that install the project or break it on purpose

@@ -15,6 +15,8 @@ from psycopg2 import sql
 from pgsteady.lint.sql import parse
 from pgsteady.losses import losses
 
+WHOLE = {"smallint", "integer", "bigint"}
+"""Their values are the same with zeros after the point; with other digits they are not."""
 Values = dict[tuple[int, int], tuple[str, dict[str, str]]]
 """By table and column: the type, and what each row, by its key, has there that is not NULL."""
 
@@ -83,6 +85,7 @@ def session(fresh_database: Callable[..., str]) -> Iterator[Any]:
 @example(["ALTER TABLE a RENAME COLUMN b TO y", "ALTER TABLE a DROP COLUMN y"])
 @example(["ALTER TABLE a RENAME TO z", "ALTER TABLE empty RENAME TO a", "DROP TABLE z CASCADE"])
 @example(["ALTER TABLE s.k SET SCHEMA public", "DROP TABLE k"])
+@example(["ALTER TABLE a ALTER c TYPE numeric(9,1)"])
 def test_what_is_destroyed_was_foreseen(session: Any, statements: list[str]) -> None:
     script = "; ".join(statements)
     with session.cursor() as cursor:
@@ -120,7 +123,8 @@ def values(cursor: Any, like: Values) -> Values:
 
 def content(cursor: Any, schema: str, table: str, column: str, type_: str) -> dict[str, str]:
     """Return a column's values, as text, by the row's key; none if they cannot be ``type_``."""
-    query = sql.SQL("SELECT id::text, {0}::text::{1}::text FROM {2} WHERE {0} IS NOT NULL")
+    shown = "{0}::text::{1}::text" if type_ not in WHOLE else "trim_scale({0}::text::numeric)::text"
+    query = sql.SQL(f"SELECT id::text, {shown} FROM {{2}} WHERE {{0}} IS NOT NULL")
     cursor.execute("SAVEPOINT look")
     try:
         cursor.execute(
