@@ -75,7 +75,8 @@ faults-import: .venv/development ## 10,000 damaged files of every format
 test-espresso: .venv/development ## The tests that need Quantum ESPRESSO; on Debian and Ubuntu it is installed
 	@command -v pw.x >/dev/null || apt-get install --yes --no-install-recommends \
 	  quantum-espresso quantum-espresso-data
-	$(BIN)/pytest -n 2 -m '' -k espresso tests/nanoos tests/docs tests/api/cli
+	@command -v mpirun >/dev/null || apt-get install --yes --no-install-recommends openmpi-bin
+	$(BIN)/pytest -n 2 -m '' -k espresso tests/nanoos tests/docs tests/api/cli tests/api/worker
 
 clean: ## Remove .venv, caches and the demo's report; databases stay
 	rm -rf .venv build demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -68,6 +68,13 @@ def submit(
     memory: Annotated[
         int | None, typer.Option(min=1, metavar="MB", help="Memory that its processes may take.")
     ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Nodes of a cluster, for it alone.")
+    ] = None,
+    ranks: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes of its parallel program, by MPI."),
+    ] = None,
     max_attempts: Annotated[
         int | None,
         typer.Option(min=1, max=1000, help="Tries that may end with an error that passes."),
@@ -99,6 +106,7 @@ def submit(
         wall_time_limit_s=wall_time,
         memory_limit_mb=memory,
         max_attempts=max_attempts,
+        resources=_resources(nodes, ranks),
     )
 
     async def work(session: AsyncSession, owner: User) -> SubmitReport:
@@ -139,6 +147,15 @@ def print_report(report: SubmitReport) -> None:
         err.print(f"  {one.structures}: {one.reason}", markup=False)
     if rest := report.skipped - sum(one.structures for one in report.reasons):
         err.print(f"  {rest}: other reasons")
+
+
+def _resources(nodes: int | None, ranks: int | None) -> dict[str, int]:
+    """Return what a job runs on, without what is not said."""
+    from api.errors import WrongUsage
+
+    if nodes is not None and (ranks or 1) < nodes:
+        raise WrongUsage(f"--nodes {nodes}: say --ranks N, at least one for each node.")
+    return {name: n for name, n in (("nodes", nodes), ("ranks", ranks)) if n is not None}
 
 
 def _time(text: str) -> datetime:

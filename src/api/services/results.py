@@ -124,6 +124,7 @@ def _row(finished: Finished, method_sha256: str, output_id: UUID | None) -> dict
         "provenance": run.provenance | {"input_sha256": _input_sha256(claim)},
         "artifacts": list(finished.artifacts),
         "wall_time_s": run.wall_time_s,
+        "n_cores": claim.resources.get("ranks"),
     }
 
 

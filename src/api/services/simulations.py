@@ -22,6 +22,7 @@ from api.models import Material, SimulationJob, SimulationResult, Structure, Use
 from api.schemas.simulation import JobDetail, JobSummary, SkipReason, SubmitReport
 from api.services import dependencies, questions, repetitions, structures
 from api.services.questions import Question
+from nanoos.engines import ProgramEngine
 from nanoos.errors import UnsupportedByEngine
 
 QUEUE_CHANNEL = "nano_os_jobs"
@@ -37,6 +38,8 @@ class Terms:
     wall_time_limit_s: int | None = None
     memory_limit_mb: int | None = None
     max_attempts: int | None = None
+    resources: dict[str, int] = field(default_factory=dict)
+    """Nodes and ranks that a parallel program runs on."""
 
 
 NO_TERMS = Terms()
@@ -66,7 +69,8 @@ async def submit(
     engine cannot do are skipped; named ones are submitted all or not at all.
 
     Raises NotFound for an unknown workflow or structure, PluginNotFound for an
-    unknown engine, InvalidParameters, and UnsupportedByEngine.
+    unknown engine, InvalidParameters, and UnsupportedByEngine, which also says of nodes and
+    ranks that the engine starts no program on them.
     """
     asked = await questions.read(
         session,
@@ -76,6 +80,10 @@ async def submit(
         parameters=parameters or {},
         engine_parameters=engine_parameters or {},
     )
+    if terms.resources and not all(isinstance(one.engine, ProgramEngine) for one in asked):
+        raise UnsupportedByEngine(
+            f"{asked[0].engine.name} starts no parallel program: submit it without nodes and ranks."
+        )
     wanted, skipped = await _choose(session, structure_ids, asked)
     submitted, existing, jobs = list[UUID](), list[UUID](), dict[str, dict[UUID, UUID]]()
     for question in asked:
@@ -269,13 +277,13 @@ _INSERT_JOBS = text("""
 INSERT INTO simulation_jobs (id, structure_id, owner_id, workflow_template_id, engine,
                              parameters, engine_parameters, repetition, parameters_sha256,
                              priority, due_at, not_before, status, max_attempts,
-                             wall_time_limit_s, memory_limit_mb)
+                             wall_time_limit_s, memory_limit_mb, resources)
 SELECT id, structure_id, :owner_id, :workflow_template_id, :engine,
        :parameters, :engine_parameters, repetition, hash, :priority,
        greatest(CAST(:not_before AS timestamptz), now()) - :priority * interval '10 minutes',
        :not_before, CASE WHEN :waits OR CAST(:not_before AS timestamptz) > now() THEN 'waiting'
                          ELSE 'queued' END,
-       :max_attempts, :wall_time_limit_s, :memory_limit_mb
+       :max_attempts, :wall_time_limit_s, :memory_limit_mb, :resources
 FROM unnest(CAST(:ids AS uuid[]), CAST(:structure_ids AS uuid[]),
             CAST(:repetitions AS smallint[]), CAST(:hashes AS text[]))
      AS wanted (id, structure_id, repetition, hash)
@@ -292,6 +300,7 @@ RETURNING id
     bindparam("max_attempts", type_=SmallInteger),
     bindparam("wall_time_limit_s", type_=Integer),
     bindparam("memory_limit_mb", type_=Integer),
+    bindparam("resources", type_=JSONB),
 )
 
 _SELECT_JOBS = text("""

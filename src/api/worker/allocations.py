@@ -127,12 +127,17 @@ class Allocations:
                 return "shared", {}
             raise InvalidParameters(
                 f"The job asks for more than the {self._cluster.cores_per_job} cores that a job has"
-                " on this cluster. Ask for whole nodes."
+                " on this cluster. Ask for whole nodes, with --nodes."
             )
         if nodes > self._cluster.nodes:
             raise InvalidParameters(
                 f"The job asks for {nodes} nodes; allocations of this cluster have"
                 f" {self._cluster.nodes}."
+            )
+        if ranks > nodes * self._cluster.cores_per_node:
+            raise InvalidParameters(
+                f"The job asks for {ranks} ranks on {nodes} nodes; a node of this cluster has"
+                f" {self._cluster.cores_per_node} cores."
             )
         per_node = ceil(ranks / nodes)
         return "whole", {"num_nodes": nodes, "num_ranks": ranks, "ranks_per_node": per_node}

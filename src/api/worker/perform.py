@@ -62,7 +62,7 @@ class Task:
     """What is left to it, in s."""
     resources: dict[str, Any] = field(default_factory=dict)
     launcher: tuple[str, ...] = ()
-    """What stands before the command of a parallel program, where the executor knows it."""
+    """What stands before the command of a parallel program, as its executor starts one."""
 
     @classmethod
     def of(cls, claim: Claim) -> Self:

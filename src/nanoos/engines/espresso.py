@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from nanoos.engines.engine import UNKNOWN, Evaluation
-from nanoos.engines.espresso_calculation import Calculation
+from nanoos.engines.espresso_calculation import BANNER, Calculation
 from nanoos.engines.espresso_input import PwInput, mesh_of
 from nanoos.engines.espresso_parameters import (
     CUTOFF_RY,
@@ -37,6 +37,8 @@ from nanoos.structures import Structure
 
 COMMAND = "NANO_OS_PW_COMMAND"
 FOLDERS = ("NANO_OS_PSEUDOPOTENTIALS", "ESPRESSO_PSEUDO")
+LAUNCHERS = frozenset({"mpirun", "mpiexec", "orterun", "prterun", "srun"})
+"""Words that a command begins with which says how many ranks there are."""
 DEBIAN_FOLDER = Path("/usr/share/espresso/pseudo")
 
 DENSITY_FACTOR, AUGMENTED_DENSITY_FACTOR = 4, 8
@@ -53,7 +55,6 @@ _SMEARINGS = {
     "methfessel-paxton 1": "mp",
     "fermi-dirac": "fd",
 }
-_VERSION = "Program PWSCF v."
 
 
 class Espresso:
@@ -114,7 +115,7 @@ class Espresso:
     @property
     def version(self) -> str:
         """What pw.x says it is; `UNKNOWN` where it is not installed."""
-        return _version(_command()[-1]) or UNKNOWN
+        return _version(_program()) or UNKNOWN
 
     def method(self, structure: Structure | None = None) -> Method:
         """Return the method, with potentials, cutoffs and mesh where the structure is known."""
@@ -205,7 +206,7 @@ class Espresso:
             calculation = Calculation(
                 given,
                 folder / f"pw-{given.sha256[:12]}",
-                (*self._launcher, *_command()),
+                self._started_command(),
                 self._deadline,
             )
             try:
@@ -305,6 +306,16 @@ class Espresso:
         folder = Path(named).expanduser() if named else DEBIAN_FOLDER
         return Pseudopotentials.of(folder / self.chosen.family)
 
+    def _started_command(self) -> tuple[str, ...]:
+        """Return the command with the job's launcher before it."""
+        command = _command()
+        if self._launcher and Path(command[0]).name.partition(".")[0] in LAUNCHERS:
+            raise EngineUnavailable(
+                f"The job asks for ranks, and {COMMAND} says already how pw.x is started. Let it"
+                " name pw.x alone, or submit the job without ranks."
+            )
+        return (*self._launcher, *command)
+
     @contextmanager
     def _place(self) -> Iterator[Path]:
         if self._folder is not None:
@@ -317,6 +328,12 @@ class Espresso:
 
 def _command() -> tuple[str, ...]:
     return tuple(shlex.split(os.environ.get(COMMAND, ""))) or ("pw.x",)
+
+
+def _program() -> str:
+    """Return the word of the command that is pw.x: the last that is a program."""
+    command = _command()
+    return next(filter(shutil.which, reversed(command)), command[-1])
 
 
 @lru_cache(maxsize=8)
@@ -335,4 +352,4 @@ def _version(program: str) -> str | None:
             ).stdout
     except OSError:
         return None
-    return said.partition(_VERSION)[2].split(maxsplit=1)[0] if _VERSION in said else None
+    return said.partition(BANNER)[2].split(maxsplit=1)[0] if BANNER in said else None

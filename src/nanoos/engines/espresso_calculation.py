@@ -23,7 +23,13 @@ import numpy as np
 from nanoos.engines.espresso_cures import TOP_BAND, cure_for
 from nanoos.engines.espresso_input import PREFIX, PwInput
 from nanoos.engines.program import run_program
-from nanoos.errors import EngineCrashed, EngineError, Interrupted, ParseError
+from nanoos.errors import (
+    EngineCrashed,
+    EngineError,
+    EngineUnavailable,
+    Interrupted,
+    ParseError,
+)
 from nanoos.parsers import Source
 from nanoos.runs.espresso import Espresso as Reader
 from nanoos.runs.run import Run, RunFolder, Step
@@ -32,6 +38,8 @@ Found = tuple[Step, Run]
 
 STOPPED_BEFORE = 0.1
 """The share of the time left in which pw.x is to write its state and end, at most a minute."""
+BANNER = "Program PWSCF v."
+"""What pw.x says first, before its version."""
 EMPTY = 1e-3
 """The occupation of a state below which it counts as empty."""
 
@@ -116,7 +124,14 @@ class Calculation:
         (self.folder / _INPUT).write_text(current.changed(passing).text)
         output, errors = self.folder / _OUTPUT, self.folder / _ERRORS
         with self._pseudopotentials(current):
-            return run_program([*self.command, "-in", _INPUT], self.folder, output, errors)
+            code = run_program([*self.command, "-in", _INPUT], self.folder, output, errors)
+        if output.read_text(errors="replace").count(BANNER) > 1:
+            raise EngineUnavailable(
+                f"{' '.join(self.command)} starts programs that know nothing of each other: the"
+                " launcher is not of the MPI that pw.x was built with. Install that one's, first"
+                " on the PATH."
+            )
+        return code
 
     @contextmanager
     def _pseudopotentials(self, current: PwInput) -> Iterator[None]:

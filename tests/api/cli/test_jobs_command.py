@@ -75,6 +75,14 @@ def test_terms_of_a_job(invoke: Invoke, copper: str) -> None:
         assert row["id"] == job
     assert invoke("jobs", "list", "--engine", "lj", "--json").json == {"jobs": []}
 
+    on = ("--nodes", 2, "--ranks", 8)
+    parallel = ("jobs", "submit", "single_point", copper, "--engine", "espresso")
+    (job,) = invoke(*parallel, *on, "--json").json["submitted"]
+    shown = invoke("jobs", "show", job, "--json").json
+    assert shown["resources"] == {"nodes": 2, "ranks": 8}
+    assert "--ranks" in invoke(*parallel, "--nodes", 2, exits=2).stderr
+    assert "emt starts no parallel program" in invoke(*SUBMIT, copper, *on, exits=1).stderr
+
 
 @pytest.mark.usefixtures("database")
 def test_wrong_input_is_named(invoke: Invoke) -> None:

@@ -24,7 +24,7 @@ from ase.build import bulk
 from samples import metal, stored
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from api.services.simulations import submit
+from api.services.simulations import NO_TERMS, Terms, submit
 from api.services.users import local_owner
 from api.settings import PROJECT_ROOT
 from nanoos.structures import Structure
@@ -103,12 +103,13 @@ def queue_up(sessions: async_sessionmaker[AsyncSession]) -> Callable[..., Any]:
         parameters: dict[str, Any] = QUICK,
         engine: str | None = None,
         of_engine: dict[str, Any] | None = None,
+        terms: Terms = NO_TERMS,
     ) -> None:
         async with sessions.begin() as session:
             owner = await local_owner(session)
             ids = await stored(session, owner, *structures)
             asked = {"parameters": parameters, "engine": engine, "engine_parameters": of_engine}
-            await submit(session, workflow, ids, owner=owner, **asked)
+            await submit(session, workflow, ids, owner=owner, terms=terms, **asked)
 
     return run
 
@@ -214,14 +215,14 @@ exec mpirun --allow-run-as-root --oversubscribe -np 2 "$@"
 """)
     launch.chmod(0o755)
     silicon = Structure.from_ase(bulk("Si"))
-    await queue_up(
-        silicon, workflow="single_point", engine="espresso", parameters={}, of_engine=ROUGH
-    )
-    query('UPDATE simulation_jobs SET resources = \'{"nodes": 2, "ranks": 2}\' RETURNING id')
+    terms = Terms(resources={"nodes": 2, "ranks": 2})
+    asked = {"workflow": "single_point", "engine": "espresso", "of_engine": ROUGH}
+    await queue_up(silicon, parameters={}, terms=terms, **asked)
     file = cluster("nodes = 2", f'launcher = "{launch} {{nodes}} {{ranks}} {{hosts}}"')
     worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
     assert worker.end(400) == 0, worker.output()
     assert_done_once(query, 1)
+    assert query("SELECT n_cores FROM simulation_results") == [{"n_cores": 2}]
     assert (tmp_path / "launched").read_text() == "2 nodes, 2 ranks: node1,node2\n"
 
 

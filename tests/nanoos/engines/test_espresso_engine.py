@@ -223,6 +223,24 @@ def test_errors_say_what_pw_x_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         engine(tmp_path / "missing").calculate(SILICON)
 
 
+@needs_pw
+def test_a_launcher_that_starts_strangers_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of another MPI does: each of them would overwrite what the others write."""
+    launcher = tmp_path / "launch"
+    launcher.write_text('#!/bin/sh\n"$@"\nexec "$@"\n')
+    launcher.chmod(0o755)
+    made = Espresso(EspressoParameters(**SMALL))
+    made.begin(SILICON, tmp_path / "job", launcher=[str(launcher)])
+    with pytest.raises(EngineUnavailable, match="know nothing of each other"):
+        made.calculate(SILICON)
+    monkeypatch.setenv("NANO_OS_PW_COMMAND", "mpirun -np 2 pw.x -nk 2")
+    assert Espresso().version == made.version
+    with pytest.raises(EngineUnavailable, match=r"says already how pw\.x is started"):
+        made.calculate(SILICON)
+
+
 def test_the_mesh_is_the_jobs_for_cells_that_differ_little(tmp_path: Path) -> None:
     lattice = np.diag([3.0, 4.0, 12.0])
     assert mesh_of(lattice, (True, True, True), 0.5).tolist() == [5, 4, 2]
