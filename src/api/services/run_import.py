@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import SimulationJob, SimulationResult
-from api.services import methods, structure_import
+from api.services import methods, run_links, structure_import
 from api.services.run_rows import RunRow
 from api.services.structure_import import Found, Terms
 from api.services.structure_rows import with_parent
@@ -92,26 +92,8 @@ async def store_(
     went_on = list(await session.scalars(text(_REOPEN), said))
     if went_on:
         await session.execute(text(_SUPERSEDE), {"went_on": went_on})
-    await _link(session, said)
+    await run_links.link(session, new, terms.owner_id)
     return len(new)
-
-
-async def _link(session: AsyncSession, said: dict[str, Any]) -> None:
-    """Link the new runs to what they continue, and what continues them; never in a ring."""
-    pairs = {row.later_id: row.earlier_id for row in await session.execute(text(_LINKS), said)}
-    known = await session.execute(text(_CHAINS), {"ids": list(pairs.values())})
-    before = {row.id: row.continues_id for row in known}
-    for later, earlier in pairs.items():
-        one: UUID | None = earlier
-        while one is not None and one != later:
-            one = before.get(one)
-        if one is None:
-            before[later] = earlier
-            link = update(SimulationJob).where(SimulationJob.id == later)
-            await session.execute(
-                link.values(continues_id=earlier),
-                execution_options={"synchronize_session": False},
-            )
 
 
 async def _store_final(
@@ -196,48 +178,4 @@ RETURNING old.id
 _SUPERSEDE = """
 UPDATE simulation_jobs SET status = 'cancelled', finished_at = now()
 WHERE id = ANY(CAST(:went_on AS uuid[]))
-"""
-
-# A run continues another where it began with what that one ended with, by the same method: the
-# distance of k-points may have changed with the cell. One of the same folder is preferred. Where
-# times are known, the other ended before; clocks of two machines may be a minute apart.
-_PAIRS = """
-SELECT later.id AS later_id, earlier.id AS earlier_id,
-       regexp_replace(later.source_name, '/[^/]*$', '')
-       = regexp_replace(earlier.source_name, '/[^/]*$', '') AS is_near,
-       earlier.finished_at
-FROM simulation_jobs AS later
-JOIN simulation_results AS later_result ON later_result.simulation_job_id = later.id
-JOIN methods AS later_method ON later_method.sha256 = later_result.method_sha256
-JOIN simulation_results AS earlier_result
-  ON earlier_result.output_structure_id = later.structure_id
-JOIN methods AS earlier_method ON earlier_method.sha256 = earlier_result.method_sha256
-JOIN simulation_jobs AS earlier ON earlier.id = earlier_result.simulation_job_id
-WHERE later.origin = 'imported' AND earlier.origin = 'imported'
-AND later.owner_id = CAST(:owner_id AS uuid) AND earlier.owner_id = later.owner_id
-AND later.continues_id IS NULL AND earlier.id <> later.id
-AND earlier.continues_id IS DISTINCT FROM later.id
-AND earlier.status <> 'cancelled' AND later.status <> 'cancelled'
-AND coalesce(earlier.started_at + coalesce(earlier_result.wall_time_s, 0) * interval '1 second'
-             <= later.started_at + interval '1 minute', true)
-AND later_method.document - 'k_spacing_per_a' = earlier_method.document - 'k_spacing_per_a'
-"""
-
-_LINKS = f"""
-SELECT DISTINCT ON (later_id) later_id, earlier_id FROM (
-    {_PAIRS} AND later.id = ANY(CAST(:new AS uuid[]))
-    UNION
-    {_PAIRS} AND earlier.id = ANY(CAST(:new AS uuid[]))
-) AS pairs
-ORDER BY later_id, is_near DESC, finished_at DESC, earlier_id
-"""  # noqa: S608 - only our own statement is put in
-
-_CHAINS = """
-WITH RECURSIVE chain AS (
-    SELECT id, continues_id FROM simulation_jobs WHERE id = ANY(CAST(:ids AS uuid[]))
-    UNION
-    SELECT job.id, job.continues_id FROM simulation_jobs AS job
-    JOIN chain ON job.id = chain.continues_id
-)
-SELECT id, continues_id FROM chain
 """

@@ -28,14 +28,13 @@ from nanoos.errors import NanoError, ParseError
 from nanoos.runs import Run, RunReader, Step
 from nanoos.runs.find import FoundRun, digest
 from nanoos.structures import Analysis, Structure, analyse
+from nanoos.structures.sameness import is_same_geometry
 
 READ = "api.services.run_rows:read"
 """The work that a pool of processes does."""
 
 TICK_S = 1.0
 """A long run is heard of so often, or it would be taken for one that hangs."""
-PRINTED_A = 1e-5
-"""VASP's OUTCAR gives positions to five decimals: what moved by less may have stayed."""
 RELAXED_EV_PER_A = 0.05
 """A relaxation that does not say whether it converged did where no force is larger."""
 ENERGIES = ("energy_ev", "free_energy_ev", "energy_without_entropy_ev")
@@ -163,8 +162,8 @@ def _final(initial: Candidate, run: Run, last: Step | None) -> tuple[Structure, 
     """Return the last geometry and its analysis, None where it is as good as the first."""
     if last is None or run.task == "single_point":
         return None
-    if _is_same(initial.structure, last.structure):
-        return None
+    if is_same_geometry(initial.structure, last.structure):
+        return None  # what moved by no more than is printed may have stayed
     analysis = analyse(last.structure)
     return (
         None
@@ -174,21 +173,6 @@ def _final(initial: Candidate, run: Run, last: Step | None) -> tuple[Structure, 
             analysis,
         )
     )
-
-
-def _is_same(one: Structure, other: Structure) -> bool:
-    """Return whether two geometries differ by no more than the digits that outputs print."""
-    if one is other:
-        return True
-    if one.species_at_sites != other.species_at_sites or one.periodic != other.periodic:
-        return False
-    if one.lattice_a is None or other.lattice_a is None:
-        return np.allclose(one.positions_a, other.positions_a, rtol=0, atol=PRINTED_A)
-    if not np.allclose(one.lattice_a, other.lattice_a, rtol=0, atol=PRINTED_A):
-        return False
-    moved = one.fractional - other.fractional
-    moved = (moved - np.round(moved)) @ one.lattice_a
-    return bool(np.abs(moved).max() <= PRINTED_A)
 
 
 def _derived(
@@ -349,6 +333,10 @@ def _data(run: Run, last: Step | None) -> dict[str, Any]:
         }
         if last.forces_ev_per_a is not None or last.stress_gpa is not None:
             found |= _geometry(last.structure)
+    if run.next_structure is not None:
+        left = _geometry(run.next_structure)
+        found["next_geometry"] = ({name: values for name, (values, _) in left.items()}, "Å")
+        found["next_volume"] = (run.next_structure.volume_a3, "Å³")
     return {
         name: {"values": values, "unit": unit}
         for name, (values, unit) in found.items()

@@ -28,6 +28,10 @@ from nanoos.runs.run import Run, RunFolder, Step
 from nanoos.structures import Structure
 
 _SAME_GEOMETRY_A = 1e-4  # of six decimals in units of alat, times a coordinate
+_SAME_ENERGY_EV = 1e-6  # of eight decimals in Ry
+_MOVED = (
+    "pw.x was restarted at a geometry that its text does not print: the first step is left out."
+)
 _CRASH = re.compile(r"%{4,}\s*(.*?)\s*%{4,}", re.DOTALL)
 _SAID_BY_TEXT = (
     *("end", "problems", "message", "n_cores"),
@@ -87,6 +91,7 @@ class _Given:
     """What the files beside text or XML tell of a run, and which were read."""
 
     initial: Structure | None = None
+    next_structure: Structure | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     further: dict[str, Any] = field(default_factory=dict)
     read: list[str] = field(default_factory=list)
@@ -146,7 +151,7 @@ def _read_text(run: RunFolder, found: Found, text: EspressoText) -> Iterator[Ste
     given = _Given(read=[found.texts[0]])
     energies = set()
     n_steps = 0
-    for step in text.steps():
+    for step in _steps(text, run, found):
         if not n_steps:
             given.take_input(run, found, text.n_sites)
             exact = (xml.initial if xml else None, given.initial)
@@ -156,6 +161,7 @@ def _read_text(run: RunFolder, found: Found, text: EspressoText) -> Iterator[Ste
         energies.add(step.energy_ev)
         yield step
     facts = text.facts
+    given.next_structure = text.next_structure
     if not n_steps:
         given.take_input(run, found, text.n_sites)
         yield from _steps_elsewhere(xml, given, facts)
@@ -172,6 +178,28 @@ def _read_text(run: RunFolder, found: Found, text: EspressoText) -> Iterator[Ste
     yield _run(run, facts, given, found)
 
 
+def _steps(text: EspressoText, run: RunFolder, found: Found) -> Iterator[Step]:
+    """Yield the steps of a text, each with the geometry that it was calculated at."""
+    for number, step in enumerate(text.steps()):
+        if number or not text.is_moved:
+            yield step
+        elif (moved := _where_it_was(step, run, found)) is not None:
+            yield moved
+        else:
+            text.facts.message = _MOVED
+
+
+def _where_it_was(step: Step, run: RunFolder, found: Found) -> Step | None:
+    """Return a step with the geometry that the XML has for its energy; None where it has none."""
+    for name in found.xmls[:1]:
+        for other in EspressoXml(run.files[name]).steps():
+            if step.energy_ev is None or other.energy_ev is None:
+                continue
+            if abs(step.energy_ev - other.energy_ev) <= _SAME_ENERGY_EV:
+                return replace(step, structure=other.structure)
+    return None
+
+
 def _steps_elsewhere(xml: EspressoXml | None, given: _Given, facts: Facts) -> Iterator[Step]:
     """Yield what the text of a run lacks, in which no atoms are listed."""
     if xml is not None and xml.final is not None:
@@ -186,13 +214,16 @@ def _steps_elsewhere(xml: EspressoXml | None, given: _Given, facts: Facts) -> It
 def _read_xml(run: RunFolder, found: Found) -> Iterator[Step | Run]:
     for name in found.xmls[:1]:
         xml = EspressoXml(run.files[name])
+        given = _Given(read=[name])
         n_steps = 0
         for step in xml.steps():
+            if not n_steps and xml.initial and _is_close(xml.initial, step):
+                given.initial = xml.initial
             n_steps += 1
             yield step
         if not n_steps:
             raise ParseError("The XML of pw.x ends before its atoms are listed.")
-        given = _Given(xml.initial, xml.parameters, read=[name])
+        given.parameters, given.next_structure = xml.parameters, xml.next_structure
         xml.facts.end = xml.facts.end or "unfinished"
         _take_crash(run, found, xml.facts, given)
         yield _run(run, xml.facts, given, found)
@@ -234,6 +265,7 @@ def _run(run: RunFolder, facts: Facts, given: _Given, found: Found) -> Run:
         task=facts.task,
         end=facts.end or "unfinished",
         initial=given.initial,
+        next_structure=given.next_structure,
         parameters=given.parameters,
         problems=facts.problems,
         message=facts.message,

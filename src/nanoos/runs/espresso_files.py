@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -79,7 +79,8 @@ class _Signature:
     """What tells whether a text and an XML are of one run."""
 
     n_sites: int
-    alat_a: float
+    alats_a: frozenset[float]
+    """The units of length: of the input, an XML may have another than of the output."""
     is_bands: bool
     energies_ry: frozenset[float]
     last_energy_ry: float
@@ -87,7 +88,8 @@ class _Signature:
     @classmethod
     def of(cls, source: Source) -> _Signature:
         """Read what tells a run, without reading the rest of it."""
-        n_sites, alat_a, is_bands = 0, 0.0, False
+        n_sites, is_bands = 0, False
+        alats: set[float] = set()
         energies: set[float] = set()
         last = 0.0
         with source.open() as stream:
@@ -101,15 +103,24 @@ class _Signature:
                             last = energy
                             energies.add(energy)
                 n_sites = n_sites or int(_first(_N_SITES, content))
-                alat_a = alat_a or _first(_ALAT, content) * BOHR_A
+                alats.update(value * BOHR_A for value in _lengths(content))
                 is_bands = is_bands or _BANDS.search(content) is not None
                 tail = content[-200:]
-        return cls(n_sites, alat_a, is_bands, frozenset(energies), last)
+        return cls(n_sites, frozenset(alats or {0.0}), is_bands, frozenset(energies), last)
 
     def is_alike(self, other: _Signature) -> bool:
         """Tell whether the other is of the same kind, apart from its energies."""
         is_alike = (self.n_sites, self.is_bands) == (other.n_sites, other.is_bands)
-        return is_alike and abs(self.alat_a - other.alat_a) <= _SAME_LENGTH_A
+        return is_alike and any(
+            abs(one - two) <= _SAME_LENGTH_A for one in self.alats_a for two in other.alats_a
+        )
+
+
+def _lengths(content: bytes) -> Iterator[float]:
+    """Yield the units of length that are stated, in bohr."""
+    for printed, stated in _ALAT.findall(content):
+        with suppress(ValueError):
+            yield float(printed or stated)
 
 
 def _first(pattern: re.Pattern[bytes], content: bytes) -> float:

@@ -80,6 +80,7 @@ class RunOutput(Output):
         "unrelaxed": r"bfgs failed|history already reset",
         "again": "(?:A f|F)inal scf calculation at the relaxed structure",
         "time_limit": "Maximum CPU time exceeded",
+        "restarted": "Atomic positions from file used",
         "error": _FRAME,
         "killed": "forrtl:|Program received signal|mpirun noticed that|slurmstepd: error:",
         "wall": r"PWSCF\s*:.*WALL",
@@ -92,6 +93,7 @@ class RunOutput(Output):
             is_spin_polarised=False, is_noncollinear=False, has_spin_orbit=False, smearing="fixed"
         )
         self.calculated: OutputStep | None = None
+        self.is_moved = False
         self._trial_energy_ev: float | None = None
         self._label = ""
         self._n_points = 0
@@ -287,6 +289,10 @@ class RunOutput(Output):
             words = re.split(r"magn(?:etization )?[:=]", text)[1].split()
             n = 3 if "magnetization :" in text else 1
             self.step.moments_mu_b.append(numbers_of((words + [""] * n)[:n], line))
+
+    def _take_restarted(self, line: int, text: str) -> None:  # noqa: ARG002
+        """Note that the geometry printed is the input's, and the one calculated another."""
+        self.is_moved = self.step is not None and self.facts.task != "single_point"
 
     def _take_again(self, line: int, text: str) -> None:  # noqa: ARG002
         """Begin a step with the geometry of the last one: the basis is another."""

@@ -18,6 +18,7 @@ from nanoos.parsers.espresso_out import OutputStep
 from nanoos.runs.espresso_output import RunOutput
 from nanoos.runs.run import Step
 from nanoos.structures import Structure
+from nanoos.structures.sameness import is_same_geometry
 
 SIGN = b"Program PWSCF"
 """What such a file has near its beginning."""
@@ -29,6 +30,7 @@ class EspressoText:
     def __init__(self, lines: Iterator[Line]) -> None:
         self._output = RunOutput(lines)
         self.facts = self._output.facts
+        self.next_structure: Structure | None = None
 
     @property
     def n_sites(self) -> int:
@@ -40,15 +42,22 @@ class EspressoText:
         """The unit of length; 0 as long as it is not known."""
         return self._output.alat_a
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether the first step is of another geometry than is printed: pw.x was restarted."""
+        return self._output.is_moved
+
     def steps(self) -> Iterator[Step]:
         """Yield every step with results; one without, if there is no other."""
         output = self._output
         n_given = 0
+        calculated: Structure | None = None
         try:
             for found in output.finished_steps():
                 if _has_results(found) and (step := _step(found)) is not None:
                     n_given += 1
                     output.calculated = found
+                    calculated = step.structure
                     yield step
         except ParseError as error:
             output.note("truncated", str(error))
@@ -57,6 +66,10 @@ class EspressoText:
             output.calculated = last
             if (step := _step(last)) is not None:
                 yield step
+        elif last is not None and calculated is not None:
+            step = _step(last)
+            if step is not None and not is_same_geometry(calculated, step.structure):
+                self.next_structure = step.structure
         output.conclude()
 
 

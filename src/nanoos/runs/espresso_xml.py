@@ -31,6 +31,7 @@ from nanoos.runs.k_points import grid_spacing_per_a, list_spacing_per_a
 from nanoos.runs.run import End, Problem, Step
 from nanoos.runs.xml_elements import elements
 from nanoos.structures import Structure
+from nanoos.structures.sameness import is_same_geometry
 from nanoos.structures.structure import Array
 
 SIGN = b"<qes:espresso"
@@ -61,6 +62,7 @@ class EspressoXml:
         self._stated_u: dict[tuple[str, str], float] = {}
         self.facts = Facts()
         self.initial: Structure | None = None
+        self.next_structure: Structure | None = None
         self.parameters: dict[str, Any] = {}
         self.final: Step | None = None
         self.alat_a: float | None = None
@@ -88,6 +90,8 @@ class EspressoXml:
         last = self.final
         if held is not None and last is not None and held.energy_ev == last.energy_ev:
             # the geometry of the output may be the next one, which dynamics went on to
+            if not is_same_geometry(held.structure, last.structure):
+                self.next_structure = last.structure
             held = replace(last, structure=held.structure, place=held.place)
             last = None
         for step in (held, last):
@@ -126,8 +130,7 @@ class EspressoXml:
         self.facts.calculation = _text(given, "control_variables/calculation")
         structure = given.find("atomic_structure")
         if structure is not None:
-            alat = structure.get("alat")
-            self.alat_a = _number(alat) * BOHR_A if alat else None
+            self._take_alat(structure)
             with suppress(StructureError):
                 self.initial = _structure(structure)
         self._max_electronic_steps = _integer(given, "electron_control/max_nstep")
@@ -144,6 +147,8 @@ class EspressoXml:
 
     def _take_output(self, output: Element) -> None:
         """Take the results; what it says of the method is what was used, not what was asked."""
+        for structure in output.findall("atomic_structure"):  # of the input it may be |a1|
+            self._take_alat(structure)
         self._take_method(output, "basis_set")
         facts = self.facts
         scf = "convergence_info/scf_conv"
@@ -167,6 +172,11 @@ class EspressoXml:
         if facts.is_electronically_converged is not False:
             self._take_levels(output)
         self.final = _step(output, None)
+
+    def _take_alat(self, structure: Element) -> None:
+        alat = structure.get("alat")
+        if alat:
+            self.alat_a = _number(alat) * BOHR_A
 
     def _take_levels(self, output: Element) -> None:
         facts = self.facts
@@ -271,8 +281,11 @@ class EspressoXml:
                 self._bands.add(spin, [place], energies_ev[spin], full)
 
     def _take_exit_status(self, status: Element) -> None:
+        """Take how pw.x ended; version 6 says 0 also where the output says that it did not."""
+        facts = self.facts
         end, problems = _STATUS.get(int(_number(status.text)), ("crashed", ("error",)))
-        self.facts.end, self.facts.problems = end, problems
+        facts.end = facts.end if end == "finished" and facts.end else end
+        facts.problems = problems or facts.problems
 
     _take_status = _take_exit_status
 

@@ -79,6 +79,9 @@ class Run:
         What was asked for.
     initial
         The geometry it began with where files say so (POSCAR); else the first step's.
+    next_structure
+        The geometry that a further run begins with, where it was not calculated any more: a
+        relaxation whose steps or time ran out leaves one after its last step.
     parameters
         The input as the code understood it, by its own names, JSON-able.
     end, problems, message
@@ -101,6 +104,7 @@ class Run:
     task: Task
     end: End
     initial: Structure | None = None
+    next_structure: Structure | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     message: str | None = None

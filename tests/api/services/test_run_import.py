@@ -198,6 +198,36 @@ async def test_a_chain_of_relaxations_is_linked_in_whatever_order_it_comes(
     }
 
 
+async def test_links_see_through_digits_and_to_geometries_left_for_the_next(
+    session: AsyncSession, owner: User, read: Any
+) -> None:
+    def at(a: float, shift_a: float = 0.0) -> Structure_:
+        cell = metal("Cu", cells=2, a=a)
+        moved = [[0.1 + shift_a, 0, 0]] + [[0, 0, 0]] * (cell.n_sites - 1)
+        return Structure_.of(cell.lattice_a, cell.positions_a + moved, cell.symbols)
+
+    def at_(a: float, shift_a: float = 0.0) -> Step:
+        return Step(structure=at(a, shift_a), energy_ev=-3.0)
+
+    chain = {
+        "calcs/a": (at_(3.6), at_(3.61), run(next_structure=at(3.62))),
+        "calcs/b": (at_(3.62, 7e-6), at_(3.63), run()),
+        "calcs/c": (at_(3.63, -7e-6), run(task="single_point")),
+        "calcs/other": (at_(3.63, 1e-3), run(task="single_point")),
+        "calcs/another": (at_(3.62, 1e-3), run(task="single_point")),
+    }
+    ada = await person(session, "ada")
+    for whose, names in ((owner, list(chain)), (ada, list(chain)[::-1])):
+        scope.read_as(session, whose)
+        for name in names:
+            await run_import.store_(session, read(*chain[name], name=name), Terms(whose.id))
+        mine = select(SimulationJob).where(SimulationJob.owner_id == whose.id)
+        jobs = list(await session.scalars(mine))
+        known = {job.id: job.source_name for job in jobs}
+        links = {job.source_name: known[job.continues_id] for job in jobs if job.continues_id}
+        assert links == {"calcs/b": "calcs/a", "calcs/c": "calcs/b"}
+
+
 async def test_what_repeats_and_what_contradicts_is_told(
     session: AsyncSession, owner: User, read: Any
 ) -> None:

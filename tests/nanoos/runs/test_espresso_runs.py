@@ -18,6 +18,7 @@ from nanoos.methods import Potential
 from nanoos.parsers import Source
 from nanoos.runs import Run, RunFolder, Step
 from nanoos.runs.espresso import Espresso
+from nanoos.structures.sameness import is_same_geometry
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "runs" / "espresso"
 OTHERS = FIXTURES / "aiida_quantumespresso"
@@ -58,6 +59,55 @@ def read(given):
 def one(given):
     steps, (run,) = read(given)
     return steps, run
+
+
+# What goes on elsewhere
+
+
+def test_geometry_after_the_last_step_is_what_a_relaxation_leaves_for_the_next():
+    for name, later in (("vc_steps_exhausted", "vc_continued"), ("interrupted", "restarted")):
+        (next_step, *_), _ = one(folder(FIXTURES / later))
+        for lacking in (), (XML,):
+            steps, run = one(folder(FIXTURES / name, without=lacking))
+            assert is_same_geometry(run.next_structure, next_step.structure)
+            assert not is_same_geometry(run.next_structure, steps[-1].structure)
+        steps, of_xml = one(folder(FIXTURES / name, without=(TEXT,)))
+        left = of_xml.next_structure or steps[-1].structure  # the XML has energies on the way
+        assert is_same_geometry(left, next_step.structure)
+    for name in ("relax", "vc-relax", "restarted", "scf"):
+        assert one(folder(FIXTURES / name))[1].next_structure is None
+
+
+def test_restarted_run_begins_where_the_one_before_ended_and_not_where_its_input_says():
+    """pw.x prints the geometry of the input, then that it takes another, from pw.save."""
+    steps, run = one(folder(FIXTURES / "restarted"))
+    xmls, of_xml = one(folder(FIXTURES / "restarted", without=(TEXT,)))
+    texts, of_text = one(folder(FIXTURES / "restarted", without=(XML,)))
+    for ours, theirs in zip(steps, xmls, strict=True):
+        assert is_same_geometry(ours.structure, theirs.structure)
+        assert ours.energy_ev == pytest.approx(theirs.energy_ev, abs=1e-6)
+    assert run.initial is of_xml.initial is None
+    assert [one.energy_ev for one in texts] == [one.energy_ev for one in steps[1:]]
+    assert "first step is left out" in of_text.message
+
+
+def test_unit_of_length_of_the_output_is_that_of_the_xml_too():
+    """With vectors and celldm(1), the XML of version 6 says the length of a1 in its input."""
+    _, runs = read(folder(FIXTURES / "vc_continued"))
+    assert len(runs) == 1
+
+
+def test_xml_alone_tells_what_ended_too_early():
+    """Its status is 0 in version 6, whatever happened."""
+    alone = [
+        one(folder(FIXTURES / name, without=(TEXT,)))[1]
+        for name in ("steps_exhausted", "interrupted", "relax")
+    ]
+    assert [(run.end, run.problems) for run in alone] == [
+        ("finished", ("ionic_steps_exhausted",)),
+        ("unfinished", ()),
+        ("finished", ()),
+    ]
 
 
 # Numbers
