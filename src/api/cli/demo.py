@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from api.models import User
-    from api.schemas.simulation import SubmitReport
+    from api.schemas.simulation import ResultDetail, SubmitReport
     from api.schemas.structure import StructureDetail
     from api.web.report import Compared, Neighbourhood
 
 WORKFLOW = "equation_of_state"
+PHONONS = "phonons"
+PHONON_PARAMETERS = {"supercell_length": 7.0}
+"""Quicker than by default; copper's frequencies are the same within 0.001 THz."""
+SHAKEN = ("Copper",)
+"""Metals whose phonons are calculated: one shows what it is like."""
 ENGINE = "emt"
 FCC = 225
 """Space group Fm-3m."""
@@ -44,9 +49,9 @@ def demo(
 ) -> None:
     """Take the example crystals through the whole platform, and write a report.
 
-    Migrate, import, compute equations of state, compare with references, embed,
-    report. What is done already is not done again, so it may be interrupted and
-    run as often as you like.
+    Migrate, import, compute equations of state and phonons, compare with
+    references, embed, report. What is done already is not done again, so it may
+    be interrupted and run as often as you like.
     """
     _check_place(here)
     try:
@@ -64,13 +69,14 @@ def _take_all_steps(output: Path) -> None:
         _migrate()
     with _step(2, "Import the example crystals"):
         print_report(import_files([PROJECT_ROOT / "examples" / "crystals"], recursive=True))
-    with _step(3, "Equations of state of the fcc metals, by a worker"):
+    with _step(3, "Equations of state of the fcc metals, phonons of copper, by a worker"):
         report = in_transaction(_submit)
         out.print(f"{len(report.submitted)} submitted, {len(report.existing)} already there")
         _run_worker()
     with _step(4, "Compare with all-electron references"):
         compared = in_transaction(_compare)
         _print_comparison(compared)
+        phonons = in_transaction(lambda session, _: _phonons(session, report))
     with _step(5, "Embed all structures and find neighbours"):
         embedded = embed_all()
         out.print(f"{embedded.embedded} embedded, {embedded.pairs} pairs of neighbours stored")
@@ -78,7 +84,7 @@ def _take_all_steps(output: Path) -> None:
         for place in neighbourhoods:
             _print_neighbours(place)
     with _step(6, "Write the report"):
-        path = _write_report(output, compared, neighbourhoods)
+        path = _write_report(output, compared, phonons, neighbourhoods)
         out.print(f"{path}", markup=False)
     err.print(f"\n[bold green]Done[/] in {time.perf_counter() - started:.0f} s. Try next:")
     for command in _next_steps(compared):
@@ -139,14 +145,18 @@ async def _submit(session: AsyncSession, owner: User) -> SubmitReport:
     from nanoos import plugins
 
     elements = plugins.get("nanoos.engines", ENGINE).elements
-    metals = [
-        row.id
+    metals = {
+        row.id: row.name
         for row in await structures.details(session)
         if row.origin == "upload"
         and row.reduced_formula in elements
         and row.space_group_number_at_0_1 == FCC
-    ]
-    return await simulations.submit(session, WORKFLOW, metals, owner=owner)
+    }
+    curves = await simulations.submit(session, WORKFLOW, [*metals], owner=owner)
+    shaken = [id_ for id_, name in metals.items() if name in SHAKEN]
+    return curves + await simulations.submit(
+        session, PHONONS, shaken, owner=owner, parameters=PHONON_PARAMETERS
+    )
 
 
 async def _compare(session: AsyncSession, _: User) -> list[Compared]:
@@ -172,6 +182,13 @@ async def _compare(session: AsyncSession, _: User) -> list[Compared]:
         if comparison is not None:
             compared.append(Compared(result.reduced_formula, result, comparison))
     return compared
+
+
+async def _phonons(session: AsyncSession, report: SubmitReport) -> list[ResultDetail]:
+    from api.services import results
+
+    jobs = {*report.submitted, *report.existing}
+    return [one for one in await results.of_workflow(session, PHONONS) if one.job_id in jobs]
 
 
 def _print_comparison(compared: list[Compared]) -> None:
@@ -230,15 +247,21 @@ def _print_neighbours(place: Neighbourhood) -> None:
 
 
 def _write_report(
-    output: Path, compared: list[Compared], neighbourhoods: list[Neighbourhood]
+    output: Path,
+    compared: list[Compared],
+    phonons: list[ResultDetail],
+    neighbourhoods: list[Neighbourhood],
 ) -> Path:
+    from api.artifacts import Artifacts
     from api.services import structures
+    from api.settings import settings
     from api.web.report import render
 
     async def uploads(session: AsyncSession, _: User) -> list[StructureDetail]:
         return [row for row in await structures.details(session) if row.origin == "upload"]
 
-    html = render(in_transaction(uploads), compared, neighbourhoods)
+    artifacts = Artifacts(settings().artifacts)
+    html = render(in_transaction(uploads), compared, phonons, neighbourhoods, artifacts)
     output.mkdir(parents=True, exist_ok=True)
     path = output / "report.html"
     unfinished = path.with_suffix(".unfinished")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -11,12 +12,15 @@ from api.cli.crating import crate
 from api.cli.database import in_transaction
 from api.cli.energies import best, eos
 from api.cli.importing_runs import import_
-from api.cli.output import Json, print_json, show_fields, show_table
+from api.cli.output import Json, err, print_json, show_fields, show_table
 from api.cli.reproducing import compare, reproduce
 from api.cli.result_export import export
 from api.cli.result_list import delete, list_
 from api.cli.run_report import report
 from pgsteady.cli.commands import Group
+
+if TYPE_CHECKING:
+    from api.schemas.simulation import ResultDetail
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="Numbers, and where they come from.")
 
@@ -38,6 +42,13 @@ def show(
     provenance: Annotated[
         bool, typer.Option("--provenance", help="Only where it comes from, down to the files.")
     ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.svg",
+            help="Draw there what it found: an equation of state, phonons or convergence.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show a result with its method and provenance."""
@@ -45,7 +56,10 @@ def show(
     from api.services import arrays, results
     from api.settings import settings
 
-    detail = in_transaction(lambda session, _: results.show(session, id_)).model_dump(mode="json")
+    found = in_transaction(lambda session, _: results.show(session, id_))
+    if plot is not None:
+        _draw(found, plot)
+    detail = found.model_dump(mode="json")
     if provenance:
         detail = _provenance(detail)
     elif json:
@@ -64,6 +78,16 @@ def show(
         [(name, value) for name, value in quantities.items() if value is not None],
     )
     show_fields(detail)
+
+
+def _draw(result: ResultDetail, file: Path) -> None:
+    from api.artifacts import Artifacts
+    from api.settings import settings
+    from api.web.pictures import picture
+    from nanoos.writers.files import write_text
+
+    write_text(file, picture(result, Artifacts(settings().artifacts)))
+    err.print(f"The picture is {file}.", markup=False)
 
 
 def _provenance(detail: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The report of a run: one HTML file that needs nothing beside it.
 
-Tables, energy–volume curves, pictures of structures, and where each number
-comes from.
+Tables, energy–volume curves, phonons, pictures of structures, and where each
+number comes from.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from api.artifacts import Artifacts
 from api.db import code_version
 from api.schemas.simulation import ResultDetail
 from api.schemas.structure import Neighbour, StructureDetail
 from api.services.structures import to_atoms
 from api.web.pages import environment
-from nanoos.draw import equation_of_state_svg, structure_svg
+from api.web.pictures import picture
+from nanoos.draw import structure_svg
 from nanoos.reference import SOURCE, Comparison
 
 
@@ -42,7 +44,9 @@ class Neighbourhood:
 def render(
     structures: Sequence[StructureDetail],
     compared: Sequence[Compared],
+    phonons: Sequence[ResultDetail],
     neighbourhoods: Sequence[Neighbourhood],
+    artifacts: Artifacts,
 ) -> str:
     """Return the report as HTML; every text from a file or the database is escaped."""
     pages = environment()
@@ -51,23 +55,22 @@ def render(
     return pages.get_template("report.html.j2").render(
         structures=structures,
         compared=compared,
+        phonons=phonons,
         neighbourhoods=neighbourhoods,
         by_id=by_id,
-        pictures={id_: _picture(structure) for id_, structure in by_id.items()},
-        curves={row.result.id: _curve(row) for row in compared},
+        pictures={id_: _drawn(structure) for id_, structure in by_id.items()},
+        curves={
+            result.id: Markup(picture(result, artifacts))  # noqa: S704 - drawn here, from numbers
+            for result in (*(row.result for row in compared), *phonons)
+        },
         reference_source=SOURCE,
         version=code_version(),
         now=datetime.now(UTC),
     )
 
 
-def _picture(structure: StructureDetail) -> Markup:
+def _drawn(structure: StructureDetail) -> Markup:
     return Markup(structure_svg(to_atoms(structure)))  # noqa: S704 - drawn here, from numbers
-
-
-def _curve(row: Compared) -> Markup:
-    drawn = equation_of_state_svg(row.result.data, f"{row.element}: {row.result.method['code']}")
-    return Markup(drawn)  # noqa: S704
 
 
 def citation(extra: dict[str, Any]) -> str:

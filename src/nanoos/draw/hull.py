@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoos.draw.labels import Label, place
-from nanoos.draw.style import ACCENT, INK, MUTED, chart_style, svg_of
+from nanoos.draw.style import ACCENT, INK, MUTED, SUBSCRIPTS, chart_style, svg_of
 from nanoos.errors import ThermodynamicsError
 from nanoos.thermodynamics import Hull
 
@@ -28,7 +28,6 @@ HEADROOM, LEAST_HEADROOM_EV, MOST_HEADROOM_EV = 0.15, 0.05, 0.3
 that do not form, up to as much as the deepest, or the most."""
 CORNERS = np.array([[0, 0], [1, 0], [0.5, 3**0.5 / 2]])
 """Where the elements are in a ternary picture: left, right, top."""
-SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def hull_svg(hull: Hull, formulas: Sequence[str], title: str) -> str:

@@ -28,7 +28,7 @@ def imported(invoke: Invoke, home: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_results_are_listed_filtered_sorted_and_paged(
-    invoke: Invoke, imported: dict[str, Any]
+    invoke: Invoke, imported: dict[str, Any], tmp_path: Path
 ) -> None:
     def found(*options: object) -> list[str]:
         page = invoke("results", "list", *options, "--json").json
@@ -53,6 +53,10 @@ def test_results_are_listed_filtered_sorted_and_paged(
 
     assert "nope" in invoke("results", "list", "--project", "nope", exits=1).stderr
     assert "no column" in invoke("results", "list", "--sort", "colour", exits=2).stderr
+    picture = ("--plot", tmp_path / "relax.svg")
+    refused = invoke("results", "show", imported["relax"]["id"], *picture, exits=2).stderr
+    assert "no picture of imported results" in refused
+    assert not picture[1].exists()
     assert "There are: other, silicon" in (
         invoke("results", "report", "--project", "nope", exits=1).stderr
     )
