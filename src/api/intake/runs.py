@@ -189,12 +189,26 @@ def _looked_at(found: Iterable[RunFolder | Unfound], *, hashed: bool) -> Iterato
                 runs.append(_Run(run, sha256, _size(run.folder)))
         except NanoError as failure:
             error = str(failure)
+        if one.lost:
+            error, runs = error or _incomplete(one, runs), []
         used = {id(source) for run in runs for source in run.run.folder.files.values()}
         unused = [source for source in one.files.values() if id(source) not in used]
         unread_bytes = sum(source.size_bytes for source in unused)
         for source in unused:
             source.discard()
         yield _Found(one.name, tuple(runs), error, unread_bytes=unread_bytes)
+
+
+def _incomplete(folder: RunFolder, runs: list[_Run]) -> str | None:
+    """Return what is to be said of a folder that an archive may not have given whole."""
+    if runs:
+        what = "The run is" if len(runs) == 1 else f"{len(runs)} runs are"
+        return (
+            f"{what} not read, for files may be missing. {folder.lost[0].error} To take what there"
+            " is, unpack the archive and import the folder."
+        )
+    damaged = [one for one in folder.lost if one.loss == "member"]
+    return f"{damaged[0].name}: {damaged[0].error}" if damaged else None
 
 
 def _held(found: _Found) -> int:

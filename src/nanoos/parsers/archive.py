@@ -14,10 +14,12 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import PurePosixPath
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from nanoos.errors import ParseError
+from nanoos.parsers import zip_entries
 from nanoos.parsers.compression import check_expansion
 from nanoos.parsers.source import Source, Unfound
 
@@ -30,7 +32,8 @@ _MAX_READ_BYTES = 4 * 1024**2  # that tarfile asks for at once
 _MAX_HEADER_BYTES = 16 * 1024  # of a header beside a member's own; a path has 4,096 at most
 _PAX_RECORD = re.compile(rb"([1-9]\d{0,4}) [^=\n]{1,1000}=")
 _DIGITS = re.compile(rb"\d{1000}")
-_END_BYTES = 22 + 65_535 + 20  # end record, its longest comment, and the locator before it
+_LOCATOR_BYTES = 20
+_END_BYTES = 22 + 65_535 + _LOCATOR_BYTES  # end record, its longest comment, and what is before it
 _UNPACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error),
@@ -82,9 +85,10 @@ def members(
     try:
         yield from (_of_zip if kind == "zip" else _of_tar)(source, budget, wanted)
     except ParseError as error:
-        yield Unfound(source.name, error)
+        yield Unfound(source.name, error, "rest")
     except _DAMAGE as error:
-        yield Unfound(source.name, ParseError(f"The {kind} archive is damaged: {error}."))
+        said = ParseError(f"The {kind} archive is damaged: {error}.")
+        yield Unfound(source.name, said, "rest")
 
 
 def printable(name: str) -> str:
@@ -122,18 +126,42 @@ def _refused(name: str, reason: str) -> Unfound:
 def _of_zip(
     source: Source, budget: Budget, wanted: Callable[[str], bool]
 ) -> Iterator[Source | Unfound]:
+    def is_read(member: zipfile.ZipInfo) -> bool:
+        name = member.filename
+        is_folder = name.endswith("/")  # is_dir() fails where there is no name
+        return not is_folder and not _is_hidden(name) and wanted(name)
+
     with source.local_path() as path, path.open("rb") as stream:
+        if not _end_record(stream):
+            yield from _of_cut_zip(stream, source, budget, is_read)
+            return
         check_directory(stream)
         with zipfile.ZipFile(stream) as archive:
-            for member in archive.infolist():
-                name = member.filename
-                is_folder = name.endswith("/")  # is_dir() fails where there is no name
-                if not is_folder and not _is_hidden(name) and wanted(name):
-                    yield _zip_member(archive, member, source.name, budget)
+            for member in filter(is_read, archive.infolist()):
+                yield _zip_member(archive.open, member, source.name, budget)
+
+
+def _of_cut_zip(
+    stream: BinaryIO, source: Source, budget: Budget, is_read: Callable[[zipfile.ZipInfo], bool]
+) -> Iterator[Source | Unfound]:
+    """Yield the members of a zip file without its end; none is lost where only the list is."""
+    opened = partial(zip_entries.opened, stream)
+    count = 0
+    loss: Literal["rest"] | None = None
+    try:
+        for member in zip_entries.entries(stream):
+            count += 1
+            if is_read(member):
+                yield _zip_member(opened, member, source.name, budget)
+    except _DAMAGE:
+        loss = "rest"
+    what = "they are read, and no more of it" if loss else "they are read"
+    said = f"The zip archive is damaged or cut short after {count} members: {what}."
+    yield Unfound(source.name, ParseError(said), loss)
 
 
 def _zip_member(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, within: str, budget: Budget
+    open_: Callable[[zipfile.ZipInfo], Any], member: zipfile.ZipInfo, within: str, budget: Budget
 ) -> Source | Unfound:
     name = f"{within}/{printable(member.filename)}"
     mode = member.external_attr >> 16
@@ -147,10 +175,11 @@ def _zip_member(
     if reason:
         return _refused(name, reason)
     try:
-        with archive.open(member) as stream:
+        with open_(member) as stream:
             return _source(cast(BinaryIO, stream), name, budget)
     except _DAMAGE as error:
-        return Unfound(name, ParseError(f"The member of the zip archive is damaged: {error}."))
+        said = ParseError(f"The member of the zip archive is damaged: {error}.")
+        return Unfound(name, said, "member")
 
 
 def check_directory(stream: BinaryIO) -> None:
@@ -159,16 +188,13 @@ def check_directory(stream: BinaryIO) -> None:
     PKWARE's APPNOTE 6.3.10, sections 4.3.14 to 4.3.16: the size of the central directory, in
     the end record or, where that says 0xFFFFFFFF, in the zip64 one.
     """
-    size = stream.seek(0, io.SEEK_END)
-    stream.seek(max(0, size - _END_BYTES))
-    tail = stream.read()
-    end = tail.rfind(b"PK\x05\x06")
-    if end < 0 or len(tail) < end + 22:
+    tail = _end_record(stream)
+    if not tail:
         raise ParseError("The zip archive is damaged or cut short: its list of members is missing.")
-    (directory_bytes,) = struct.unpack_from("<I", tail, end + 12)
-    if directory_bytes == 0xFFFFFFFF and tail[end - 20 : end - 16] == b"PK\x06\x07":
-        (where,) = struct.unpack_from("<Q", tail, end - 12)
-        stream.seek(min(where, size))
+    (directory_bytes,) = struct.unpack_from("<I", tail, _LOCATOR_BYTES + 12)
+    if directory_bytes == 0xFFFFFFFF and tail.startswith(b"PK\x06\x07"):
+        (where,) = struct.unpack_from("<Q", tail, 8)
+        stream.seek(min(where, stream.seek(0, io.SEEK_END)))
         record = stream.read(56)
         directory_bytes = struct.unpack_from("<Q", record, 40)[0] if len(record) == 56 else 0
     if directory_bytes > MAX_DIRECTORY_BYTES:
@@ -177,6 +203,16 @@ def check_directory(stream: BinaryIO) -> None:
             "MB. Split the archive, or make it a tar archive."
         )
     stream.seek(0)
+
+
+def _end_record(stream: BinaryIO) -> bytes:
+    """Return a zip file's end record with the locator before it; nothing where there is none."""
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(max(0, size - _END_BYTES))
+    tail = bytes(_LOCATOR_BYTES) + stream.read()
+    end = tail.rfind(b"PK\x05\x06")
+    stream.seek(0)
+    return tail[end - _LOCATOR_BYTES :] if end >= 0 and len(tail) >= end + 22 else b""
 
 
 # tar

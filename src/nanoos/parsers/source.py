@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from io import BufferedReader, BytesIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, Literal, NamedTuple, Self
 
 from nanoos.errors import NanoError, ParseError
 from nanoos.parsers.compression import SUFFIXES, uncompressed
@@ -220,10 +220,15 @@ class _Beginning(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Unfound:
-    """Something that should give sources and did not, or not all of them, and why."""
+    """Something that should give sources and did not, or not all of them, and why.
+
+    ``loss`` says what of an archive is lost because it is damaged: one member, which the name is
+    that of, or the rest of it from some point on.
+    """
 
     name: str
     error: NanoError
+    loss: Literal["member", "rest"] | None = None
 
 
 def decoded(data: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from nanoos import plugins
@@ -47,8 +47,9 @@ def find(arguments: Iterable[str | Path]) -> Iterator[RunFolder | Unfound]:
     into, those in archives too; ``-`` is standard input. A folder is named from the argument
     on. Files of ``prefix.save`` (Quantum ESPRESSO) belong to the folder around it, an AiiDA
     archive is one file. An archive whose members of one folder lie apart, with others between,
-    gives that folder more than once. Memory holds the names of the folders from the argument
-    down to the one at hand, and up to `HELD_BYTES` of archives.
+    gives that folder more than once; of one that is damaged `RunFolder.lost` says it. Memory
+    holds the names of the folders from the argument down to the one at hand, and up to
+    `HELD_BYTES` of archives.
 
     Members of archives may lie in temporary files: `Source.discard` them when they are read.
     """
@@ -77,43 +78,63 @@ class _Names:
         above = path.resolve().parts[: -len(parts)]
         self.root = str(PurePosixPath(*above)) if path.exists() and above else None
 
-    def home(self, source: Source) -> tuple[PurePosixPath, str]:
+    def home(self, name: str) -> tuple[PurePosixPath, str]:
         """Return the folder that a file belongs to, and its name there."""
-        path = PurePosixPath(source.name)
+        path = PurePosixPath(name)
         if path.is_relative_to(self._prefix):
             path = self._shown / path.relative_to(self._prefix)
-        folder, name = path.parent, path.name
+        folder = path.parent
         if folder.suffix == ".save":
-            return folder.parent, f"{folder.name}/{name}"
-        return folder, name
+            return folder.parent, f"{folder.name}/{path.name}"
+        return folder, path.name
+
+
+@dataclass(slots=True)
+class _Open:
+    """A folder of which more files may come."""
+
+    path: PurePosixPath
+    files: dict[str, Source] = field(default_factory=dict)
+    lost: list[Unfound] = field(default_factory=list)
+
+    def closed(self, root: str | None) -> RunFolder:
+        return RunFolder(str(self.path), self.files, root=root, lost=tuple(self.lost))
 
 
 def _by_folder(found: Iterable[Source | Unfound], names: _Names) -> Iterator[RunFolder | Unfound]:
     """Yield folders when all their files have come: those of the folders within come between."""
-    open_: list[tuple[PurePosixPath, dict[str, Source]]] = []  # each within the one before
+    open_: list[_Open] = []  # each within the one before
     held_bytes = 0
     for one in found:
-        if isinstance(one, Unfound):
+        folder, name = names.home(one.name)
+        if isinstance(one, Unfound) and one.loss != "member":
+            if one.loss:
+                _lose(open_, folder / name, one)
             yield one
             continue
-        folder, name = names.home(one)
-        while open_ and not folder.is_relative_to(open_[-1][0]):
-            closed = _folder(*open_.pop(), names.root)
+        while open_ and not folder.is_relative_to(open_[-1].path):
+            closed = open_.pop().closed(names.root)
             held_bytes -= _held(closed)
             yield closed
-        if not open_ or open_[-1][0] != folder:
-            open_.append((folder, {}))
+        if not open_ or open_[-1].path != folder:
+            open_.append(_Open(folder))
+        if isinstance(one, Unfound):
+            open_[-1].lost.append(one)
+            continue
         held_bytes += len(one.data or b"")
         if held_bytes > HELD_BYTES and one.data is not None:
             held_bytes -= len(one.data)
             one = one.on_disk()  # noqa: PLW2901 - the same file
-        open_[-1][1][name] = one
+        open_[-1].files[name] = one
     for last in reversed(open_):
-        yield _folder(*last, names.root)
+        yield last.closed(names.root)
 
 
-def _folder(path: PurePosixPath, files: dict[str, Source], root: str | None) -> RunFolder:
-    return RunFolder(str(path), files, root=root)
+def _lose(open_: Iterable[_Open], archive: PurePosixPath, rest: Unfound) -> None:
+    """Note of the folders of an archive that lacks its rest that files of theirs may be there."""
+    for folder in open_:
+        if folder.path.is_relative_to(archive):
+            folder.lost.append(rest)
 
 
 def _held(folder: RunFolder) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoos.methods import Method
-from nanoos.parsers import Source
+from nanoos.parsers import Source, Unfound
 from nanoos.structures import Structure
 
 Array = NDArray[np.float64]
@@ -129,13 +129,14 @@ class RunFolder:
     ``name`` is what a person knows it by. Files of subfolders that belong to a run, such as
     ``prefix.save/data-file-schema.xml``, are named with the subfolder. ``outputs`` are those of a
     run that hold its numbers, by which it is known again; none named: all. ``root`` is where on
-    this machine that name begins.
+    this machine that name begins. ``lost`` is what of an archive is damaged that may be of it.
     """
 
     name: str
     files: Mapping[str, Source]
     outputs: tuple[str, ...] = ()
     root: str | None = None
+    lost: tuple[Unfound, ...] = ()
 
 
 class RunReader(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,34 @@ def test_a_lost_artifact_comes_back_and_a_touched_log_is_nothing_new(
     assert sql(invoke, project) == [["mine"]]
     invoke("results", "import", folder, "--project", "ours")
     assert sql(invoke, project) == [["ours"]]
+
+
+def test_of_broken_archives_whole_runs_go_in_and_the_others_are_named(
+    invoke: Cli, tmp_path: Path, home: Path
+) -> None:
+    cut, damaged = tmp_path / "cut.tar", tmp_path / "damaged.zip"
+    with tarfile.open(cut, "w") as archive:
+        for name in ("espresso/scf", "vasp/relaxed", "espresso/gamma"):
+            archive.add(RUNS / name, name)
+    whole = cut.read_bytes()
+    at = whole.index(b"vasp/relaxed/vasprun.xml")  # after OUTCAR, which is a run by itself
+    cut.write_bytes(whole[: at + 2000])
+    with zipfile.ZipFile(damaged, "w") as archive:
+        for name in ("smearing/pw.in.xz", "smearing/pw.out.xz", "steps_exhausted/pw.out.xz"):
+            archive.write(RUNS / "espresso" / name, name)
+    content = bytearray(damaged.read_bytes())
+    content[content.index(b"smearing/pw.in.xz") + 40] ^= 255
+    damaged.write_bytes(content)
+
+    said = invoke("results", "import", cut, damaged, "--json", exits=1).json
+    assert (said["imported"], said["without_run"]) == (2, 0)
+    failed = {Path(one["file"]).name: one["error"] for one in said["failed"]}
+    assert set(failed) == {"cut.tar", "relaxed", "smearing"}
+    assert "files may be missing. The tar archive is damaged" in failed["relaxed"]
+    assert "Bad CRC-32 for file 'smearing/pw.in.xz'" in failed["smearing"]
+    cut.write_bytes(whole)
+    said = invoke("results", "import", cut, "--json").json
+    assert (said["imported"], said["existing"]) == (2, 1)
 
 
 def test_what_a_database_says_beside_the_energy_is_shown(

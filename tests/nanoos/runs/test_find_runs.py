@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -106,6 +108,31 @@ def test_what_cannot_be_read_is_said_and_the_rest_found(calcs: Path) -> None:
     said = {one.name.rpartition("/")[2]: str(one.error) for one in each if isinstance(one, Unfound)}
     assert set(said) == {"broken", "damaged.zip"}
     assert len(each) - len(said) == len(EXPECTED)
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip"])
+def test_of_a_damaged_archive_what_may_lack_files_is_told(tmp_path: Path, kind: str) -> None:
+    """Wherever it is cut: what was given as whole is whole."""
+    content = {f"{run}/{name}": os.urandom(999) for run in "abc" for name in ("in", "out", "log")}
+    for name, data in content.items():
+        (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "x" / name).write_bytes(data)
+    format_ = {"tar": "tar", "tar.gz": "gztar", "zip": "zip"}[kind]
+    archive = Path(shutil.make_archive(str(tmp_path / "packed"), format_, tmp_path / "x"))
+    packed = archive.read_bytes()
+    counts = set()
+    for cut in range(2000, len(packed) - 1, 331):
+        archive.write_bytes(packed[:cut])
+        folders = list(find([archive]))
+        amiss = [one.name for one in folders if isinstance(one, Unfound)]
+        assert amiss in ([], [str(archive)])
+        for folder in folders:
+            if isinstance(folder, RunFolder) and not folder.lost:
+                assert sorted(folder.files) == ["in", "log", "out"]
+        n_whole = sum(isinstance(one, RunFolder) and not one.lost for one in folders)
+        assert amiss or n_whole == 3  # of a tar archive, zeros at its end alone are lost
+        counts.add(n_whole)
+    assert {0, 1, 2} <= counts
 
 
 @pytest.mark.parametrize("name", ["espresso/scf/pw.out.xz", "vasp/relaxed/OUTCAR.xz"])
