@@ -27,6 +27,7 @@ from nanoos.engines.espresso_parameters import (
     STARTING_MAGNETIZATION,
     EspressoParameters,
 )
+from nanoos.engines.espresso_terms import DISPERSIONS, sites, u_input
 from nanoos.engines.pseudopotentials import Pseudopotential, Pseudopotentials
 from nanoos.errors import EngineError, EngineUnavailable, UnsupportedByEngine
 from nanoos.methods import Method
@@ -124,6 +125,8 @@ class Espresso:
             code="Quantum ESPRESSO",
             code_version=None if version == UNKNOWN else version,
             functional=chosen.functional,
+            dispersion=chosen.dispersion,
+            hubbard_ev=sites(chosen.hubbard_ev),
             cutoff_ev=chosen.cutoff_ev,
             density_cutoff_ev=chosen.density_cutoff_ev,
             k_spacing_per_a=chosen.k_spacing_per_a,
@@ -138,6 +141,7 @@ class Espresso:
         return replace(
             common,
             functional=next(iter(potentials.values())).functional,
+            hubbard_ev=sites({one: u for one, u in chosen.hubbard_ev.items() if one in potentials}),
             potentials=tuple(one.potential for one in potentials.values()),
             cutoff_ev=cutoff_ry * RYDBERG_EV,
             density_cutoff_ev=density_cutoff_ry * RYDBERG_EV,
@@ -258,7 +262,10 @@ class Espresso:
             variables["nspin"] = 2
             for place, (element, one) in enumerate(potentials.items(), 1):
                 variables[f"starting_magnetization({place})"] = self._magnetization(element, one)
-        return PwInput(structure, potentials, self._mesh(structure), variables)
+        if chosen.dispersion is not None:
+            variables |= DISPERSIONS[chosen.dispersion]
+        of_u, card = u_input(chosen.hubbard_ev, potentials, self.version)
+        return PwInput(structure, potentials, self._mesh(structure), variables | of_u, card)
 
     def _magnetization(self, element: str, one: Pseudopotential) -> float:
         moment = self.chosen.starting_moments_mu_b.get(element)

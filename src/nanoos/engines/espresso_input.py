@@ -25,7 +25,8 @@ NAMELISTS: Mapping[str, frozenset[str]] = {
     ),
     "SYSTEM": frozenset(
         {"ibrav", "nat", "ntyp", "ecutwfc", "ecutrho", "occupations", "smearing", "degauss"}
-        | {"nspin", "nbnd", "nosym", "noinv"}
+        | {"nspin", "starting_magnetization", "nbnd", "nosym", "noinv"}
+        | {"lda_plus_u", "Hubbard_U", "vdw_corr", "dftd3_version"}
     ),
     "ELECTRONS": frozenset(
         {"conv_thr", "electron_maxstep", "mixing_mode", "mixing_beta", "mixing_ndim"}
@@ -39,12 +40,13 @@ PASSING = frozenset({"max_seconds", "restart_mode"})
 
 @dataclass(frozen=True)
 class PwInput:
-    """One input: variables by name, and the cards."""
+    """One input: variables by name, and the cards, with lines of further ones."""
 
     structure: Structure
     potentials: Mapping[str, Pseudopotential]
     mesh: tuple[int, int, int]
     variables: Mapping[str, Any] = field(default_factory=dict)
+    further: tuple[str, ...] = ()
 
     def changed(self, change: Mapping[str, Any]) -> PwInput:
         """Return the input with other values of some variables; None takes one out."""
@@ -71,9 +73,7 @@ class PwInput:
         for name, members in NAMELISTS.items():
             lines += [f"&{name}"]
             for variable, value in variables.items():
-                if variable.partition("(")[0] in members or (
-                    name == "SYSTEM" and variable.startswith("starting_magnetization")
-                ):
+                if variable.partition("(")[0] in members:
                     lines.append(f"  {variable} = {_written(value)}")
             lines += ["/"]
         return "\n".join([*lines, *self._cards()]) + "\n"
@@ -91,6 +91,7 @@ class PwInput:
             yield f"  {symbol:2} {_row(position)}"
         yield "K_POINTS automatic"
         yield f"  {' '.join(map(str, self.mesh))} 0 0 0"
+        yield from self.further
 
 
 def mesh_of(lattice_a: Array, periodic: Iterable[bool], k_spacing_per_a: float) -> Array:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from nanoos.engines.espresso_terms import SHELLS, Dispersion
 from nanoos.methods import functional_name
 from nanoos.parsers.espresso_cell import RYDBERG_EV
 
@@ -79,6 +80,15 @@ class EspressoParameters(BaseModel):
         description="Element → moment of an atom in Bohr magnetons at the beginning; "
         f"{STARTING_MAGNETIZATION:g} of the valence electrons of magnetic elements.",
     )
+    hubbard_ev: dict[str, Annotated[float, Field(gt=0, le=50)]] = Field(
+        default_factory=dict,
+        title="Hubbard U",
+        description="Element → effective U (U - J) in eV: for d electrons of transition metals, Ga "
+        "and In, f of rare earths and actinoids, p of C, N, O and As, s of H; others have none.",
+    )
+    dispersion: Dispersion | None = Field(
+        default=None, title="Dispersion", description="Van der Waals correction; none if not given."
+    )
     n_bands: int | None = Field(
         default=None, ge=1, title="Bands", description="Number of bands; pw.x's own if not given."
     )
@@ -103,6 +113,13 @@ class EspressoParameters(BaseModel):
     @classmethod
     def _usual(cls, name: str | None) -> str | None:
         return functional_name(name) if name else None
+
+    @field_validator("hubbard_ev")
+    @classmethod
+    def _known(cls, hubbard_ev: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted(hubbard_ev.keys() - SHELLS.keys()):
+            raise ValueError(f"pw.x has no U for {', '.join(unknown)}")
+        return hubbard_ev
 
     @field_validator("pseudopotentials")
     @classmethod

@@ -57,6 +57,7 @@ class RunOutput(Output):
         "point": r"k\(\s*\d+\) = \(",
         "u": r"U\(\s*[A-Z]\w*-\d\w\)",
         "old_u": r"atomic species\s+L\s+U\s",
+        "projectors": "Hubbard projectors:",
         "magnetic": "Starting magnetic structure",
         "noncollinear": "(?:Noncollinear|Non magnetic) calculation with",
         "exx": r"EXX-fraction\s*=",
@@ -209,6 +210,10 @@ class RunOutput(Output):
             if not (found := _OLD_U.match(row)):
                 break
             self.facts.add_u(found[1], _SHELLS[int(found[2])], number(found[3], place))
+
+    def _take_projectors(self, line: int, text: str) -> None:  # noqa: ARG002
+        if (projection := text.rpartition(":")[2].strip()) != "atomic":
+            self.facts.further["U_projection_type"] = projection
 
     def _take_magnetic(self, line: int, text: str) -> None:  # noqa: ARG002
         self.facts.is_spin_polarised = not self.facts.is_noncollinear

@@ -212,7 +212,10 @@ class EspressoXml:
             facts.further["exx_fraction"] = fraction
 
     def _take_u(self, given: Element) -> None:
-        """Take U, in Hartree since version 7.1; before, the input is in eV, the output in Ry."""
+        """Take U, and on which orbitals it acts.
+
+        It is in Hartree since version 7.1; before, the input is in eV, the output in Ry.
+        """
         stated = {
             (u.get("specie", ""), u.get("label", "")[-1:]): _number(u.text)
             for u in given.iterfind("dft/dftU/Hubbard_U")
@@ -220,6 +223,9 @@ class EspressoXml:
         if given.tag == "input":
             self._stated_u = stated
             return
+        projection = _text(given, "dft/dftU/U_projection_type") or "atomic"
+        if projection != "atomic":
+            self.facts.further["U_projection_type"] = projection
         for (label, shell), value in stated.items():
             unit = HARTREE_EV
             if not np.isclose(self._stated_u.get((label, shell), value), value, rtol=1e-6):

@@ -115,6 +115,52 @@ def test_spin_is_found_where_there_is_some(tmp_path: Path) -> None:
 
 
 @needs_pw
+@pytest.mark.parametrize(
+    ("version", "before", "after"),
+    [
+        ("6.7MaX", "  lda_plus_u = .true.\n  Hubbard_U(1) = 4.5\n", ""),
+        ("7.1", "", "\nHUBBARD {atomic}\n  U Ni-3d 4.5\n"),
+    ],
+)
+def test_u_is_written_as_a_version_reads_it(
+    monkeypatch: pytest.MonkeyPatch, version: str, before: str, after: str
+) -> None:
+    monkeypatch.setattr(Espresso, "version", version)
+    oxide = Structure.from_ase(bulk("NiO", "rocksalt", a=4.2))
+    given = {"hubbard_ev": {"Ni": 4.5, "Fe": 4.0}, "dispersion": "D3(BJ)"}
+    made = Espresso(EspressoParameters(**given))
+    text = made._input(oxide).text
+    assert before in text
+    assert text.endswith(" 0 0 0\n" + after.removeprefix("\n"))
+    assert ("lda_plus_u" in text, "HUBBARD" in text) == (bool(before), bool(after))
+    assert "  vdw_corr = 'grimme-d3'\n  dftd3_version = 4\n" in text
+    method, bare = made.method(oxide), Espresso().method(oxide)
+    assert (method.hubbard_ev, method.dispersion) == ({"Ni d": 4.5}, "D3(BJ)")
+    assert level(method, bare) is None  # no energy of one beside the other
+    with pytest.raises(ValueError, match="no U for Na"):
+        EspressoParameters(hubbard_ev={"Na": 1})
+
+
+@needs_pw
+@pytest.mark.slow
+@pytest.mark.parametrize("dispersion", ["D2", "D3", "D3(BJ)"])
+def test_u_and_dispersion_change_energies_as_an_import_says(
+    tmp_path: Path, dispersion: str
+) -> None:
+    diamond = Structure.from_ase(bulk("C"))
+    given = {"functional": "PBE", "cutoff_ev": 200, "k_spacing_per_a": 3.0}
+    bare = engine(tmp_path / "bare", diamond, **given).calculate(diamond).energy_ev
+    terms = {"hubbard_ev": {"C": 4.0}, "dispersion": dispersion}
+    made = engine(tmp_path / "both", diamond, **given, **terms)
+    found = made.calculate(diamond)
+    assert found.stress_gpa is not None
+    assert abs(found.energy_ev - bare) > 0.1
+    _, run = read(tmp_path / "both")
+    assert run.method.dispersion == dispersion
+    assert level(run.method, made.method(diamond)) == "exact"
+
+
+@needs_pw
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("crystal", "given", "expected"),

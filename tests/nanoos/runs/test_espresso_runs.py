@@ -245,6 +245,8 @@ def test_u_is_in_ev_whatever_the_unit_of_a_version(name, u_ev, without):
     root = OTHERS if "xml" in name else FIXTURES
     _, run = one(folder(root / name, without=without))
     assert run.method.hubbard_ev == pytest.approx(u_ev, rel=1e-6)
+    projection = {"U_projection_type": "ortho-atomic"} if "xml" in name else {}
+    assert run.method.further == projection  # another energy by the same U
 
 
 @pytest.mark.parametrize("name", OUR_RUNS[1:])
