@@ -305,8 +305,15 @@ class Espresso:
         return cutoff_ev / RYDBERG_EV, density_cutoff_ev / RYDBERG_EV
 
     def _potentials(self, structure: Structure) -> dict[str, Pseudopotential]:
+        """Return those of the elements; UnsupportedByEngine where they do not do."""
         chosen = self.chosen
-        return self._there().choose(structure.elements, chosen.functional, chosen.pseudopotentials)
+        wanted = structure.elements, chosen.functional, chosen.pseudopotentials
+        found = self._there().choose(*wanted)
+        if chosen.dispersion and any(one.functional == "LDA" for one in found.values()):
+            raise UnsupportedByEngine(
+                f"{chosen.dispersion} has no parameters for LDA; choose pseudopotentials of PBE"
+            )
+        return found
 
     def _there(self) -> Pseudopotentials:
         named = next((os.environ[one] for one in FOLDERS if os.environ.get(one)), None)

@@ -137,6 +137,8 @@ def test_u_is_written_as_a_version_reads_it(
     method, bare = made.method(oxide), Espresso().method(oxide)
     assert (method.hubbard_ev, method.dispersion) == ({"Ni d": 4.5}, "D3(BJ)")
     assert level(method, bare) is None  # no energy of one beside the other
+    of_lda = Espresso(EspressoParameters(**SMALL, dispersion="D3"))
+    assert "D3 has no parameters for LDA" in str(of_lda.refuses(SILICON))
     with pytest.raises(ValueError, match="no U for Na"):
         EspressoParameters(hubbard_ev={"Na": 1})
 

@@ -1,5 +1,7 @@
 """Phonons of solids whose springs are known, and of EMT's metals."""
 
+import re
+
 import numpy as np
 import phonopy
 import pytest
@@ -8,6 +10,7 @@ from ase.units import _amu, kB
 
 from nanoos.engines import Evaluation
 from nanoos.engines.emt import Emt
+from nanoos.engines.espresso import Espresso, EspressoParameters
 from nanoos.errors import UnsupportedByEngine, WorkflowError
 from nanoos.structures import Structure
 from nanoos.workflows.phonons import Phonons, PhononsParameters
@@ -118,3 +121,29 @@ def test_what_has_no_cell_is_refused(tmp_path):
         phonons(Structure.of(None, [[0.0, 0, 0]], ["Cu"]), tmp_path)
     with pytest.raises(WorkflowError, match="one atom"):
         phonons(cubic(), tmp_path, Springs(), supercell_length=3)
+
+
+@pytest.mark.skipif(Espresso().probe() is not None, reason=str(Espresso().probe()))
+@pytest.mark.slow
+def test_espresso_has_a_mesh_of_its_own_for_the_supercell(tmp_path):
+    """As dense as asked for, where the job's own mesh would be several times too dense."""
+    aluminium, spacing_per_a = Structure.from_ase(bulk("Al")), 1.1
+    engine = Espresso(
+        EspressoParameters(functional="LDA", cutoff_ev=80, k_spacing_per_a=spacing_per_a)
+    )
+    engine.begin(aluminium, tmp_path)
+    outcome = phonons(aluminium, tmp_path, engine, supercell_length=4.5, displacement=0.05)
+    repeats = outcome.data["supercell"]
+    assert repeats == [2, 2, 2]
+    meshes = {}
+    for file in tmp_path.glob("pw-*/pw.in"):
+        found = re.search(
+            r"nat = (\d+)\n(?s:.*)K_POINTS automatic\n +(\d+) (\d+) (\d+) 0", file.read_text()
+        )
+        n_atoms, *mesh = map(int, found.groups())
+        meshes[n_atoms] = mesh
+    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(aluminium.lattice_a), axis=0)
+    assert meshes == {1: [3, 3, 3], 8: [2, 2, 2]}
+    for n_atoms, length in ((1, lengths), (8, lengths / repeats)):
+        assert (length / meshes[n_atoms] <= spacing_per_a).all()
+        assert (length / (np.array(meshes[n_atoms]) - 1) > spacing_per_a).all()
