@@ -121,10 +121,21 @@ def go_together(query: Query, sort: Sort) -> bool:
     """Say whether what is found lies together in the order, perhaps all at its far end.
 
     So it is with formulas of few elements, with ids, which are in the order of time, and with
-    what only crystals have.
+    what only crystals have; not where `ends` says beyond which there is none.
     """
-    given = set(query.given()) - {sort.column}
+    given = set(query.given()) - {sort.column} - ({"elements"} if ends(query, sort) else set())
     return any(given & fields and sort.column in columns for fields, columns in _TOGETHER)
+
+
+def ends(query: Query, sort: Sort) -> list[Condition]:
+    """Return where the order ends for a query: what has elements begins with the first, or before.
+
+    Formulas and systems name their elements by alphabet, and no symbol but its own begins with
+    one and a small ``a``: neither end of the order is walked where nothing can be.
+    """
+    if not query.elements or sort.column not in {"reduced_formula", "chemical_system"}:
+        return []
+    return [_beyond(getattr(Structure, sort.column), min(query.elements) + "a", descending=True)]
 
 
 _TOGETHER = (

@@ -6,6 +6,7 @@ also through joins and relationships.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from uuid import UUID
 
 from sqlalchemy import event, false, or_, select
@@ -43,6 +44,7 @@ def _restrict(state: ORMExecuteState) -> None:
     state.statement = state.statement.options(*options)
 
 
+@lru_cache(maxsize=128)  # a page asks several times, and making them takes longer than asking
 def _readable_by(viewer: UUID) -> tuple[ExecutableOption, ...]:
     return (
         with_loader_criteria(

@@ -29,7 +29,16 @@ from api.models import Structure
 from api.schemas.search import Page, Query, Sort, StructureRow
 from api.services.criteria import Condition, Known, condition, is_counted_by_index, look_up
 from api.services.cursor import Cursor
-from api.services.order import gathered, go_together, in_order, parts, usual, walked, without_value
+from api.services.order import (
+    ends,
+    gathered,
+    go_together,
+    in_order,
+    parts,
+    usual,
+    walked,
+    without_value,
+)
 
 __all__ = ["COUNTED", "Count", "condition", "count", "find", "stream"]
 
@@ -38,11 +47,9 @@ COUNTED = 6_000
 
 Of a million, as many rows are read to fetch so many of them as to meet a page's fifty in order.
 """
-COUNTED_BY_INDEX = 10_000
-"""The same, where one index alone tells who may read them and no row is read for it."""
 SORTED = 50_000
 """Structures that are all fetched and sorted, where they may lie at the far end of the order."""
-SAMPLE = 4_000
+SAMPLE = 2_500
 """Rows that an estimate looks at."""
 GLANCE = 1_000
 """Rows that are looked at beforehand, and of a search for words, whose every look is dear."""
@@ -86,7 +93,7 @@ async def find(
     if cursor is None:
         if are_few:
             found = Count(number, True)
-        elif found is None or found.number <= COUNTED:
+        elif found is None:
             found = await _estimate(session, query, known)
         cursor = Cursor.start(query, sort, found.number, is_exact=found.is_exact)
     valued = not without_value(query, sort)
@@ -94,7 +101,7 @@ async def find(
         behind = cursor if after else None
         rows = (await session.execute(gathered(where, sort, behind, limit + 1))).all()
     elif not are_few:
-        rows = await _walk(session, where, cursor, limit + 1, valued=valued)
+        rows = await _walk(session, where + ends(query, sort), cursor, limit + 1, valued=valued)
     return Page(
         rows=[_row(row) for row in rows[:limit]],
         after=str(cursor.behind(rows[limit - 1])) if len(rows) > limit else None,
@@ -124,20 +131,15 @@ async def count(session: AsyncSession, query: Query) -> Count:
     """Return how many structures in view meet the query, counted or, of many, estimated."""
     await _plan_each(session)
     known = await look_up(session, query)
-    counted = await _count(session, query, condition(query, known=known))
+    counted = await _count(session, condition(query, known=known))
     return counted or await _estimate(session, query, known)
 
 
-async def _count(session: AsyncSession, query: Query, where: list[Condition]) -> Count | None:
+async def _count(session: AsyncSession, where: list[Condition]) -> Count | None:
     """Return how many there are; None of more than are counted."""
-    most = _most(query)
-    some = select(Structure.id).where(*where).limit(most + 1)
+    some = select(Structure.id).where(*where).limit(COUNTED + 1)
     number = await session.scalar(select(func.count()).select_from(some.subquery())) or 0
-    return Count(number, is_exact=True) if number <= most else None
-
-
-def _most(query: Query) -> int:
-    return COUNTED_BY_INDEX if is_counted_by_index(query) else COUNTED
+    return Count(number, is_exact=True) if number <= COUNTED else None
 
 
 class _Sample(NamedTuple):
@@ -145,6 +147,11 @@ class _Sample(NamedTuple):
 
     hits: int
     share: float
+
+    @property
+    def number(self) -> float:
+        """How many there are of all rows, if they are as the sample is."""
+        return self.hits / self.share
 
     @property
     def says_enough(self) -> bool:
@@ -188,15 +195,14 @@ async def _look(
     leaves a doubt, they are counted if an index alone tells, and else the sample is looked at that
     the estimate needs anyway.
     """
-    sample = await _sample(session, query, known, GLANCE)
+    glance = await _sample(session, query, known, GLANCE)
     if is_counted_by_index(query):
-        found = None if sample.says_more_than(_most(query)) else await _count(session, query, where)
-        found = found or await _estimate(session, query, known, sample)
-        return found, found.number <= COUNTED
-    if known.serves(query) and sample.hits / sample.share < COUNTED / 2:
+        counted = None if glance.says_more_than(COUNTED) else await _count(session, where)
+        return counted or await _estimate(session, query, known, glance), counted is not None
+    if known.serves(query) and glance.number < COUNTED / 2:
         return None, True
-    estimate = await _estimate(session, query, known, sample)
-    return estimate, estimate.number <= COUNTED and known.serves(query)
+    sample = await _sample_that_tells(session, query, known, glance)
+    return _number(sample, query, known), known.serves(query) and sample.number <= COUNTED
 
 
 async def _estimate(
@@ -207,13 +213,26 @@ async def _estimate(
     Not as the planner estimates it, whose statistics know of everybody's rows: the matches in
     view are counted on a sample.
     """
-    sample = glance or await _sample(session, query, known, GLANCE)
-    if not (sample.says_enough or query.words):
-        sample = await _sample(session, query, known, SAMPLE)
-    number = sample.hits / sample.share
+    glance = glance or await _sample(session, query, known, GLANCE)
+    return _number(await _sample_that_tells(session, query, known, glance), query, known)
+
+
+async def _sample_that_tells(
+    session: AsyncSession, query: Query, known: Known, glance: _Sample
+) -> _Sample:
+    """Return the glance where it says enough, or else a sample of more rows."""
+    if glance.says_enough or query.words:
+        return glance
+    return await _sample(session, query, known, SAMPLE)
+
+
+def _number(sample: _Sample, query: Query, known: Known) -> Count:
+    """Return what a sample says of a number that is more than are counted, as it is shown."""
     digits = 2 if sample.says_enough else 1
-    rounded = int(round(number, digits - 1 - int(log10(number)))) if sample.hits else 0
-    return Count(max(rounded, _most(query) if known.serves(query) else 1), is_exact=False)
+    rounded = (
+        int(round(sample.number, digits - 1 - int(log10(sample.number)))) if sample.hits else 0
+    )
+    return Count(max(rounded, COUNTED if known.serves(query) else 1), is_exact=False)
 
 
 async def stream(
@@ -246,10 +265,11 @@ async def _plan_each(session: AsyncSession) -> None:
     and no page is so much work that starting other processes for it would pay. In the memory
     that is usual, the places of 100,000 rows are kept by page, and each of its rows is read.
     """
-    await session.execute(
-        text(
-            "SELECT set_config('plan_cache_mode', 'force_custom_plan', true),"
-            " set_config('max_parallel_workers_per_gather', '0', true),"
-            " set_config('work_mem', '32MB', true), set_config('jit', 'off', true)"
-        )
-    )
+    await session.execute(_PLANNED_EACH)
+
+
+_PLANNED_EACH = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true),"
+    " set_config('max_parallel_workers_per_gather', '0', true),"
+    " set_config('work_mem', '32MB', true), set_config('jit', 'off', true)"
+)

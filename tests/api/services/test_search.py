@@ -323,7 +323,6 @@ def test_every_page_is_what_python_finds(
     limit = chance.choice([1, 7, 50]) if len(expected) < 60 else chance.choice([37, 150])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "COUNTED", counted)
-        patch.setattr(search, "COUNTED_BY_INDEX", counted)
         patch.setattr(search, "SORTED", 0 if chance.random() < 0.5 else 100)
         ids, counts = paged(world, query, sort, limit)
     assert ids == expected
