@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -44,6 +45,7 @@ QUICK = {"points_per_side": 2}
 LONG = {"points_per_side": 20}
 """With cells of some hundred atoms: many seconds, and progress all along."""
 
+ROGUE = Path(__file__).parents[2] / "fixtures" / "rogue_engine"
 ROUGH = {"functional": "LDA", "cutoff_ev": 150, "k_spacing_per_a": 1.2}
 
 OPEN = "SELECT id FROM simulation_jobs WHERE status IN ('queued', 'waiting', 'running')"
@@ -148,6 +150,12 @@ def until(condition: Callable[[], Any], worker: Started | None = None, s: float 
 
 def under_way(query: Query) -> Rows:
     return query("SELECT id FROM simulation_jobs WHERE status = 'running' AND progress > 0")
+
+
+def sleepers() -> list[psutil.Process]:
+    """The programs that a rogue engine starts to last."""
+    commands = (["sleep", "1001"], ["sleep", "1002"])
+    return [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] in commands]
 
 
 def finish(worker: Started, query: Query) -> None:
@@ -266,6 +274,40 @@ async def test_jobs_of_a_cancelled_allocation_come_back(
     assert_done_once(query, 3)
     tries = query("SELECT error_type FROM simulation_attempts WHERE error_type IS NOT NULL")
     assert tries == [{"error_type": "AllocationLost"}]
+
+
+async def test_jobs_of_an_allocation_whose_time_slurm_ends_are_done_once(
+    start: Start,
+    query: Query,
+    queue_up: Any,
+    cluster: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Slurm ends it before the time that jobs were told of: no process of theirs stays.
+
+    The first try of the job starts programs that would last; the second ends soon.
+    """
+    monkeypatch.setenv("PYTHONPATH", str(ROGUE))
+    once = tmp_path / "began"
+    await queue_up(metal("Cu"))
+    habit = json.dumps({"does": "linger", "once": str(once)})
+    query(
+        f"UPDATE simulation_jobs SET engine = 'rogue', engine_parameters = '{habit}' RETURNING id"
+    )
+    worker = start("worker", "--executor", "parsl", "--config", cluster())
+    until(lambda: once.exists() and len(sleepers()) == 2, worker)
+    (first,) = allocations("R")
+    slurm("scontrol", "update", f"jobid={first}", "endtime=now+1")
+    until(lambda: first in allocations("TO"), worker)
+    until(lambda: not sleepers(), worker, s=10)
+    finish(worker, query)
+    assert_done_once(query, 1)
+    tries = query("SELECT attempt, outcome, error_type FROM simulation_attempts ORDER BY attempt")
+    assert [tuple(one.values()) for one in tries] == [
+        (1, "failed", "AllocationLost"),
+        (2, "succeeded", None),
+    ]
 
 
 async def test_jobs_of_a_node_whose_slurmd_was_killed_end_once(
