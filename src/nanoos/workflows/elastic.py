@@ -44,7 +44,13 @@ class ElasticParameters(BaseModel):
         ge=1,
         le=10,
         title="Points per side",
-        description="Strains on each side of none: 2 makes 24 strained cells (no unit).",
+        description="Strains on each side of none: 2 makes 24 cells, fewer by symmetry (no unit).",
+    )
+    symmetry: bool = Field(
+        default=True,
+        title="Symmetry",
+        description="Whether strains are left out whose stress follows from that of others by the "
+        "crystal's symmetry (no unit).",
     )
     fmax: float = Field(
         default=0.002,
@@ -64,16 +70,20 @@ class ElasticParameters(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The cell as given with its atoms relaxed, and the slopes of stress over strain there."""
+    """The cell as given with its atoms relaxed, and the slopes of stress over strain there.
+
+    Of each of ``strains``, indices of Voigt's notation, ``slopes_gpa`` has a column.
+    """
 
     given: Step
+    strains: tuple[int, ...]
     slopes_gpa: Array
     all_relaxed: bool
     all_converged: bool
 
 
 class Elastic:
-    """Strain a crystal along each of six strains and fit its stress.
+    """Strain a crystal along those of six strains that symmetry leaves, and fit its stress.
 
     The crystal should be relaxed, cell and all: of one under stress the slopes are no elastic
     constants, which notes and convergence then say. Atoms of each strained cell are relaxed. The
@@ -82,7 +92,7 @@ class Elastic:
     """
 
     name = "elastic"
-    version = "1"
+    version = "2"
     title = "Elastic constants, averaged moduli, anisotropy and mechanical stability"
     parameters = ElasticParameters
     default_engine = "emt"
@@ -107,7 +117,8 @@ class Elastic:
         Quantities: those of ``single_point`` for the given cell with its atoms relaxed; for a
         stable crystal ``bulk_modulus_gpa``, ``shear_modulus_gpa``, ``youngs_modulus_gpa`` and
         ``poisson_ratio`` by Hill's average, and ``universal_anisotropy``. Data: the stiffness as
-        6×6 matrix of Voigt's notation, its compliance and eigenvalues.
+        6×6 matrix of Voigt's notation, its compliance and eigenvalues, and the slopes that it was
+        fitted to, a column for each strain.
 
         Raises
         ------
@@ -120,8 +131,10 @@ class Elastic:
         """
         if reason := refusal(self, structure, engine):
             raise UnsupportedByEngine(reason)
-        found = _strain(structure, parameters, engine, progress)
-        tensor = stiffness.symmetrised(found.slopes_gpa, point_group(structure, SYMPREC_A))
+        basis = stiffness.allowed(point_group(structure, SYMPREC_A))
+        strains = stiffness.independent(basis) if parameters.symmetry else tuple(range(6))
+        found = _strain(structure, strains, parameters, engine, progress)
+        tensor = stiffness.fitted(found.slopes_gpa, strains, basis)
         eigenvalues = stiffness.eigenvalues_gpa(tensor)
         is_stable = bool(eigenvalues[0] > 0)
         quantities = evaluated_quantities(found.given.structure, found.given.evaluation)
@@ -132,7 +145,8 @@ class Elastic:
             quantities=quantities,
             data={
                 "stiffness": {"values": tensor.tolist(), "unit": "GPa"},
-                "stiffness_as_fitted": {"values": found.slopes_gpa.tolist(), "unit": "GPa"},
+                "slopes": {"values": found.slopes_gpa.tolist(), "unit": "GPa"},
+                "strains": [stiffness.NAMES[one] for one in strains],
                 "eigenvalues": {"values": eigenvalues.tolist(), "unit": "GPa"},
                 "is_stable": is_stable,
                 "notation": "Voigt: xx, yy, zz, yz, xz, xy of the structure's Cartesian axes",
@@ -143,30 +157,34 @@ class Elastic:
 
 
 def _strain(
-    structure: Structure, parameters: ElasticParameters, engine: Engine, progress: Progress
+    structure: Structure,
+    strains: tuple[int, ...],
+    parameters: ElasticParameters,
+    engine: Engine,
+    progress: Progress,
 ) -> _Found:
     within = RelaxParameters(
         cell="fixed", fmax=parameters.fmax, max_steps=parameters.max_steps, optimizer="lbfgs"
     )
     given = _last(descend(structure, within, engine))
     side = parameters.points_per_side
-    strains = parameters.max_strain * np.array([*range(-side, 0), *range(1, side + 1)]) / side
-    n_cells, steps = 6 * len(strains), [given]
-    slopes = np.empty((6, 6))
-    for column in range(6):
+    sizes = parameters.max_strain * np.array([*range(-side, 0), *range(1, side + 1)]) / side
+    n_cells, steps, slopes = len(strains) * len(sizes), [given], []
+    for which in strains:
         stresses = []
-        for strain in strains:
+        for size in sizes:
             progress(len(steps) / (n_cells + 1), f"{len(steps) - 1} of {n_cells} strained cells")
-            cell = strained(given.structure, strain * np.eye(6)[column])
+            cell = strained(given.structure, size * np.eye(6)[which])
             steps.append(_last(descend(cell, within, engine)))
             stress = steps[-1].evaluation.stress_gpa
             if stress is None:
                 raise UnsupportedByEngine(f"{engine.name} gave no stress.")
             stresses.append(stiffness.stress_of(stress))
-        slopes[:, column] = _slopes(strains, np.array(stresses))
+        slopes.append(_slopes(sizes, np.array(stresses)))
     return _Found(
         given,
-        slopes,
+        strains,
+        np.array(slopes).T,
         all_relaxed=all(step.is_relaxed for step in steps),
         all_converged=all(step.evaluation.is_converged for step in steps),
     )
@@ -189,9 +207,9 @@ def strained(structure: Structure, voigt: Array) -> Structure:
     )
 
 
-def _slopes(strains: Array, stresses_gpa: Array) -> Array:
+def _slopes(sizes: Array, stresses_gpa: Array) -> Array:
     """Return the six slopes at zero: strains lie even around it, so that even powers drop out."""
-    powers = strains[:, None] ** ([1, 3] if len(strains) > 2 else [1])
+    powers = sizes[:, None] ** ([1, 3] if len(sizes) > 2 else [1])
     slopes: Array = np.linalg.lstsq(powers, stresses_gpa)[0][0]
     return slopes
 
@@ -219,7 +237,8 @@ def _bounds(tensor: Array) -> dict[str, Any]:
 
 
 def _convergence(found: _Found, tensor: Array, is_stable: bool) -> dict[str, Any]:
-    asymmetry = float(np.linalg.norm(found.slopes_gpa - tensor) / np.linalg.norm(tensor))
+    columns = tensor[:, found.strains]
+    asymmetry = float(np.linalg.norm(found.slopes_gpa - columns) / np.linalg.norm(columns))
     stress = found.given.evaluation.stress_gpa
     stray = 0.0 if stress is None else float(np.abs(stress).max())
     share = stray / abs(stiffness.voigt(tensor).bulk_gpa)

@@ -6,8 +6,9 @@ the tensor's (J. F. Nye, Physical Properties of Crystals, Oxford 1985).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+NAMES = ("xx", "yy", "zz", "yz", "xz", "xy")
+LEAST_SINGULAR_VALUE = 0.3
+"""Of what takes the tensor to its columns: their errors reach it at most 1/0.3 times as large."""
 _WEIGHTS = np.array([1, 1, 1, np.sqrt(2), np.sqrt(2), np.sqrt(2)])
 
 
@@ -32,18 +36,20 @@ def stress_of(tensor: Array) -> Array:
 
 
 def rotated(stiffness_gpa: Array, rotation: Array) -> Array:
-    """Return the tensor of the crystal turned by ``rotation``, (3, 3) and orthogonal.
+    """Return the tensor of the crystal turned by ``rotation``, (3, 3) and orthogonal."""
+    turn = _kelvin_turn(rotation)
+    return _voigt_of(turn @ kelvin_of(stiffness_gpa) @ turn.T)
 
-    In Kelvin's notation, where shears are weighted by √2, a rotation of the axes is an orthogonal
-    6×6 matrix (M. M. Mehrabadi, S. C. Cowin, Q. J. Mech. Appl. Math. 43, 15 (1990)).
+
+def _kelvin_turn(rotation: Array) -> Array:
+    """Return what a rotation of the axes is in Kelvin's notation: orthogonal, 6×6.
+
+    Shears are weighted by √2 there (M. M. Mehrabadi, S. C. Cowin, Q. J. Mech. Appl. Math. 43, 15
+    (1990)).
     """
-    turn = np.array(
-        [stress_of(rotation @ strain_of(unit) @ rotation.T) for unit in np.diag(_WEIGHTS)]
-    ).T
-    turn = _WEIGHTS[:, None] * turn
-    kelvin = turn @ kelvin_of(stiffness_gpa) @ turn.T
-    back: Array = kelvin / np.outer(_WEIGHTS, _WEIGHTS)
-    return back
+    turned = [stress_of(rotation @ strain_of(unit) @ rotation.T) for unit in np.diag(_WEIGHTS)]
+    turn: Array = _WEIGHTS[:, None] * np.array(turned).T
+    return turn
 
 
 def kelvin_of(stiffness_gpa: Array) -> Array:
@@ -52,11 +58,57 @@ def kelvin_of(stiffness_gpa: Array) -> Array:
     return kelvin
 
 
-def symmetrised(stiffness_gpa: Array, rotations: Iterable[Array]) -> Array:
-    """Return the mean over the rotations of a point group, and over both orders of indices."""
-    mean = np.mean([rotated(stiffness_gpa, one) for one in rotations], axis=0)
-    even: Array = (mean + mean.T) / 2
-    return even
+def _voigt_of(kelvin_gpa: Array) -> Array:
+    voigt: Array = kelvin_gpa / np.outer(_WEIGHTS, _WEIGHTS)
+    return voigt
+
+
+def allowed(rotations: Iterable[Array]) -> Array:
+    """Return an orthonormal basis, (n, 6, 6) in Kelvin's notation, of what symmetry leaves.
+
+    Tensors that the rotations of a point group do not change, and whose two indices may be
+    exchanged: from 3 of a cubic crystal to 21 of a triclinic one (Nye, table 9).
+    """
+    turns = np.array([_kelvin_turn(one) for one in rotations])
+    first, second = np.triu_indices(6)
+    units = np.zeros((21, 6, 6))
+    units[range(21), first, second] = units[range(21), second, first] = 1
+    units /= np.linalg.norm(units, axis=(1, 2), keepdims=True)
+    means = np.einsum("rai,kij,rbj->kab", turns, units, turns) / len(turns)
+    _, share, basis = np.linalg.svd(means.reshape(21, 36))
+    kept: Array = basis[:21][share > 0.5].reshape(-1, 6, 6)  # a projection: shares are 0 or 1
+    return kept
+
+
+def independent(basis: Array) -> tuple[int, ...]:
+    """Return the fewest strains, as indices of Voigt's notation, whose stress gives the tensor.
+
+    Of as many the ones that pass errors on least; `LEAST_SINGULAR_VALUE` bounds how much.
+    """
+    for n in range(1, 6):
+        best = max(combinations(range(6), n), key=lambda one: round(_least(basis, one), 6))
+        if _least(basis, best) > LEAST_SINGULAR_VALUE:
+            return best
+    return tuple(range(6))
+
+
+def _least(basis: Array, strains: Sequence[int]) -> float:
+    columns = basis[:, :, strains].reshape(len(basis), -1)
+    if columns.shape[0] > columns.shape[1]:
+        return 0.0
+    return float(np.linalg.svd(columns, compute_uv=False)[-1])
+
+
+def fitted(slopes_gpa: Array, strains: Sequence[int], basis: Array) -> Array:
+    """Return the tensor whose columns are closest to the (6, n) slopes of stress over strains.
+
+    By least squares in Kelvin's notation, among the tensors of ``basis``. Of all six strains it is
+    the mean over the point group and over both orders of indices.
+    """
+    slopes = slopes_gpa * np.outer(_WEIGHTS, _WEIGHTS[list(strains)])
+    columns = basis[:, :, strains].reshape(len(basis), -1)
+    amounts = np.linalg.lstsq(columns.T, slopes.ravel())[0]
+    return _voigt_of(np.tensordot(amounts, basis, axes=1))
 
 
 def eigenvalues_gpa(stiffness_gpa: Array) -> Array:

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from ase.build import bulk
+from ase import Atoms
+from ase.build import bulk, make_supercell
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -10,11 +11,13 @@ from scipy.spatial.transform import Rotation
 from nanoos.engines import Evaluation
 from nanoos.engines.emt import Emt
 from nanoos.errors import UnsupportedByEngine
-from nanoos.structures import Structure
+from nanoos.structures import Structure, point_group
 from nanoos.workflows import stiffness
 from nanoos.workflows.elastic import Elastic, ElasticParameters
 from nanoos.workflows.equation_of_state import EquationOfState, EquationOfStateParameters
 from nanoos.workflows.relax import Relax, RelaxParameters
+
+TURN = Rotation.from_rotvec([0.3, -0.5, 0.9]).as_matrix()
 
 
 def silent(share, doing, **numbers):
@@ -68,18 +71,63 @@ def test_the_bulk_modulus_is_that_of_the_equation_of_state(symbol, relaxed, tmp_
 def test_turned_or_repeated_it_is_the_same_crystal(relaxed):
     """The tensor turns with the axes; what does not depend on them stays."""
     structure = relaxed(bulk("Cu"))
-    turn = Rotation.from_rotvec([0.3, -0.5, 0.9]).as_matrix()
     atoms = structure.to_ase().repeat((2, 1, 1))
-    atoms.set_cell(atoms.cell.array @ turn.T, scale_atoms=True)
+    atoms.set_cell(atoms.cell.array @ TURN.T, scale_atoms=True)
     one, other = (elastic(one, points_per_side=1) for one in (structure, Structure.from_ase(atoms)))
     np.testing.assert_allclose(
-        tensor(other), stiffness.rotated(tensor(one), turn), atol=1e-3 * tensor(one)[0, 0]
+        tensor(other), stiffness.rotated(tensor(one), TURN), atol=1e-3 * tensor(one)[0, 0]
     )
     for name in ("shear_modulus_gpa", "youngs_modulus_gpa", "poisson_ratio"):
         assert other.quantities[name] == pytest.approx(one.quantities[name], rel=1e-3)
     assert other.quantities["universal_anisotropy"] == pytest.approx(
         one.quantities["universal_anisotropy"], rel=1e-2
     )
+
+
+def layered(cell):
+    """Copper and gold in planes by turns."""
+    return Atoms("CuAu", cell=cell, scaled_positions=[[0] * 3, [0.5] * 3], pbc=True)
+
+
+CRYSTALS = {
+    "cubic": bulk("Cu"),
+    "hexagonal": bulk("Cu", "hcp", a=2.55, c=4.2),
+    "trigonal": layered([[3.2, 3.2, 0.4], [3.2, 0.4, 3.2], [0.4, 3.2, 3.2]]),
+    "tetragonal": layered([[2.8, 0, 0], [0, 2.8, 0], [0, 0, 3.7]]),
+    "orthorhombic": layered([[2.7, 0, 0], [0, 2.9, 0], [0, 0, 3.7]]),
+    "monoclinic": layered([[2.8, 0, 0.3], [0, 2.9, 0], [0, 0, 3.7]]),
+    "triclinic": layered([[2.8, 0.2, 0.3], [0, 2.9, 0.1], [0, 0, 3.7]]),
+}
+N_CONSTANTS = dict(zip(CRYSTALS, (3, 5, 6, 6, 9, 13, 21), strict=True))  # Nye, table 9
+N_STRAINS = dict(zip(CRYSTALS, (2, 3, 3, 4, 6, 6, 6), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("system", "n_strains"),
+    [
+        ("cubic", 2),
+        pytest.param("trigonal", 2, marks=pytest.mark.slow),
+        pytest.param("hexagonal", 3, marks=pytest.mark.slow),
+        pytest.param("tetragonal", 4, marks=pytest.mark.slow),
+    ],
+)
+def test_few_strains_give_the_tensor_of_all_six(system, n_strains, tmp_path):
+    """In any setting and orientation; turned it may be fewer."""
+    tight = RelaxParameters(smax=1e-6, fmax=1e-6)
+    relaxed = Relax().run(Structure.from_ase(CRYSTALS[system]), tight, Emt(), silent, tmp_path)
+    structure = relaxed.output_structure
+    other = make_supercell(structure.to_ase(), [[1, 1, 0], [0, 1, 0], [0, 1, 1]])
+    other.set_cell(other.cell.array @ TURN.T, scale_atoms=True)
+    for one in (structure, Structure.from_ase(other)):
+        small = {"max_strain": 1e-3, "fmax": 1e-7}
+        few, all_six = elastic(one, **small), elastic(one, **small, symmetry=False)
+        assert all_six.data["strains"] == ["xx", "yy", "zz", "yz", "xz", "xy"]
+        assert len(few.data["strains"]) == n_strains or one is not structure
+        assert len(few.data["strains"]) <= n_strains
+        np.testing.assert_allclose(
+            tensor(few), tensor(all_six), atol=1e-6 * np.abs(tensor(all_six)).max()
+        )
+        assert few.convergence["converged"]
 
 
 def test_stress_that_remains_is_told():
@@ -120,7 +168,7 @@ def solid():
 def test_atoms_are_relaxed_in_strained_cells():
     given_ = np.diag([200.0, 200, 200, 50, 50, 50])
     np.testing.assert_allclose(
-        elastic(solid(), Solid(given_), fmax=1e-5).data["stiffness_as_fitted"]["values"],
+        elastic(solid(), Solid(given_), fmax=1e-5, symmetry=False).data["slopes"]["values"],
         given_,
         atol=0.01,
     )
@@ -177,3 +225,34 @@ def test_no_average_depends_on_the_axes_and_reuss_bounds_voigt(seed, turn):
     assert stiffness.reuss(c).bulk_gpa <= stiffness.voigt(c).bulk_gpa * (1 + 1e-9)
     assert stiffness.reuss(c).shear_gpa <= stiffness.voigt(c).shear_gpa * (1 + 1e-9)
     assert stiffness.universal_anisotropy(c) >= -1e-9
+
+
+@given(
+    system=st.sampled_from(list(CRYSTALS)),
+    seed=st.integers(0, 2**32 - 1),
+    turn=st.tuples(*[st.floats(-3, 3)] * 3),
+)
+def test_the_tensor_that_symmetry_leaves_is_found_from_the_strains_that_it_leaves(
+    system, seed, turn
+):
+    """What it leaves is as many numbers as it should be, and errors do not grow much."""
+    turn = Rotation.from_rotvec(turn).as_matrix()
+    group = turn @ point_group(Structure.from_ase(CRYSTALS[system]), 0.01) @ turn.T
+    basis = stiffness.allowed(group)
+    assert len(basis) == N_CONSTANTS[system]
+    rng = np.random.default_rng(seed)
+    half = rng.normal(size=(6, 6))
+    c = np.mean([stiffness.rotated(half + half.T, one) for one in group], axis=0)
+    strains = stiffness.independent(basis)
+    assert len(strains) <= N_STRAINS[system]
+    np.testing.assert_allclose(stiffness.fitted(c[:, strains], strains, basis), c, atol=1e-9)
+    noise = rng.normal(size=(6, len(strains)))
+    found = stiffness.fitted(c[:, strains] + noise, strains, basis)
+    kelvin = np.linalg.norm(stiffness.kelvin_of(found - c))
+    assert kelvin <= 2 * np.linalg.norm(noise) / stiffness.LEAST_SINGULAR_VALUE
+    # of all six it is the mean over the group and both orders of indices
+    everything = half + rng.normal(size=(6, 6))
+    mean = np.mean([stiffness.rotated(everything, one) for one in group], axis=0)
+    np.testing.assert_allclose(
+        stiffness.fitted(everything, range(6), basis), (mean + mean.T) / 2, atol=1e-9
+    )
