@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,12 @@ def imports_of_a_conftest(files: Iterable[Path]) -> list[str]:
     return [file.name for file in files if pattern.search(file.read_text())]
 
 
+def named_alike(files: Iterable[Path]) -> list[str]:
+    """No folder of tests is a package, so pytest takes only one module of a name in a run."""
+    names = Counter(file.name for file in files)
+    return [name for name, times in names.items() if times > 1]
+
+
 # The project keeps them
 
 
@@ -205,6 +212,9 @@ PROJECT: dict[str, Callable[[], Any]] = {
         (ROOT / "requirements.txt").read_text()
     ),
     "no test imports from a conftest": lambda: imports_of_a_conftest(tracked("tests/*.py")),
+    "no two modules of tests have one name": lambda: named_alike(
+        tracked("tests/test_*.py", "tests/*/test_*.py")
+    ),
     "links between pages lead somewhere": lambda: broken_links(tracked("*.md")),
     "every page of the docs is linked": lambda: unlinked(ROOT / "README.md", tracked("docs/*.md")),
 }
@@ -245,6 +255,9 @@ BREACHES: dict[str, Callable[[Path], Any]] = {
     "an old Alembic": lambda _: below_the_guides_minimum("alembic>=1.11"),
     "an import from a conftest": lambda folder: imports_of_a_conftest(
         written(folder, "from " + "conftest import home")
+    ),
+    "a module of tests named as another": lambda folder: named_alike(
+        [folder / "one" / "test_x.py", folder / "other" / "test_x.py"]
     ),
     "a link to no file": lambda folder: broken_links(written(folder, "[x](nothing.md)")),
     "a link to no heading": lambda folder: broken_links(written(folder, "# A\n[x](#b)")),

@@ -25,16 +25,18 @@ INVARIANTS = {
         WHERE status = 'succeeded' AND origin = 'submitted' AND progress <> 1
     """,
 }
-HOT_QUERIES = {
-    "claim the next job": """
-        SELECT id FROM simulation_jobs WHERE status = 'queued' AND origin = 'submitted'
-        ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
-    """,
-    "running jobs": "SELECT id FROM simulation_jobs WHERE status = 'running'",
-}
 DEATHS_BEFORE_ALONE = 3
 """A job during which so many workers died runs when its worker has nothing else to do."""
 CLAIMABLE = "status = 'queued' AND origin = 'submitted'"
+HOT_QUERIES = {
+    "the next job of an owner": f"""
+        SELECT id FROM simulation_jobs
+        WHERE {CLAIMABLE} AND worker_deaths < {DEATHS_BEFORE_ALONE}
+          AND owner_id = '00000000-0000-0000-0000-000000000000' AND engine = 'emt'
+        ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+    """,  # noqa: S608 - of constants alone
+    "running jobs": "SELECT id FROM simulation_jobs WHERE status = 'running'",
+}
 STATUSES = ("queued", "waiting", "running", "paused", "succeeded", "failed", "cancelled")
 
 
@@ -74,6 +76,7 @@ class SimulationJob(Identified, Base):
             "(status IN ('succeeded', 'failed', 'cancelled')) = (finished_at IS NOT NULL)",
             name="ended_has_time",
         ),
+        # For lists of what is queued, and for how many are before a job; claims take the next two.
         Index(
             "ix_simulation_jobs_claim", "due_at", "id", postgresql_where=text("status = 'queued'")
         ),
