@@ -348,6 +348,19 @@ def test_a_stream_holds_all_pages_with_their_materials(
     assert world.search(all_) == looked_through(world, query, sort)
 
 
+@pytest.mark.parametrize("column", ["reduced_formula", "chemical_system"])
+@pytest.mark.parametrize("descending", [False, True])
+def test_elements_are_found_to_where_the_order_of_formulas_ends_for_them(
+    world: Database, column: str, descending: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Carbon stands before calcium, and before a formula of carbon and calcium."""
+    monkeypatch.setattr(search, "COUNTED", 0)
+    sort = Sort(column, descending)
+    for elements in (["C"], ["Ca"], ["Ca", "C"], ["O", "Na"]):
+        ids, _ = paged(world, Query(elements=elements), sort, 50)
+        assert ids == looked_through(world, Query(elements=elements), sort)
+
+
 def test_a_time_that_is_asked_for_is_the_usual_order(world: Database) -> None:
     query = Query(updated_at=(min(row.row.updated_at for row in world.in_view), None))
     ids, _ = paged(world, query, None, 50)
