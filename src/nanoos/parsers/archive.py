@@ -149,7 +149,7 @@ def _of_cut_zip(
     count = 0
     loss: Literal["rest"] | None = None
     try:
-        for member in zip_entries.entries(stream):
+        for member in zip_entries.entries(stream, budget.check):
             count += 1
             if is_read(member):
                 yield _zip_member(opened, member, source.name, budget)

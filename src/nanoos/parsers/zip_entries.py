@@ -10,7 +10,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, cast
 
 _HEADER = struct.Struct("<4s5H3I2H")
@@ -22,14 +22,15 @@ _ZIP64 = 1
 _BLOCK_BYTES = 64 * 1024
 
 
-def entries(stream: BinaryIO) -> Iterator[zipfile.ZipInfo]:
+def entries(stream: BinaryIO, check: Callable[[int], None]) -> Iterator[zipfile.ZipInfo]:
     """Yield the members in the order in which they lie, each to be had by `opened`.
 
-    Raises BadZipFile where the file is cut short, or something else stands where one should.
+    ``check`` is told of how many bytes a member whose size is not said has grown to so far, and may
+    raise. Raises BadZipFile where the file is cut short, or something else stands where one should.
     """
     stream.seek(0)
     while (head := stream.read(_HEADER.size))[:4] == _MEMBER:
-        entry = _entry(stream, head)
+        entry = _entry(stream, head, check)
         end = stream.tell()
         yield entry
         stream.seek(end)
@@ -43,7 +44,7 @@ def opened(stream: BinaryIO, entry: zipfile.ZipInfo) -> BinaryIO:
     return cast(BinaryIO, zipfile.ZipExtFile(stream, "r", entry))
 
 
-def _entry(stream: BinaryIO, head: bytes) -> zipfile.ZipInfo:
+def _entry(stream: BinaryIO, head: bytes, check: Callable[[int], None]) -> zipfile.ZipInfo:
     """Return what a header says, and leave the stream behind the member's content."""
     if len(head) < _HEADER.size:
         raise zipfile.BadZipFile("it is cut short")
@@ -55,7 +56,7 @@ def _entry(stream: BinaryIO, head: bytes) -> zipfile.ZipInfo:
     entry.header_offset = stream.tell()  # of its content
     wide = _wide(extra)
     if flags & _IS_DESCRIBED:
-        entry.compress_size, entry.file_size = _sizes(stream, entry)
+        entry.compress_size, entry.file_size = _sizes(stream, entry, check)
         entry.CRC = _described(stream, is_wide=wide is not None)
         return entry
     if wide is not None and len(wide) >= 16:
@@ -66,7 +67,9 @@ def _entry(stream: BinaryIO, head: bytes) -> zipfile.ZipInfo:
     return entry
 
 
-def _sizes(stream: BinaryIO, entry: zipfile.ZipInfo) -> tuple[int, int]:
+def _sizes(
+    stream: BinaryIO, entry: zipfile.ZipInfo, check: Callable[[int], None]
+) -> tuple[int, int]:
     """Return how many bytes a member takes, packed and unpacked, by unpacking it."""
     if entry.compress_type != zipfile.ZIP_DEFLATED:
         raise zipfile.BadZipFile(f"the size of {entry.filename} is not said")
@@ -76,6 +79,7 @@ def _sizes(stream: BinaryIO, entry: zipfile.ZipInfo) -> tuple[int, int]:
         if not packed:
             raise zipfile.BadZipFile(f"it is cut short in {entry.filename}")
         size += len(inflate.decompress(packed, _BLOCK_BYTES))
+        check(size)
     end = stream.seek(-len(inflate.unused_data), io.SEEK_CUR)
     return end - entry.header_offset, size
 

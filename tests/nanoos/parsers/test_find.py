@@ -444,6 +444,25 @@ def test_bombs_are_refused(kind, tmp_path, monkeypatch):
     assert any("300-fold" in cause for cause in missing.values())
 
 
+def test_a_bomb_in_a_zip_file_that_is_cut_short_is_not_unpacked_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(compression, "EXPANSION_FREE_BYTES", 1024**2)
+    unpacked = []
+    check = archive.Budget.check
+    monkeypatch.setattr(
+        archive.Budget, "check", lambda self, more: (unpacked.append(more), check(self, more))
+    )
+    whole = Pipe()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.xyz", XYZ)
+        file.writestr("bomb.xyz", bytes(64 * 1024**2))
+    path = tmp_path / "x.zip"
+    path.write_bytes(whole.getvalue()[:-60])
+    sources, missing = found(path)
+    assert list(sources) == [f"{path}/a.xyz"]
+    assert "300-fold" in missing[str(path)]
+    assert max(unpacked) < 64 * 1024**2
+
+
 def test_many_members_share_one_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(compression, "EXPANSION_FREE_BYTES", 1024**2)
     path = zipped(tmp_path / "x.zip", {f"{k}.xyz": bytes(500_000) for k in range(200)})
