@@ -204,18 +204,12 @@ class EspressoXml:
         self._take_spin(given)
         self._take_k_points(given)
         self._take_occupations(given)
-        charge = _value(given, "bands/tot_charge")
-        if charge:
-            facts.further["tot_charge"] = charge
-        fraction = _value(given, "dft/hybrid/exx_fraction")
-        if fraction:
-            facts.further["exx_fraction"] = fraction
+        for place in ("bands/tot_charge", "dft/hybrid/exx_fraction"):
+            if value := _value(given, place):
+                facts.further[place.rpartition("/")[2]] = value
 
     def _take_u(self, given: Element) -> None:
-        """Take U, and on which orbitals it acts.
-
-        It is in Hartree since version 7.1; before, the input is in eV, the output in Ry.
-        """
+        """Take U, in Hartree since 7.1 (before, input in eV, output in Ry), and its orbitals."""
         stated = {
             (u.get("specie", ""), u.get("label", "")[-1:]): _number(u.text)
             for u in given.iterfind("dft/dftU/Hubbard_U")
@@ -234,8 +228,7 @@ class EspressoXml:
                 self.facts.add_u(label, shell, value * unit)
 
     def _take_cutoffs(self, given: Element, basis: str) -> None:
-        for name in ("cutoff_ev", "density_cutoff_ev"):
-            tag = "ecutwfc" if name == "cutoff_ev" else "ecutrho"
+        for name, tag in (("cutoff_ev", "ecutwfc"), ("density_cutoff_ev", "ecutrho")):
             value = _value(given, f"{basis}/{tag}")
             if value is not None:
                 setattr(self.facts, name, value * HARTREE_EV)
