@@ -25,6 +25,7 @@ from ase.build import bulk
 from ase.io import write
 
 from api.models import Base
+from pgsteady.server.account import Account
 from pgsteady.url import parse
 
 if TYPE_CHECKING:
@@ -234,21 +235,29 @@ def test_a_database_that_is_away_costs_nothing(place: Place) -> None:
     assert_each_once(place)
 
 
-@pytest.mark.skipif(not FAKETIME.exists(), reason="needs libfaketime (Debian's package)")
+def faked(clock: Path) -> dict[str, str]:
+    """Variables with which a program's clock is off by what the file says, but for intervals."""
+    return {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+needs_faketime = pytest.mark.skipif(
+    not FAKETIME.exists(), reason="needs libfaketime (Debian's package)"
+)
+
+
+@needs_faketime
 @pytest.mark.parametrize("jump", ["+2d", "-2d"])
 def test_a_clock_that_jumps_changes_nothing(place: Place, jump: str) -> None:
     """Leases are told by the server's clock alone; the worker's may say what it likes."""
     place.submit(1, LONG)
     clock = place.folder / "clock"
     clock.write_text("+0")
-    variables = {
-        "LD_PRELOAD": str(FAKETIME),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "NANO_OS_LEASE_S": "4",
-    }
-    jumping = place.start("--drain", **variables)
+    jumping = place.start("--drain", **faked(clock), NANO_OS_LEASE_S="4")
     place.wait_for("SELECT id FROM simulation_jobs WHERE progress > 0")
     other = place.start(NANO_OS_LEASE_S="4")
     clock.write_text(jump)
@@ -256,4 +265,59 @@ def test_a_clock_that_jumps_changes_nothing(place: Place, jump: str) -> None:
     other.terminate()
     assert other.wait(60) == 0
     assert place.query("SELECT attempt FROM simulation_jobs") == [(1,)]
+    assert_each_once(place)
+
+
+@pytest.fixture
+def servers_clock(
+    place: Place, server_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """The file that says by how much the clock of the server, started anew with it, is off."""
+    clock = server_folder / "clock"
+    set_clock(clock, "+0")
+    run = Account.run
+
+    def with_clock(account: Account, command: Any, **how: Any) -> Any:
+        return run(account, command, **how | {"environment": faked(clock)})
+
+    place.server.cluster.stop()
+    with monkeypatch.context() as patch:
+        patch.setattr(Account, "run", with_clock)
+        place.server.start_again()
+    yield clock
+    place.server.cluster.stop()
+    place.server.start_again()
+
+
+def set_clock(clock: Path, offset: str) -> None:
+    """Write it at once: the server reads it at any time, as a user of its own."""
+    new = clock.with_suffix(".new")
+    new.write_text(offset)
+    new.chmod(0o644)
+    new.replace(clock)
+
+
+@needs_faketime
+def test_the_servers_clock_jumps_and_each_job_ends_once(place: Place, servers_clock: Path) -> None:
+    """Forward: every lease is over. Back: none will be for days, and a death is noticed still."""
+    place.submit(2, ("Cu", 5, 20))
+    first = place.start("--slots", "2", NANO_OS_LEASE_S="4")
+    place.wait_for("SELECT 1 FROM simulation_jobs WHERE progress > 0 HAVING count(*) = 2")
+    second = place.start("--slots", "2", NANO_OS_LEASE_S="4")
+    place.wait_for("SELECT 1 FROM workers HAVING count(*) = 2")
+    taken = "SELECT 1 FROM simulation_jobs WHERE attempt > 1"
+    for days in range(2, 100, 2):
+        set_clock(servers_clock, f"+{days}d")
+        time.sleep(0.3)
+        if place.query(taken):  # before the first worker extended its lease
+            break
+    place.wait_for(f"{taken} AND status = 'running' AND progress > 0")
+    set_clock(servers_clock, "-2d")
+    second.kill()
+    second.wait()
+    place.wait_for("SELECT 1 FROM simulation_jobs WHERE status = 'succeeded' HAVING count(*) = 2")
+    first.terminate()
+    assert first.wait(60) == 0, place.logs()
+    assert "lost" in place.log(0).read_text()
+    assert place.start("--drain").wait(60) == 0  # sweeps what the killed left
     assert_each_once(place)

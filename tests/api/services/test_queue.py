@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from api.errors import LostLease
 from api.models import SimulationJob, User
-from api.services import queue, simulations
+from api.services import queue, simulations, workers
 from api.services.queue import Beat, Claim, Pulse
 from api.services.simulations import Terms
 from api.services.users import local_owner
-from nanoos.errors import EngineError
+from nanoos.errors import EngineCrashed, EngineError
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -243,6 +243,22 @@ async def test_a_failed_job_says_why(session: AsyncSession, queued: list[UUID]) 
     await queue.fail(session, mine, EngineError("out of luck"))
     row = await job(session, mine.job_id)
     assert (row.status, row.error, row.error_type) == ("failed", "out of luck", "EngineError")
+
+
+async def test_a_try_that_a_clock_set_back_puts_off_is_made_when_a_worker_comes(
+    session: AsyncSession, queued: list[UUID]
+) -> None:
+    (mine,) = await claim(session)
+    assert await queue.fail(session, mine, EngineCrashed()) == "waiting"
+    set_back = (
+        "UPDATE simulation_jobs SET not_before = not_before + interval '2 days' WHERE id = :id"
+    )
+    await session.execute(text(set_back), {"id": mine.job_id})
+    for status, failures in (("waiting", 1), ("queued", 1)):
+        await queue.recover(session, 5)
+        row = await job(session, mine.job_id)
+        assert (row.status, row.failures) == (status, failures)
+        await workers.arrive(session, 8, name="here:2", engines=["emt"], slots=1)
 
 
 Late = Callable[[AsyncSession, Claim], Awaitable[object]]
