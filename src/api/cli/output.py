@@ -98,16 +98,38 @@ def show_document(document: Mapping[str, Any], *, as_json: bool) -> None:
         show_fields(document)
 
 
+_MOST_SHOWN = 12
+_ENDS_SHOWN = 3
+
+
 def show_fields(fields: Mapping[str, Any]) -> None:
-    """Print names and values in two columns; what is nested is printed as JSON."""
+    """Print names and values in two columns; what is nested is printed as JSON.
+
+    Of lists of numbers that nobody reads, the ends are shown; ``--json`` has them whole.
+    """
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
         nested = isinstance(value, dict | list)
-        shown = json.dumps(value, default=str, ensure_ascii=False) if nested else str(value)
+        shown = (
+            json.dumps(_readable(value), default=str, ensure_ascii=False) if nested else str(value)
+        )
         line = Text.assemble((name, "bold"))
         if value is not None and shown:
             line.append(f"{'':{width + 1 - len(name)}}{shown}")
         out.print(line)
+
+
+def _readable(value: Any) -> Any:
+    """Return a document, the middle of long lists of numbers, or of such lists, left out."""
+    if isinstance(value, dict):
+        return {name: _readable(of) for name, of in value.items()}
+    if not isinstance(value, list):
+        return value
+    if len(value) > _MOST_SHOWN and all(isinstance(one, float | int | list) for one in value):
+        ends = _ENDS_SHOWN
+        left_out = f"… {len(value) - 2 * ends} more …"
+        value = [*value[:ends], left_out, *value[-ends:]]
+    return [_readable(one) for one in value]
 
 
 class _Rate(ProgressColumn):
