@@ -61,6 +61,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "castep": "nanoos.runs.castep:Castep",
         "lammps": "nanoos.runs.lammps:Lammps",
         "aiida": "nanoos.runs.aiida:AiidaArchive",
+        "exported": "nanoos.runs.exported:Exported",
         "entries": "nanoos.runs.entries:Entries",
     },
     "nanoos.writers": {

@@ -147,7 +147,17 @@ class ResultDetail(BaseModel):
     engine: str | None = Field(description="What calculated it; of an imported run, its reader")
     origin: str
     project: str | None
+    status: str
+    error_type: str | None
+    error: str | None
+    parameters: dict[str, Any]
+    engine_parameters: dict[str, Any]
+    started_at: datetime | None
+    finished_at: datetime | None
     source_name: str | None = Field(description="Of an imported run: its folder or file")
+    source_sha256: str | None = Field(description="Of an imported run: over its outputs' contents")
+    source_place: int | None = Field(description="Which of the runs in them it is, from 1")
+    source_is_last: bool | None = Field(description="No other run follows it there")
     continues_id: UUID | None = Field(description="The job that this one's run continued")
     structure_id: UUID | None
     structure_name: str | None

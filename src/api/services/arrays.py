@@ -14,6 +14,7 @@ from typing import Any
 
 from api.artifacts import Artifacts
 from nanoos.canonical import canonical_json
+from nanoos.structures import Structure
 
 LARGE_BYTES = 32 * 1024
 """Of the text of an array: what is longer is stored beside the row."""
@@ -38,6 +39,20 @@ def set_aside(
         kept[name] = others | {"artifact": artifact["sha256"], "shape": _shape(entry["values"])}
         stored.append({"name": f"{name}.json.zst", "media_type": "application/zstd", **artifact})
     return kept, stored
+
+
+def geometry(structure: Structure) -> dict[str, Any]:
+    """Return the entries for a geometry, in the order and direction in which arrays are.
+
+    The structure in the database may be one that was there, with other order of sites, or turned.
+    """
+    lattice_a = structure.lattice_a
+    found = {"positions": {"values": structure.positions_a.tolist(), "unit": "Å"}}
+    if lattice_a is not None:
+        found["lattice"] = {"values": lattice_a.tolist(), "unit": "Å"}
+    if structure.is_ordered:
+        found["symbols"] = {"values": structure.symbols, "unit": "1"}
+    return found
 
 
 def has_arrays(data: Mapping[str, Any]) -> bool:

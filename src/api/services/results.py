@@ -169,6 +169,13 @@ def _input_sha256(claim: Claim) -> str:
     )
 
 
+_OF_JOB = (
+    *("engine", "origin", "project", "status", "error_type", "error", "parameters"),
+    *("engine_parameters", "started_at", "finished_at", "source_name", "source_sha256"),
+    *("source_place", "source_is_last", "continues_id", "structure_id"),
+)
+
+
 def _query() -> Select[SimulationResult]:
     return (
         select(SimulationResult)
@@ -195,12 +202,7 @@ def _detail(row: SimulationResult) -> ResultDetail:
             "job_id": job.id,
             "method": row.method.document,
             "workflow": job.workflow_template and job.workflow_template.name,
-            "engine": job.engine,
-            "origin": job.origin,
-            "project": job.project,
-            "source_name": job.source_name,
-            "continues_id": job.continues_id,
-            "structure_id": job.structure_id,
+            **{name: getattr(job, name) for name in _OF_JOB},
             "structure_name": job.structure and job.structure.name,
             "reduced_formula": job.structure and job.structure.material.reduced_formula,
             "quantities": {name: getattr(row, name) for name in QUANTITIES},

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.models import SimulationJob, SimulationResult
+from api.models.simulation_result import QUANTITIES
 from api.services import methods, run_links, structure_import
 from api.services.run_rows import RunRow
 from api.services.structure_import import Found, Terms
@@ -70,17 +71,21 @@ async def store_(
 
     Raises Conflict where a structure was deleted meanwhile; trying again helps.
     """
+    rows = await _unknown(session, rows, terms.owner_id)
+    if not rows:
+        return 0
     initial = await structure_import.store_(session, [Found(row.initial) for row in rows], terms)
     ids = [one.id for one in initial]
     final = await _store_final(session, rows, ids, terms)
     jobs = [
-        row.job
+        {"engine_parameters": {}}
+        | row.job
         | {
             "owner_id": terms.owner_id,
             "structure_id": id_,
-            "project": project,
+            "project": project if project is not None else row.job.get("project"),
             "origin": "imported",
-            "source_is_last": row.is_last,
+            "source_is_last": row.job.get("source_is_last", row.is_last),
             "finished_at": row.job["finished_at"] or datetime.now(UTC),
         }
         for row, id_ in zip(rows, ids, strict=True)
@@ -94,6 +99,18 @@ async def store_(
         await session.execute(text(_SUPERSEDE), {"went_on": went_on})
     await run_links.link(session, new, terms.owner_id)
     return len(new)
+
+
+async def _unknown(
+    session: AsyncSession, rows: Sequence[RunRow], owner_id: UUID
+) -> Sequence[RunRow]:
+    """Return the rows without results that an export wrote and their owner still has."""
+    ids = [row.first_id for row in rows if row.first_id is not None]
+    if not ids:
+        return rows
+    said = {"owner_id": owner_id, "ids": ids}
+    known = set(await session.scalars(text(_KNOWN_RESULTS), said))
+    return [row for row in rows if row.first_id not in known]
 
 
 async def _store_final(
@@ -129,13 +146,25 @@ async def _insert_results(
     with_result = [row for row in rows if row.result is not None]
     await methods.store_(session, [row.method for row in with_result])
     values = [
-        row.result | {"simulation_job_id": job_id, "output_structure_id": final.get(job_id)}
+        _columns(row.result)
+        | {"simulation_job_id": job_id, "output_structure_id": final.get(job_id)}
         for row in with_result
         if row.result is not None and (job_id := row.job["id"])
     ]
     if values:
         await session.execute(insert(SimulationResult), values)
 
+
+def _columns(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result by its columns; a quantity that there is no column for goes to its data."""
+    known = dict.fromkeys(QUANTITIES) | {
+        name: value for name, value in result.items() if name in _RESULT_COLUMNS
+    }
+    further = {name: value for name, value in result.items() if name not in _RESULT_COLUMNS}
+    return known | {"data": result["data"] | further}
+
+
+_RESULT_COLUMNS = frozenset(SimulationResult.__mapper__.columns.keys())
 
 _ANY = """
 SELECT true FROM simulation_jobs
@@ -152,6 +181,12 @@ WHERE origin = 'imported' AND owner_id = CAST(:owner_id AS uuid)
 AND source_sha256 = ANY(CAST(:digests AS text[]))
 GROUP BY source_sha256
 HAVING count(DISTINCT job.id) = max(source_place) FILTER (WHERE source_is_last)
+"""
+
+_KNOWN_RESULTS = """
+SELECT result.id FROM simulation_results AS result
+JOIN simulation_jobs AS job ON job.id = result.simulation_job_id
+WHERE result.id = ANY(CAST(:ids AS uuid[])) AND job.owner_id = CAST(:owner_id AS uuid)
 """
 
 _LOCK = """

@@ -19,7 +19,8 @@ import numpy as np
 from uuid_utils.compat import uuid7
 
 from api.artifacts import Artifacts
-from api.services.arrays import set_aside
+from api.services import exported_rows
+from api.services.arrays import geometry, set_aside
 from api.services.run_steps import Steps
 from api.services.structure_rows import Candidate, Refusal, Row, row
 from nanoos import methods, plugins
@@ -51,7 +52,8 @@ class RunRow(NamedTuple):
     """A run ready to be stored: its structures, and the values of its job and of its result.
 
     ``final`` is the last geometry where it is another than the first, ``result`` None where the
-    run left no number. ``place`` says which of the runs of its files it is.
+    run left no number. ``place`` says which of the runs of its files it is, ``first_id`` the id
+    that a result had which an export wrote.
     """
 
     initial: Row
@@ -61,6 +63,7 @@ class RunRow(NamedTuple):
     method: methods.Method
     place: int
     is_last: bool = False
+    first_id: UUID | None = None
 
 
 class Tick(NamedTuple):
@@ -136,12 +139,14 @@ def _row(found: FoundRun, run: Run, steps: Steps, place: int) -> RunRow:
             raise ParseError("It holds no geometry.")
         structure = steps.first.structure
     name = PurePosixPath(run.name).name or None
+    source: dict[str, Any] = {"source_format": found.reader, "source_name": found.folder.name}
+    if run.exported is not None:
+        source = exported_rows.source(run.exported, run.extra)
     initial = Candidate(
         structure=structure,
         analysis=analyse(structure),
         name=name,
-        source_format=found.reader,
-        source_name=found.folder.name,
+        **source,
     )
     final = _final(initial, run, last)
     initial_row = row(initial)
@@ -155,6 +160,7 @@ def _row(found: FoundRun, run: Run, steps: Steps, place: int) -> RunRow:
         result=_result(found, run, steps),
         method=run.method,
         place=place,
+        first_id=exported_rows.first_id(run.exported.result) if run.exported else None,
     )
 
 
@@ -184,6 +190,7 @@ def _derived(
         name=initial.name,
         source_format=initial.source_format,
         source_name=initial.source_name,
+        extra=initial.extra,
         origin="relaxed" if run.task == "relax" else "snapshot",
         parent_id=UUID(bytes=parent.id),
     )
@@ -198,6 +205,8 @@ ENDS = {
 
 
 def _job(found: FoundRun, run: Run, place: int) -> dict[str, Any]:
+    if run.exported is not None:
+        return {"id": uuid7()} | exported_rows.job(run.exported.result, plain(found.folder.name))
     parameters = {"task": run.task, "input": plain(run.parameters)}
     error_type, said = ENDS.get(run.end, (None, None))
     finished_at = None
@@ -223,6 +232,10 @@ def _job(found: FoundRun, run: Run, place: int) -> dict[str, Any]:
 def _result(found: FoundRun, run: Run, steps: Steps) -> dict[str, Any] | None:
     """Return the values of the result; None of a run that left not even what it cost."""
     last = steps.last
+    if run.exported is not None and last is not None:
+        said = run.exported.result
+        numbers = exported_rows.result(said, last.structure, steps.artifacts, plain(found.place))
+        return numbers | {"id": uuid7(), "method_sha256": methods.sha256(run.method)}
     numbers = _of_run(run) | (_of_step(last) if last is not None else {})
     if all(value is None for value in numbers.values()):
         return None
@@ -331,28 +344,15 @@ def _data(run: Run, last: Step | None) -> dict[str, Any]:
             "magnetic_moments": (_values(last.magnetic_moments_mu_b), "μB"),
             "stress": (_values(last.stress_gpa), "GPa"),
         }
-        if last.forces_ev_per_a is not None or last.stress_gpa is not None:
-            found |= _geometry(last.structure)
     if run.next_structure is not None:
-        left = _geometry(run.next_structure)
-        found["next_geometry"] = ({name: values for name, (values, _) in left.items()}, "Å")
+        left = geometry(run.next_structure)
+        found["next_geometry"] = ({name: entry["values"] for name, entry in left.items()}, "Å")
         found["next_volume"] = (run.next_structure.volume_a3, "Å³")
-    return {
+    has_arrays = last and (last.forces_ev_per_a is not None or last.stress_gpa is not None)
+    return (geometry(last.structure) if last and has_arrays else {}) | {
         name: {"values": values, "unit": unit}
         for name, (values, unit) in found.items()
         if values is not None
-    }
-
-
-def _geometry(structure: Structure) -> dict[str, tuple[Any, str]]:
-    """Return the geometry in the order and direction in which the arrays are.
-
-    The structure in the database may be one that was there, with other order of sites, or turned.
-    """
-    return {
-        "lattice": (_values(structure.lattice_a), "Å"),
-        "positions": (_values(structure.positions_a), "Å"),
-        "symbols": (structure.symbols if structure.is_ordered else None, "1"),
     }
 
 

@@ -42,12 +42,13 @@ class RecordLines:
         """Yield every line's structure; what was derived of it is left to be derived again."""
         for number, values in documents(source):
             try:
-                yield _parsed(values)
+                yield parsed(values)
             except (ParseError, StructureError) as error:
                 yield Rejected(ParseError(str(error), line=number))
 
 
-def _parsed(values: Any) -> Parsed:
+def parsed(values: Any) -> Parsed:
+    """Return the structure of a line. Raises ParseError, or StructureError."""
     if isinstance(values, ParseError):
         raise values
     if not isinstance(values, dict) or values.get("nano_os") != _KIND:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from nanoos.methods import Method
 from nanoos.parsers import Source, Unfound
 from nanoos.structures import Structure
+
+if TYPE_CHECKING:
+    from nanoos.runs.exported_result import ExportedLine
 
 Array = NDArray[np.float64]
 Task = Literal["single_point", "relax", "molecular_dynamics", "other"]
@@ -95,6 +98,8 @@ class Run:
     extra
         What else the source says, JSON-able: its id elsewhere, corrections that its database
         adds to the energy. Energies of steps are always as the code gave them.
+    exported
+        What NANO-OS said of a result when it exported it, which is kept as it stands.
     files
         Every file that was read: name within the folder → sha256 of its content.
     """
@@ -119,6 +124,7 @@ class Run:
     started_at: datetime | None = None
     host: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    exported: ExportedLine | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -6,7 +6,7 @@ import json
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 import ase.io
@@ -17,11 +17,14 @@ from ase.calculators.emt import EMT
 from ase.db import connect
 
 import api
+from nanoos import plugins
+from nanoos.runs.find import find, runs_in
 
 if TYPE_CHECKING:
     from conftest import Invoke
 
 RUNS = Path(__file__).parents[2] / "fixtures" / "runs"
+EXAMPLES = Path(__file__).parents[3] / "examples" / "crystals"
 ATOMS = 1024
 """So many that their forces are too large for the row."""
 
@@ -139,3 +142,60 @@ def test_runs_that_were_imported_are_exported_as_their_files_had_them(
     assert json.loads(line["result_provenance"])["files"] == shown["provenance"]["files"]
     none = invoke("results", "export", "--engine", "vasp", "-o", table, exits=1).stderr
     assert "No result" in none
+
+
+def lines(path: Path) -> dict[str, dict[str, Any]]:
+    """Return what an export says, without what differs from database to database."""
+    found = {}
+    for line in path.read_text().splitlines():
+        said = json.loads(line)
+        result = said["result"]
+        first = result["provenance"].pop("result_id", result["id"])
+        known_by = result["source_sha256"] if result["engine"] != "emt" else first
+        for name in ("id", "job_id", "created_at", "artifacts"):
+            result.pop(name)
+        result["provenance"].pop("artifacts_elsewhere", None)
+        found[known_by] = said
+    return found
+
+
+@pytest.mark.slow
+def test_what_is_exported_as_json_lines_comes_in_again_as_it_was(
+    invoke: Invoke, home: Path, tmp_path: Path
+) -> None:
+    runs = [RUNS / "espresso/vc_steps_exhausted", RUNS / "vasp/magnetic"]
+    (folder,) = find([runs[1]])
+    (run,) = runs_in(folder)
+    one = ("--workers", 1)
+    step = next(iter(plugins.get("nanoos.runs", run.reader)().read(run.folder)))
+    turned = step.structure.to_ase()[::-1]  # the database has the crystal in another order
+    turned.rotate(30, "x", rotate_cell=True)
+    ase.io.write(tmp_path / "known.extxyz", turned)
+    invoke("structures", "import", tmp_path / "known.extxyz", EXAMPLES / "copper_0011145.cif")
+    invoke("results", "import", *runs, "--project", "old", *one)
+    submitted = invoke("jobs", "submit", "single_point", "--all", "--json").json["submitted"]
+    (job,) = submitted  # what is known beside cannot be calculated by EMT
+    invoke("worker", "--drain")
+
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    invoke("results", "export", "--all", "-o", first)
+    shown = invoke("results", "show", job, "--json").json
+    said = invoke("results", "import", first, "--json", *one).json
+    assert (said["imported"], said["existing"]) == (0, 3)
+
+    invoke("results", "delete", "--all", "--yes")
+    said = invoke("results", "import", first, "--json", *one).json
+    assert (said["imported"], said["failed"]) == (3, [])
+    invoke("results", "export", "--all", "-o", second)
+    before, after = lines(first), lines(second)
+    magnetic = next(one for one in before.values() if one["result"]["engine"] == "vasp")
+    assert magnetic["positions_a"] == step.structure.positions_a.tolist()
+    was, is_ = before[shown["id"]]["result"], after[shown["id"]]["result"]
+    assert is_["parameters"] == {"task": "single_point", "input": shown["parameters"]}
+    for name in ("origin", "workflow", "parameters"):  # it is imported now
+        del was[name], is_[name]
+    for name in ("source_name", "source_sha256", "source_place"):
+        del was[name], is_[name]
+    assert after == before
+    said = invoke("results", "import", first, second, *runs, "--json", *one).json
+    assert (said["imported"], said["existing"]) == (0, 8)

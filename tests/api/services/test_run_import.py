@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,21 +11,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from samples import metal, person
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.artifacts import Artifacts
 from api.models import SimulationJob, SimulationResult, Structure, User
-from api.services import run_import, run_report, scope
+from api.schemas.results import ResultQuery
+from api.schemas.search import Query
+from api.services import result_records, run_import, run_report, scope
 from api.services.run_rows import RunRow, rows
 from api.services.structure_import import Terms
 from nanoos.errors import ParseError
 from nanoos.methods import Method
 from nanoos.parsers import Source
 from nanoos.runs import Run, RunFolder, Step
-from nanoos.runs.find import FoundRun
+from nanoos.runs.exported import Exported
+from nanoos.runs.find import FoundRun, runs_in
 from nanoos.structures import Structure as Structure_
+from nanoos.writers.jsonl import JsonLinesWriter
 
 pytestmark = pytest.mark.anyio
 
@@ -226,6 +232,56 @@ async def test_links_see_through_digits_and_to_geometries_left_for_the_next(
         known = {job.id: job.source_name for job in jobs}
         links = {job.source_name: known[job.continues_id] for job in jobs if job.continues_id}
         assert links == {"calcs/b": "calcs/a", "calcs/c": "calcs/b"}
+
+
+async def test_what_an_export_wrote_comes_in_as_it_was_and_once(
+    session: AsyncSession, owner: User, read: Any, artifacts: Artifacts
+) -> None:
+    """Also forces in another order than the sites that the database had already."""
+
+    async def exported() -> str:
+        query = ResultQuery(structures=Query())
+        batches = result_records.stream(session, query, artifacts)
+        encode = JsonLinesWriter().encoder()
+        return "".join([encode(record) async for batch in batches for record in batch])
+
+    def without_ids(text: str) -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in text.splitlines()]
+        for line in found:
+            for name in ("id", "job_id", "created_at", "artifacts"):
+                line["result"].pop(name)
+            line["result"]["provenance"].pop("artifacts_elsewhere", None)
+        return sorted(found, key=str)
+
+    salt = Structure_.from_ase(bulk("NaCl", "rocksalt", a=5.6))
+    turned = Structure_.of(salt.lattice_a, salt.positions_a[::-1], salt.symbols[::-1])
+    alone = run(task="single_point")
+    left = run(next_structure=metal("Cu", a=3.4), started_at=datetime(2020, 1, 1, tzinfo=UTC))
+    forces = {"forces_ev_per_a": np.array([[0.1, 0, 0], [-0.1, 0, 0]])}
+    for made in (
+        read(Step(structure=turned, energy_ev=-6.0), alone, name="first"),
+        read(Step(structure=salt, energy_ev=-6.0, **forces), alone, name="second"),
+        read(step(3.6), step(3.5, stress_gpa=np.eye(3)), left, name="relaxed"),
+        read(step(3.6), run(end="crashed", message="ZBRENT", n_cores=4), name="crashed"),
+    ):
+        await run_import.store_(session, made, Terms(owner.id), "mine")
+    before = await exported()
+    positions = {str(one["positions_a"]) for one in without_ids(before)}
+    assert {str(one.positions_a.tolist()) for one in (salt, turned)} <= positions
+
+    def again() -> list[RunRow]:
+        source = Source.of_text(before, "x.jsonl")
+        (found,) = runs_in(RunFolder("shelf", {"x.jsonl": source}))
+        made = rows(found, Exported().read(found.folder), artifacts)
+        return [one for one in made if isinstance(one, RunRow)]
+
+    assert await run_import.store_(session, again(), Terms(owner.id)) == 0
+    await session.execute(text("DELETE FROM simulation_results"))
+    await session.execute(text("DELETE FROM simulation_jobs"))
+    assert await run_import.store_(session, again(), Terms(owner.id)) == 4
+    assert await run_import.store_(session, again(), Terms(owner.id)) == 0
+    session.expunge_all()
+    assert without_ids(await exported()) == without_ids(before)
 
 
 async def test_what_repeats_and_what_contradicts_is_told(
