@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup check format test test-slow test-sample test-all test-storage test-properties migration release faults-migrators faults-kills faults-import-kills faults-import faults-jobs optimade-validator test-espresso test-slurm clean
+.PHONY: help demo setup check format test test-slow test-sample test-all test-storage test-properties migration release faults-migrators faults-kills faults-import-kills faults-import faults-jobs optimade-validator test-espresso test-networks test-slurm clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -77,6 +77,15 @@ test-espresso: .venv/development ## The tests that need Quantum ESPRESSO; on Deb
 	  quantum-espresso quantum-espresso-data
 	@command -v mpirun >/dev/null || apt-get install --yes --no-install-recommends openmpi-bin
 	$(BIN)/pytest -n 2 -m '' -k espresso tests/nanoos tests/docs tests/api/cli tests/api/worker
+
+TORCH ?= torch==2.13.0
+NETWORKS := build/networks
+
+test-networks: ## The tests of CHGNet and SevenNet, with PyTorch in an environment of their own
+	@test -x $(NETWORKS)/bin/pip || $(PYTHON) -m venv $(NETWORKS)
+	$(NETWORKS)/bin/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(NETWORKS)/bin/pip install --quiet --disable-pip-version-check --editable '.[dev,chgnet,sevennet]'
+	$(NETWORKS)/bin/pytest -m '' -k 'chgnet or sevennet' tests/nanoos/engines
 
 clean: ## Remove .venv, caches and the demo's report; databases stay
 	rm -rf .venv build demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
