@@ -167,7 +167,8 @@ def elements_of(system: str) -> tuple[str, ...]:
     try:
         elements = notation.elements(system)
     except ValueError as error:
-        raise WrongUsage(f"{error}. Write a chemical system as Al-Cu.") from error
+        end = "" if str(error).endswith("?") else "."
+        raise WrongUsage(f"{error}{end} Write a chemical system as Al-Cu.") from error
     if not elements:
         raise WrongUsage("Write a chemical system as Al-Cu.")
     return elements

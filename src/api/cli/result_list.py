@@ -16,7 +16,7 @@ from api.cli.search import next_page
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from api.schemas.results import ResultDeletion, ResultPage, ResultQuery
+    from api.schemas.results import ResultDeletion, ResultPage, ResultQuery, ResultRow
 
 SHOWN = 20
 """Jobs that are listed to a person before they are deleted."""
@@ -62,11 +62,12 @@ def _show(page: ResultPage, asked: list[str]) -> None:
     if page.rows:
         show_table(
             None,
-            ["id", "formula", "workflow", "engine", "method", *names, "converged", "project"],
+            ["id", "formula", "of", "workflow", "engine", "method", *names, "converged", "project"],
             [
                 (
                     row.id,
                     row.reduced_formula,
+                    _of(row),
                     row.workflow,
                     row.engine,
                     f"{row.method} ({row.method_sha256[:6]})",
@@ -81,6 +82,11 @@ def _show(page: ResultPage, asked: list[str]) -> None:
     err.print(f", {len(page.rows)} shown" if page.after else "")
     if page.after:
         err.print(f"More: {next_page(page.after)}", markup=False)
+
+
+def _of(row: ResultRow) -> str | None:
+    """Return the end of the folder's name that a run came from, or the structure's name."""
+    return "/".join(row.source_name.split("/")[-2:]) if row.source_name else row.structure_name
 
 
 def _known(page: ResultPage) -> set[str]:

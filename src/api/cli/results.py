@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -12,8 +12,9 @@ from api.cli.crating import crate
 from api.cli.database import in_transaction
 from api.cli.energies import best, eos
 from api.cli.importing_runs import import_
-from api.cli.output import Json, err, print_json, show_fields, show_table
+from api.cli.output import Json, err, print_json
 from api.cli.reproducing import compare, reproduce
+from api.cli.result_detail import provenance_of, show_provenance, show_result
 from api.cli.result_export import export
 from api.cli.result_list import delete, list_
 from api.cli.run_report import report
@@ -61,23 +62,16 @@ def show(
         _draw(found, plot)
     detail = found.model_dump(mode="json")
     if provenance:
-        detail = _provenance(detail)
+        detail = provenance_of(detail)
     elif json:
         detail["data"] = arrays.restore(detail["data"], Artifacts(settings().artifacts))
     if json:
         print_json(detail)
         return
     if provenance:
-        _show_provenance(detail)
-        return
-    quantities = detail.pop("quantities")
-    show_table(
-        f"{detail['workflow'] or detail['engine']} of {detail['reduced_formula']}"
-        f" {detail['structure_name'] or ''}",
-        ["quantity", "value"],
-        [(name, value) for name, value in quantities.items() if value is not None],
-    )
-    show_fields(detail)
+        show_provenance(detail)
+    else:
+        show_result(detail)
 
 
 def _draw(result: ResultDetail, file: Path) -> None:
@@ -88,34 +82,3 @@ def _draw(result: ResultDetail, file: Path) -> None:
 
     write_text(file, picture(result, Artifacts(settings().artifacts)))
     err.print(f"The picture is {file}.", markup=False)
-
-
-def _provenance(detail: dict[str, Any]) -> dict[str, Any]:
-    """Return what says where a result comes from: of an imported one, its files."""
-    names = (
-        "id job_id workflow engine origin project source_name structure_id output_structure_id"
-        " continues_id method method_sha256 attempts artifacts created_at"
-    )
-    known = {name: detail[name] for name in names.split() if detail[name] not in (None, [])}
-    return {**known, **detail["provenance"]}
-
-
-def _show_provenance(document: dict[str, Any]) -> None:
-    files = document.pop("files", None)
-    artifacts = document.pop("artifacts", [])
-    place = document.pop("place", None)
-    if place is not None:
-        file = document.pop("place_in", None)
-        document["last_step_at"] = f"line or frame {place}" + (f" of {file}" if file else "")
-    attempts = document.pop("attempts", [])
-    show_fields(document)
-    if files:
-        show_table("Read from", ["file", "sha256"], sorted(files.items()))
-    if attempts:
-        columns = ["attempt", "worker", "started", "ended", "outcome", "error"]
-        show_table("Tried", columns, [list(one.values()) for one in attempts])
-    if artifacts:
-        columns = ["artifact", "steps", "bytes", "sha256"]
-        keys = ("name", "steps", "size_bytes", "sha256")
-        rows = [[one.get(key) for key in keys] for one in artifacts]
-        show_table("Beside it", columns, rows)

@@ -36,7 +36,7 @@ def set_aside(
             continue
         artifact = _stored(text, artifacts)
         others = {key: value for key, value in entry.items() if key != "values"}
-        kept[name] = others | {"artifact": artifact["sha256"], "shape": _shape(entry["values"])}
+        kept[name] = others | {"artifact": artifact["sha256"], "shape": shape(entry["values"])}
         stored.append({"name": f"{name}.json.zst", "media_type": "application/zstd", **artifact})
     return kept, stored
 
@@ -73,13 +73,13 @@ def _stored(text: bytes, artifacts: Artifacts) -> dict[str, Any]:
     return incoming.artifact._asdict()
 
 
-def _shape(values: Any) -> list[int]:
+def shape(values: Any) -> list[int]:
     """Return the lengths of nested lists, as far as the first of each tells."""
-    shape = []
+    lengths = []
     while isinstance(values, list):
-        shape.append(len(values))
+        lengths.append(len(values))
         values = values[0] if values else None
-    return shape
+    return lengths
 
 
 def restore(data: Mapping[str, Any], artifacts: Artifacts) -> dict[str, Any]:
