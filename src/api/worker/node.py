@@ -25,6 +25,10 @@ ENDS_AT = "NANO_OS_ALLOCATION_ENDS_AT"
 """Variable of an allocation's script: when Slurm ends it, in s since 1970."""
 SPARE_S = 5.0
 """How long before that a task is ended, so that what it has done is told and kept."""
+LAST_S, LAST_SHARE = 60.0, 0.1
+"""How long before that an allocation takes no tasks any more; of a short one, this share."""
+WHOLE = 0.9
+"""A task that had so much of an allocation's time had all of it, for another gives no more."""
 
 
 def run_task(parcel: bytes, parsl_resource_specification: Mapping[str, Any] | None = None) -> bytes:
@@ -35,14 +39,19 @@ def run_task(parcel: bytes, parsl_resource_specification: Mapping[str, Any] | No
     task, folder, limits, cluster = pickle.loads(parcel)  # noqa: S301 - from our own worker
     if folder.is_cancelled:
         return pickle.dumps(Cancelled())
+    if time_left_s() == 0:
+        time.sleep(SPARE_S)  # else this would be done with one task after another at once
+        return pickle.dumps(Cancelled())
     begin(folder)
     launcher = _launcher(cluster, task.resources, parsl_resource_specification or {})
-    came = pickle.dumps(_carried_out(replace(task, launcher=launcher), folder, limits))
+    came = pickle.dumps(_carried_out(replace(task, launcher=launcher), folder, limits, cluster))
     keep(folder, came)
     return came
 
 
-def _carried_out(task: Task, folder: JobFolder, limits: Limits) -> Run | NanoError:
+def _carried_out(
+    task: Task, folder: JobFolder, limits: Limits, cluster: Cluster
+) -> Run | NanoError:
     left_s = time_left_s()
     given_s = limits.wall_time_s
     ends_first = left_s is not None and (given_s is None or given_s > left_s)
@@ -53,9 +62,19 @@ def _carried_out(task: Task, folder: JobFolder, limits: Limits) -> Run | NanoErr
     except Interrupted as error:  # it goes on in the next one, and that is no failure
         return Cancelled() if ends_first else error
     except WallTimeExceeded as error:
-        return AllocationLost("The time of its allocation was over.") if ends_first else error
+        return _time_is_over(left_s, cluster) if left_s is not None and ends_first else error
     except NanoError as error:
         return error
+
+
+def _time_is_over(had_s: float, cluster: Cluster) -> NanoError:
+    """Return the error of a task that had so long, in s, until its allocation ended."""
+    if had_s < WHOLE * (cluster.wall_time_s - SPARE_S):
+        return AllocationLost("The time of its allocation was over.")
+    return WallTimeExceeded(
+        f"The job was ended after {had_s:.0f} s, when its allocation's time was over; another has"
+        " no more. Describe the cluster with a longer wall_time, and retry the job."
+    )
 
 
 def _launcher(
@@ -73,6 +92,11 @@ def time_left_s() -> float | None:
     """Return how long a task may still take in this allocation, in s; None where nobody knows."""
     ends_at = os.environ.get(ENDS_AT)
     return None if ends_at is None else max(0.0, float(ends_at) - time.time() - SPARE_S)
+
+
+def last_s(cluster: Cluster) -> int:
+    """Return how long before its end an allocation takes no tasks any more, in s."""
+    return int(SPARE_S + min(LAST_S, LAST_SHARE * cluster.wall_time_s))
 
 
 def begin(folder: JobFolder) -> None:

@@ -20,7 +20,7 @@ from parsl.providers.errors import SubmitException
 
 from api.errors import ClusterUnavailable
 from api.worker.cluster import Cluster
-from api.worker.node import ENDS_AT
+from api.worker.node import ENDS_AT, last_s
 
 SECRETS = ("DATABASE_URL", "DATABASE_URL_DIRECT", "NANO_OS_PASSWORD")
 """Variables that no allocation is given: nodes see no database."""
@@ -196,7 +196,7 @@ def _in_common(cluster: Cluster) -> dict[str, Any]:
         "heartbeat_threshold": cluster.silence_s,
         "launch_cmd": DEFAULT_LAUNCH_CMD.replace(
             "process_worker_pool.py", f"{_python(cluster)} -m {_WORKER_POOL}"
-        ),
+        ).replace("{drain_period}", f"$(( {ENDS_AT} - $(date +%s) - {last_s(cluster)} ))"),
         "block_error_handler": _give_up,
         "encrypted": True,
     }

@@ -310,6 +310,23 @@ async def test_jobs_of_an_allocation_whose_time_slurm_ends_are_done_once(
     ]
 
 
+async def test_jobs_outlast_allocations_and_none_fails_for_their_end(
+    start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path]
+) -> None:
+    """An allocation that has no time left takes none: it would be done with each at once."""
+    before = set(allocations())
+    await queue_up(*(metal("Cu", a=3.5 + 0.005 * n, cells=4) for n in range(40)), parameters=LONG)
+    file = cluster('wall_time = "00:01:00"', "max_allocations = 1")
+    file.write_text(file.read_text().replace("max_allocations = 2\n", "", 1))
+    worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    assert worker.end(500) == 0, worker.output()
+    assert_done_once(query, 40)
+    asked = set(allocations()) - before
+    assert len(asked) >= 2
+    (lost,) = query("SELECT sum(failures) FROM simulation_jobs")
+    assert lost["sum"] <= 2 * len(asked)  # those that an end came upon
+
+
 async def test_jobs_of_a_node_whose_slurmd_was_killed_end_once(
     start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path]
 ) -> None:

@@ -44,10 +44,11 @@ def ran(
     structure: Structure,
     limits: Limits | None = None,
     parameters: dict[str, Any] | None = None,
+    wall_time: str = "01:00:00",
 ) -> Any:
     parameters = parameters or {"points_per_side": 2}
     task = Task(uuid4(), "equation_of_state", 1, "emt", parameters, {}, structure)
-    cluster = Cluster(folder=Path("/shared"), cores_per_node=2)
+    cluster = Cluster(folder=Path("/shared"), cores_per_node=2, wall_time=wall_time)
     return pickle.loads(run_task(pickle.dumps((task, folder, limits or Limits(), cluster))))
 
 
@@ -81,3 +82,23 @@ def test_what_ends_first_is_told(
     came = ran(folder, metal("Cu", cells=6), Limits(wall_time_s=given_s), LONG)
     assert type(came) is told
     assert type(kept(folder)) is told
+
+
+def test_a_job_that_had_a_whole_allocation_is_not_tried_in_another(
+    folder: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would cost the same core-hours, and end the same way."""
+    monkeypatch.setenv(ENDS_AT, str(time.time() + SPARE_S + 1))
+    came = ran(folder, metal("Cu", cells=6), None, LONG, wall_time="00:00:06")
+    assert isinstance(came, WallTimeExceeded)
+    assert "longer wall_time" in str(came)
+
+
+def test_an_allocation_whose_time_is_over_hands_tasks_back(
+    folder: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no failure of theirs, as which it would soon be counted too often."""
+    monkeypatch.setattr("api.worker.node.SPARE_S", 0.0)
+    monkeypatch.setenv(ENDS_AT, str(time.time() - 1))
+    assert isinstance(ran(folder, metal("Cu")), Cancelled)
+    assert where_begun(folder) is None
