@@ -55,6 +55,17 @@ def geometry(structure: Structure) -> dict[str, Any]:
     return found
 
 
+def left_behind(structure: Structure | None) -> dict[str, Any]:
+    """Return the entries for the geometry that a run left for the next one."""
+    if structure is None:
+        return {}
+    values = {name: entry["values"] for name, entry in geometry(structure).items()}
+    return {
+        "next_geometry": {"values": values, "unit": "Å"},
+        "next_volume": {"values": structure.volume_a3, "unit": "Å³"},
+    }
+
+
 def has_arrays(data: Mapping[str, Any]) -> bool:
     """Return whether any entry may be one to set aside."""
     return any(map(_is_array, data.values()))

@@ -12,8 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from api.artifacts import Artifacts
-from api.services.arrays import geometry, set_aside
+from api.services.arrays import geometry, left_behind, set_aside
 from nanoos.canonical import sha256
+from nanoos.runs import Run
 from nanoos.runs.exported_result import ExportedLine, ExportedResult
 from nanoos.structures import Structure
 
@@ -68,14 +69,17 @@ def source(line: ExportedLine, extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def result(
-    said: ExportedResult, structure: Structure, artifacts: Artifacts, place: str | None
+    run: Run, structure: Structure, artifacts: Artifacts, place: str | None
 ) -> dict[str, Any]:
     """Return values of the result, without its id and the hash of its method.
 
     ``place`` is where on this machine the export lay. Arrays are set aside anew. Other files
     beside it do not come with the line, whoever has them: its provenance names them.
     """
-    data, arrays = set_aside(_data(said, structure), artifacts)
+    assert run.exported is not None  # noqa: S101 - of other runs nobody asks
+    said = run.exported.result
+    whole = _data(said, structure) | left_behind(run.next_structure)
+    data, arrays = set_aside(whole, artifacts)
     made = {f"{name}.json.zst" for name in [*said.data, *_ARRAYS]}
     left = [one for one in said.artifacts if one.get("name") not in made]
     provenance = said.provenance | {"found": {"host": platform.node(), "path": place}}

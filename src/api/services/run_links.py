@@ -165,7 +165,18 @@ WITH came AS MATERIALIZED (
       AND (structure.volume_a3 BETWEEN wanted.volume_a3 * 0.9999 AND wanted.volume_a3 * 1.0001
            OR structure.volume_a3 IS NULL AND wanted.volume_a3 IS NULL)
     WHERE structure.owner_id = CAST(:owner_id AS uuid) OR structure.visibility = 'public'
-    ORDER BY structure.id DESC LIMIT 4000
+    ORDER BY structure.id DESC LIMIT 2000
+), left_behind AS MATERIALIZED (
+    SELECT DISTINCT result.id FROM wanted
+    JOIN structures AS structure
+      ON structure.reduced_formula = wanted.reduced_formula
+      AND structure.number_of_sites = wanted.number_of_sites
+    JOIN simulation_jobs AS job ON job.structure_id = structure.id
+    JOIN simulation_results AS result ON result.simulation_job_id = job.id
+    WHERE job.owner_id = CAST(:owner_id AS uuid) AND result.data ? 'next_volume'
+    AND CAST(result.data -> 'next_volume' ->> 'values' AS float8)
+        BETWEEN wanted.volume_a3 * 0.9999 AND wanted.volume_a3 * 1.0001
+    ORDER BY result.id DESC LIMIT 2000
 )
 SELECT
     (SELECT array_agg(DISTINCT alike.id) FROM alike
@@ -174,15 +185,7 @@ SELECT
      AND job.continues_id IS NULL) AS begun,
     (SELECT array_agg(DISTINCT alike.id) FROM alike
      JOIN simulation_results AS result ON result.output_structure_id = alike.id) AS ended,
-    (SELECT array_agg(DISTINCT result.id) FROM wanted
-     JOIN structures AS structure
-       ON structure.reduced_formula = wanted.reduced_formula
-       AND structure.number_of_sites = wanted.number_of_sites
-     JOIN simulation_jobs AS job ON job.structure_id = structure.id
-     JOIN simulation_results AS result ON result.simulation_job_id = job.id
-     WHERE job.owner_id = CAST(:owner_id AS uuid) AND result.data ? 'next_volume'
-     AND CAST(result.data -> 'next_volume' ->> 'values' AS float8)
-         BETWEEN wanted.volume_a3 * 0.9999 AND wanted.volume_a3 * 1.0001) AS left_behind
+    (SELECT array_agg(id) FROM left_behind) AS left_behind
 """
 
 _CHAINS = """

@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 
 from api.artifacts import Artifacts
 from api.services import exported_rows
-from api.services.arrays import geometry, set_aside
+from api.services.arrays import geometry, left_behind, set_aside
 from api.services.run_steps import Steps
 from api.services.structure_rows import Candidate, Refusal, Row, row
 from nanoos import methods, plugins
@@ -233,8 +233,7 @@ def _result(found: FoundRun, run: Run, steps: Steps) -> dict[str, Any] | None:
     """Return the values of the result; None of a run that left not even what it cost."""
     last = steps.last
     if run.exported is not None and last is not None:
-        said = run.exported.result
-        numbers = exported_rows.result(said, last.structure, steps.artifacts, plain(found.place))
+        numbers = exported_rows.result(run, last.structure, steps.artifacts, plain(found.place))
         return numbers | {"id": uuid7(), "method_sha256": methods.sha256(run.method)}
     numbers = _of_run(run) | (_of_step(last) if last is not None else {})
     if all(value is None for value in numbers.values()):
@@ -344,16 +343,14 @@ def _data(run: Run, last: Step | None) -> dict[str, Any]:
             "magnetic_moments": (_values(last.magnetic_moments_mu_b), "μB"),
             "stress": (_values(last.stress_gpa), "GPa"),
         }
-    if run.next_structure is not None:
-        left = geometry(run.next_structure)
-        found["next_geometry"] = ({name: entry["values"] for name, entry in left.items()}, "Å")
-        found["next_volume"] = (run.next_structure.volume_a3, "Å³")
     has_arrays = last and (last.forces_ev_per_a is not None or last.stress_gpa is not None)
-    return (geometry(last.structure) if last and has_arrays else {}) | {
+    said = {
         name: {"values": values, "unit": unit}
         for name, (values, unit) in found.items()
         if values is not None
     }
+    places = geometry(last.structure) if last and has_arrays else {}
+    return places | said | left_behind(run.next_structure)
 
 
 def _number(value: Any) -> float | None:

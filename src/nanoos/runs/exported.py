@@ -22,6 +22,7 @@ from nanoos.parsers.record_lines import RecordLines, parsed
 from nanoos.runs.ase_results import told
 from nanoos.runs.exported_result import ExportedLine, ExportedResult
 from nanoos.runs.run import Run, RunFolder, Step, Task
+from nanoos.structures import Structure
 
 _HEAD_BYTES = 20_000
 _BLOCK_BYTES = 1024**2
@@ -102,6 +103,7 @@ def _run(
         task=_task(said, exported.origin),
         end="finished" if said.status == "succeeded" else "crashed",
         initial=initial,
+        next_structure=_next(said.data),
         parameters=said.parameters,
         message=said.error,
         wall_time_s=said.wall_time_s,
@@ -124,6 +126,18 @@ def _checked(document: dict[str, Any]) -> ExportedLine:
 def _first(error: ValidationError) -> str:
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
+
+
+def _next(data: dict[str, Any]) -> Structure | None:
+    """Take the geometry that was left for the next run. Raises ParseError, or StructureError."""
+    data.pop("next_volume", None)
+    if (entry := data.pop("next_geometry", None)) is None:
+        return None
+    try:
+        given = entry["values"]
+        return Structure.of(given["lattice"], given["positions"], given["symbols"])
+    except (KeyError, TypeError, ValueError):
+        raise ParseError("result.data.next_geometry is no geometry.") from None
 
 
 def _method(stated: dict[str, Any]) -> Method:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator
 
 _Vectors = list[tuple[FiniteFloat, FiniteFloat, FiniteFloat]]
 
@@ -51,6 +51,15 @@ class ExportedResult(BaseModel):
     job_id: str
     method_sha256: str
     created_at: str
+
+    @field_validator("data")
+    @classmethod
+    def _holds_its_arrays(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Refuse references to artifacts: exports have the values, and files may be another's."""
+        for name, entry in data.items():
+            if isinstance(entry, dict) and "artifact" in entry:
+                raise ValueError(f"{name} has no values, and refers to an artifact")
+        return data
 
     @property
     def quantities(self) -> dict[str, float | None]:

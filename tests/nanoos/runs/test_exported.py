@@ -89,6 +89,8 @@ def test_a_line_is_a_run_of_one_step() -> None:
         ({"forces_ev_per_a": [[1, 2]]}, "result.forces_ev_per_a.0.2: Field required"),
         ({"n_cores": 0}, "result.n_cores: Input should be greater than or equal to 1"),
         ({"status": "queued"}, "result.status"),
+        ({"data": {"bands": {"artifact": "0" * 64}}}, "refers to an artifact"),
+        ({"data": {"next_geometry": {"values": {"lattice": 1}}}}, "is no geometry"),
         ({"input_structure": {"positions_a": None}}, "positions"),
     ],
 )
