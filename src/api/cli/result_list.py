@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from api.schemas.results import ResultDeletion, ResultPage, ResultQuery, ResultRow
 
+_SHORT = {"energy_ev_per_atom": "eV/atom"}
 SHOWN = 20
 """Jobs that are listed to a person before they are deleted."""
 
@@ -59,21 +60,22 @@ def list_(
 
 def _show(page: ResultPage, asked: list[str]) -> None:
     names = [name for name in dict.fromkeys(["energy_ev_per_atom", *asked]) if name in _known(page)]
+    projects = ["project"] if len({row.project for row in page.rows}) > 1 else []
     if page.rows:
+        shown = [_SHORT.get(name, name) for name in names]
         show_table(
             None,
-            ["id", "formula", "of", "workflow", "engine", "method", *names, "converged", "project"],
+            ["id", "formula", "of", "workflow", "method", *shown, "converged", *projects],
             [
                 (
                     row.id,
                     row.reduced_formula,
                     _of(row),
                     row.workflow,
-                    row.engine,
                     f"{row.method} ({row.method_sha256[:6]})",
                     *(_rounded(row.quantities[name]) for name in names),
                     "yes" if row.is_converged else "no",
-                    row.project,
+                    *(row.project for _ in projects),
                 )
                 for row in page.rows
             ],
