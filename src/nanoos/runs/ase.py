@@ -17,7 +17,7 @@ from nanoos.errors import NanoError, ParseError
 from nanoos.parsers import Source, ase_db, ase_json, ase_traj
 from nanoos.parsers.ase_atoms import parsed_row
 from nanoos.parsers.sqlite import MAGIC
-from nanoos.runs.ase_method import method, parameters_of, stated_method
+from nanoos.runs.ase_method import method, parameters_of, stated_method, stated_problems
 from nanoos.runs.ase_results import (
     each_alone,
     has_results,
@@ -82,9 +82,10 @@ class _File:
         pairs = row.get("key_value_pairs")
         said = pairs if isinstance(pairs, Mapping) else {}
         parameters = row.get("calculator_parameters")
+        ours = _of_ours(row)
         return Run(
             name=name,
-            method=stated_method(_of_ours(row).get("method"))
+            method=stated_method(ours.get("method"))
             or method(
                 row.get("calculator"),
                 parameters,
@@ -95,6 +96,7 @@ class _File:
             ),
             task="single_point",
             end="finished",
+            problems=stated_problems(ours),
             parameters=parameters_of(parameters),
             total_magnetization_mu_b=number(row.get("magmom")),
             files={self.name: self.source.sha256},

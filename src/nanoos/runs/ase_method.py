@@ -19,6 +19,7 @@ from nanoos.parsers.json_text import loads
 from nanoos.parsers.plain import plain
 from nanoos.runs.ase_results import number
 from nanoos.runs.k_points import grid_spacing_per_a
+from nanoos.runs.run import Problem
 from nanoos.structures import Structure
 
 UNKNOWN_CODE = "unknown"
@@ -73,6 +74,11 @@ def stated_method(said: Any) -> Method | None:
         return of_document(said)
     except (MethodError, TypeError, ValueError):
         return None
+
+
+def stated_problems(said: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """Return what an export of ours says to be wrong with a result."""
+    return ("not_converged",) if said.get("is_converged") is False else ()
 
 
 def method(

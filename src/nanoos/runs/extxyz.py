@@ -23,7 +23,7 @@ from nanoos.errors import NanoError, ParseError
 from nanoos.methods import Method
 from nanoos.parsers import Source, extxyz
 from nanoos.parsers.parser import Parsed, Rejected
-from nanoos.runs.ase_method import method, stated_method
+from nanoos.runs.ase_method import method, stated_method, stated_problems
 from nanoos.runs.ase_results import each_alone, has_results, number, step, told, until_damage
 from nanoos.runs.run import Run, RunFolder, Step
 from nanoos.structures import Structure
@@ -87,7 +87,10 @@ def _is_relaxation(source: Source) -> bool:
     lines = source.lines(tolerant=True)
     try:
         for first in lines:
-            count, energy = _COUNT.fullmatch(first), _ENERGY.search(next(lines, ""))
+            comment = next(lines, "")
+            if "nano_os_method=" in comment:  # of an export, where each is a result
+                return False
+            count, energy = _COUNT.fullmatch(first), _ENERGY.search(comment)
             if count is None or energy is None:
                 break
             atoms = [line.split(maxsplit=1)[0] for line in islice(lines, int(count[1]))]
@@ -132,18 +135,29 @@ def _frames(path: str, name: str, source: Source) -> Iterator[tuple[Step, Run] |
         prefix, results = _results(parsed)
         if has_results(results):
             found = step(results, parsed.structure, place)
+            ours = _of_ours(parsed.extra, found)
             yield (
                 found,
                 Run(
                     name=f"{path}#{place}",
-                    method=stated_method(parsed.extra.get("nano_os_method"))
+                    method=stated_method(ours.get("nano_os_method"))
                     or _method(found, parsed, source, prefix),
                     task="single_point",
                     end="finished",
+                    problems=stated_problems(ours),
                     total_magnetization_mu_b=number(parsed.extra.get("magmom")),
                     files={name: source.sha256},
                 ),
             )
+
+
+def _of_ours(extra: Mapping[str, Any], found: Step) -> Mapping[str, Any]:
+    """Return what an export of ours says of the result; nothing of another result.
+
+    ASE keeps it when somebody calculates the frame anew, with whatever energy.
+    """
+    is_ours = isinstance(extra.get("nano_os_method"), Mapping)
+    return extra if is_ours and extra.get("nano_os_energy_ev") == found.energy_ev else {}
 
 
 def _results(parsed: Parsed) -> tuple[str, dict[str, Any]]:

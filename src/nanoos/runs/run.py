@@ -25,7 +25,12 @@ Array = NDArray[np.float64]
 Task = Literal["single_point", "relax", "molecular_dynamics", "other"]
 End = Literal["finished", "unfinished", "crashed", "time_limit"]
 Problem = Literal[
-    "electronic_steps_exhausted", "ionic_steps_exhausted", "truncated", "files_disagree", "error"
+    "electronic_steps_exhausted",
+    "ionic_steps_exhausted",
+    "not_converged",
+    "truncated",
+    "files_disagree",
+    "error",
 ]
 
 

@@ -32,7 +32,15 @@ def calculated(record: Record) -> dict[str, Any]:
 
 
 def said(record: Record) -> dict[str, Any]:
-    """Return what is said beside: which result it is, by what method, and whether it converged."""
+    """Return what is said beside: which result it is, by what method, and whether it converged.
+
+    The energy is said once more: ASE keeps all this when another calculator is set.
+    """
     result = record.result or {}
-    names = {"result_id": "id", "is_converged": "is_converged", "nano_os_method": "method"}
+    names = {
+        "result_id": "id",
+        "is_converged": "is_converged",
+        "nano_os_method": "method",
+        "nano_os_energy_ev": "energy_ev",
+    }
     return {name: result[key] for name, key in names.items() if result.get(key) is not None}

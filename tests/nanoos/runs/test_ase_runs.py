@@ -22,6 +22,9 @@ from nanoos.parsers import Source
 from nanoos.runs import Run, RunFolder, Step
 from nanoos.runs.ase import Ase
 from nanoos.runs.extxyz import ExtendedXyz
+from nanoos.structures import Structure
+from nanoos.writers import Record
+from nanoos.writers.extxyz import ExtendedXyzWriter
 
 
 def folder(*paths):
@@ -313,3 +316,27 @@ def test_damaged_frames_are_told_and_stars_are_no_numbers(tmp_path):
     assert step.forces_ev_per_a is not None
     with pytest.raises(ParseError, match="iconv"):
         read_xyz(tmp_path / "latin.xyz", text.replace("energy", "by=\xe9 energy").encode("latin-1"))
+
+
+def test_what_an_export_says_of_a_result_counts_for_that_result_alone(tmp_path):
+    """ASE keeps it all when a frame is calculated anew; and three that fall are no relaxation."""
+    copper = Structure.from_ase(bulk("Cu"))
+    method = {"code": "VASP", "functional": "PBE"}
+
+    def record(energy_ev):
+        said = {"id": "x", "energy_ev": energy_ev, "is_converged": energy_ev < -1, "method": method}
+        return Record(copper, result=said)
+
+    encode = ExtendedXyzWriter().encoder()
+    path = tmp_path / "out.extxyz"
+    path.write_text("".join(encode(record(energy_ev)) for energy_ev in (-1.0, -2.0, -3.0)))
+    _, runs = read_xyz(path, path.read_text())
+    assert [run.method.code for run in runs] == ["VASP"] * 3
+    assert [run.problems for run in runs] == [("not_converged",), (), ()]
+    again = ase.io.read(path)
+    again.calc = EMT()
+    again.get_potential_energy()
+    ase.io.write(tmp_path / "again.extxyz", again)
+    _, (run,) = read_xyz(tmp_path / "again.extxyz", (tmp_path / "again.extxyz").read_text())
+    assert run.method.code != "VASP"
+    assert run.problems == ()
