@@ -256,7 +256,7 @@ def _result(found: FoundRun, run: Run, steps: Steps) -> dict[str, Any] | None:
                 "run": plain(run.name),
                 "files": plain(run.files),
                 "place": last and last.place,
-                "place_in": _only(found) if last and last.place else None,
+                "place_in": plain(run.steps_in) or _only(found) if last and last.place else None,
                 "found": {"host": platform.node(), "path": plain(found.place)},
                 "host": plain(run.host),
                 "extra": plain(run.extra),

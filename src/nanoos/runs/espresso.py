@@ -95,6 +95,7 @@ class _Given:
     parameters: dict[str, Any] = field(default_factory=dict)
     further: dict[str, Any] = field(default_factory=dict)
     read: list[str] = field(default_factory=list)
+    steps_in: str | None = None
 
     def take_input(self, run: RunFolder, found: Found, n_sites: int) -> None:
         """Take the input, if it is of as many atoms."""
@@ -148,7 +149,7 @@ def _read_text(run: RunFolder, found: Found, text: EspressoText) -> Iterator[Ste
     xml = EspressoXml(run.files[found.xmls[0]]) if found.xmls else None
     if xml is not None:
         xml.read()
-    given = _Given(read=[found.texts[0]])
+    given = _Given(read=[found.texts[0]], steps_in=found.texts[0])
     energies = set()
     n_steps = 0
     for step in _steps(text, run, found):
@@ -164,6 +165,7 @@ def _read_text(run: RunFolder, found: Found, text: EspressoText) -> Iterator[Ste
     given.next_structure = text.next_structure
     if not n_steps:
         given.take_input(run, found, text.n_sites)
+        given.steps_in = None
         yield from _steps_elsewhere(xml, given, facts)
     if xml is not None and xml.is_of(energies):
         said = {one: getattr(facts, one) for one in _SAID_BY_TEXT}
@@ -214,7 +216,7 @@ def _steps_elsewhere(xml: EspressoXml | None, given: _Given, facts: Facts) -> It
 def _read_xml(run: RunFolder, found: Found) -> Iterator[Step | Run]:
     for name in found.xmls[:1]:
         xml = EspressoXml(run.files[name])
-        given = _Given(read=[name])
+        given = _Given(read=[name], steps_in=name)
         n_steps = 0
         for step in xml.steps():
             if not n_steps and xml.initial and _is_close(xml.initial, step):
@@ -279,4 +281,5 @@ def _run(run: RunFolder, facts: Facts, given: _Given, found: Found) -> Run:
         n_cores=facts.n_cores,
         started_at=facts.started_at,
         files=given.digests(run),
+        steps_in=given.steps_in,
     )

@@ -107,6 +107,8 @@ class Run:
         What NANO-OS said of a result when it exported it, which is kept as it stands.
     files
         Every file that was read: name within the folder → sha256 of its content.
+    steps_in
+        That of them in which the last step's place is; None where there is one alone.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Run:
     extra: Mapping[str, Any] = field(default_factory=dict)
     exported: ExportedLine | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    steps_in: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

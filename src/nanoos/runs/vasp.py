@@ -78,6 +78,7 @@ class _Reading:
         self._first: Structure | None = None
         self._notes: list[str] = []
         self._disagreement: str | None = None
+        self._steps_in: Kind | None = None
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps that are whole and have a valid geometry."""
@@ -98,6 +99,7 @@ class _Reading:
         for first, second in zip_longest(xml, outcar):
             if first is not None and second is not None:
                 self._complete(first, second)
+            self._steps_in = "vasprun" if first is not None else "outcar"
             yield first or second
 
     def _complete(self, xml: IonicStep, outcar: IonicStep) -> None:
@@ -153,6 +155,7 @@ class _Reading:
             n_cores=output.n_cores,
             started_at=output.started_at,
             files=self._sha256(),
+            steps_in=self._name_of(self._steps_in),
         )
 
     def _problems(self, output: Output, is_relaxed: bool | None) -> Iterator[Problem]:
@@ -203,6 +206,11 @@ class _Reading:
             return {one.title: one.sha256 for one in vasp_input.datasets(source)} if source else {}
         except ParseError:
             return {}
+
+    def _name_of(self, kind: Kind | None) -> str | None:
+        files = self._folder.files.items()
+        source = self._files.get(kind) if kind else None
+        return next((name for name, one in files if one is source), None)
 
     def _sha256(self) -> dict[str, str]:
         """Return the hash of every file; one that is damaged has none."""

@@ -96,7 +96,7 @@ async def test_numbers_keep_name_and_sign(session: AsyncSession, owner: User, re
     assert result.total_magnetization_mu_b is None
     assert result.is_converged
     assert result.data["stress"] == {"values": [[1, 0, 0], [0, 2, 0], [0, 0, 3]], "unit": "GPa"}
-    assert result.provenance["place"] == 17
+    assert (result.provenance["place"], result.provenance["place_in"]) == (17, "OUTCAR")
     assert result.provenance["extra"] == {"aiida": {"exit_status": 0}}
     assert result.artifacts[0]["steps"] == 2
     final = await session.get_one(Structure, result.output_structure_id)

@@ -291,6 +291,7 @@ def test_finished_run_says_what_it_cost_and_what_was_asked():
     given = folder(FIXTURES / "relax")
     assert run.files == {name: source.sha256 for name, source in given.files.items()}
     lines = text_of("relax").splitlines()
+    assert run.steps_in == TEXT
     assert all("ATOMIC_POSITIONS" in lines[step.place - 1] for step in steps[1:])
 
 

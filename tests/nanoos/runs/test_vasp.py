@@ -134,7 +134,7 @@ def test_what_only_outcar_has_is_added_to_the_xml():
     steps, run = read(folder("fixed_moment"))
     assert [step.magnetic_moments_mu_b.tolist() for step in steps][-1] == [0.634]
     assert (run.wall_time_s, run.n_cores, run.total_magnetization_mu_b) == (4.252, 1, 2.0)
-    assert steps[0].place == 474  # a line of the XML
+    assert (steps[0].place, run.steps_in) == (474, "vasprun.xml")  # a line of the XML
     assert set(run.files) == {"OUTCAR", "vasprun.xml"}
     data = content(FIXTURES / "fixed_moment" / "OUTCAR.xz")
     assert run.files["OUTCAR"] == hashlib.sha256(data).hexdigest()
