@@ -25,8 +25,9 @@ ENDS_AT = "NANO_OS_ALLOCATION_ENDS_AT"
 """Variable of an allocation's script: when Slurm ends it, in s since 1970."""
 SPARE_S = 5.0
 """How long before that a task is ended, so that what it has done is told and kept."""
-LAST_S, LAST_SHARE = 60.0, 0.1
-"""How long before that an allocation takes no tasks any more; of a short one, this share."""
+LAST_S, LAST_SHARE = 120.0, 0.2
+"""How long before that an allocation takes no tasks any more; of a short one, this share. Programs
+that can go on elsewhere stop later than that, or would be taken again."""
 WHOLE = 0.9
 """A task that had so much of an allocation's time had all of it, for another gives no more."""
 

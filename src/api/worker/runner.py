@@ -8,6 +8,7 @@ import pickle
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from math import isfinite
 from multiprocessing.connection import Connection
 
@@ -25,10 +26,20 @@ def serve(channel: Connection) -> None:
     faulthandler.enable()
     while True:
         try:
-            task, folder = channel.recv()
+            task, folder, began = channel.recv()
         except EOFError:
             return
-        channel.send_bytes(_answered(task, folder))
+        channel.send_bytes(_answered(_with_time_left(task, began), folder))
+
+
+def _with_time_left(task: Task, began: float) -> Task:
+    """Return the task with what is left of its time, which runs since before this process began.
+
+    ``began`` is of the monotonic clock, which all processes of a machine share.
+    """
+    if task.wall_time_s is None:
+        return task
+    return replace(task, wall_time_s=max(0.0, task.wall_time_s - (time.monotonic() - began)))
 
 
 def _answered(task: Task, folder: JobFolder) -> bytes:

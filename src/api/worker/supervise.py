@@ -120,7 +120,7 @@ class EngineProcess:
         """Have the task performed; raises as `carry_out` does, then it must be ended."""
         began = time.monotonic()
         try:
-            self._channel.send((task, folder))
+            self._channel.send((task, folder, began))
             while not wait([self._channel, self._said], POLL_S):
                 if folder.is_cancelled:
                     raise Cancelled

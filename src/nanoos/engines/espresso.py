@@ -19,7 +19,12 @@ from typing import Any
 import numpy as np
 
 from nanoos.engines.engine import UNKNOWN, Evaluation
-from nanoos.engines.espresso_calculation import BANNER, Calculation
+from nanoos.engines.espresso_calculation import (
+    BANNER,
+    STOPPED_BEFORE,
+    STOPPED_BEFORE_AT_MOST_S,
+    Calculation,
+)
 from nanoos.engines.espresso_input import PwInput, mesh_of
 from nanoos.engines.espresso_parameters import (
     CUTOFF_RY,
@@ -83,6 +88,7 @@ class Espresso:
         self._job: Structure | None = None
         self._folder: Path | None = None
         self._deadline: float | None = None
+        self._spare_s = 0.0
         self._launcher: tuple[str, ...] = ()
 
     def begin(
@@ -96,7 +102,10 @@ class Espresso:
         """Prepare for one job; see `nanoos.engines.ProgramEngine`."""
         self.corrections, self.files = [], []
         self._job, self._folder, self._launcher = structure, folder, tuple(launcher)
-        self._deadline = None if wall_time_s is None else time.monotonic() + wall_time_s
+        self._deadline, self._spare_s = None, 0.0
+        if wall_time_s is not None:
+            self._deadline = time.monotonic() + wall_time_s
+            self._spare_s = min(STOPPED_BEFORE_AT_MOST_S, STOPPED_BEFORE * wall_time_s)
 
     def refined(self, *, cutoff_ev: float, k_spacing_per_a: float) -> Espresso:
         """Return the engine with these; a density's cutoff that was chosen keeps its ratio."""
@@ -212,6 +221,7 @@ class Espresso:
                 folder / f"pw-{given.sha256[:12]}",
                 self._started_command(),
                 self._deadline,
+                self._spare_s,
             )
             try:
                 step, run = calculation.finish()

@@ -36,8 +36,8 @@ from nanoos.runs.run import Run, RunFolder, Step
 
 Found = tuple[Step, Run]
 
-STOPPED_BEFORE = 0.1
-"""The share of the time left in which pw.x is to write its state and end, at most a minute."""
+STOPPED_BEFORE, STOPPED_BEFORE_AT_MOST_S = 0.1, 60.0
+"""The share of a job's time that is spared for pw.x to write its state and end, and its limit."""
 BANNER = "Program PWSCF v."
 """What pw.x says first, before its version."""
 EMPTY = 1e-3
@@ -52,12 +52,16 @@ _TAIL_CHARACTERS = 300
 
 @dataclass
 class Calculation:
-    """``given`` in ``folder``, by ``command``; until ``deadline`` of the monotonic clock."""
+    """``given`` in ``folder``, by ``command``; until ``deadline`` of the monotonic clock.
+
+    Of that, ``spare_s`` are for pw.x to end in; it is not started for less than twice as long.
+    """
 
     given: PwInput
     folder: Path
     command: Sequence[str]
     deadline: float | None = None
+    spare_s: float = 0.0
     corrections: list[dict[str, Any]] = field(default_factory=list)
 
     def finish(self) -> Found:
@@ -118,9 +122,9 @@ class Calculation:
             self._remove_scratch()
         if self.deadline is not None:
             left_s = self.deadline - time.monotonic()
-            if left_s <= 0:
-                raise Interrupted("No time was left to start pw.x; the next attempt goes on.")
-            passing["max_seconds"] = round(left_s - min(60.0, STOPPED_BEFORE * left_s), 3)
+            if left_s <= 2 * self.spare_s:
+                raise Interrupted("Too little time was left for pw.x; the next attempt goes on.")
+            passing["max_seconds"] = round(left_s - self.spare_s, 3)
         (self.folder / _INPUT).write_text(current.changed(passing).text)
         output, errors = self.folder / _OUTPUT, self.folder / _ERRORS
         with self._pseudopotentials(current):

@@ -327,6 +327,28 @@ async def test_jobs_outlast_allocations_and_none_fails_for_their_end(
     assert lost["sum"] <= 2 * len(asked)  # those that an end came upon
 
 
+async def test_a_long_job_goes_on_from_allocation_to_allocation(
+    start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path], tmp_path: Path
+) -> None:
+    """What was calculated in one is not calculated in the next: no core-hour is lost twice."""
+    if shutil.which("pw.x") is None:
+        pytest.skip("Quantum ESPRESSO is not installed: make test-espresso")
+    command = tmp_path / "pw"
+    command.write_text(f'#!/bin/sh\npwd >> {tmp_path}/starts\nexec pw.x "$@"\n')
+    command.chmod(0o755)
+    fine = {"functional": "LDA", "cutoff_ev": 200, "k_spacing_per_a": 0.4}
+    silicon = Structure.from_ase(bulk("Si", a=5.38))
+    await queue_up(silicon, engine="espresso", parameters=LONG, of_engine=fine)
+    file = cluster('wall_time = "00:01:00"', "[environment]", f'NANO_OS_PW_COMMAND = "{command}"')
+    worker = start("worker", "--executor", "parsl", "--config", file, "--drain")
+    assert worker.end(550) == 0, worker.output()
+    tries = query("SELECT outcome, error FROM simulation_attempts ORDER BY attempt")
+    assert {one["outcome"] for one in tries[:-1]} == {"handed back"}, tries
+    assert_done_once(query, 1)
+    starts = (tmp_path / "starts").read_text().split()
+    assert len(starts) <= len({Path(one).name for one in starts}) + len(tries) - 1
+
+
 async def test_jobs_of_a_node_whose_slurmd_was_killed_end_once(
     start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path]
 ) -> None:
