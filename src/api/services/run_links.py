@@ -144,8 +144,16 @@ _LINKS = _links(_OF_STRUCTURE)
 _LINKS_OF_SAME = _links(_OF_SAME)
 
 # What is of one formula and, to the digits printed, of one volume as what came in. Where that are
-# very many, as of one slab with much on it, the newest are looked at.
-_NEAR = """
+# very many, as of one slab with much on it, the newest are looked at. Bands of volumes, twice as
+# wide as what may differ, are joined on: of one formula all else would be met with all.
+_BAND = "coalesce(floor(ln(nullif(greatest({0}, 0), 0)) * 5000), 0)"
+_IS_NEAR = """
+  {one}.reduced_formula = wanted.reduced_formula
+  AND {one}.number_of_sites = wanted.number_of_sites AND {one}.band = wanted.band
+  AND ({one}.volume_a3 BETWEEN wanted.volume_a3 * 0.9999 AND wanted.volume_a3 * 1.0001
+       OR {one}.volume_a3 IS NULL AND wanted.volume_a3 IS NULL)
+"""
+_NEAR = f"""
 WITH came AS MATERIALIZED (
     SELECT structure.reduced_formula, structure.number_of_sites, structure.volume_a3,
            CAST(result.data -> 'next_volume' ->> 'values' AS float8) AS next_volume_a3
@@ -154,29 +162,37 @@ WITH came AS MATERIALIZED (
     JOIN structures AS structure ON structure.id IN (job.structure_id, result.output_structure_id)
     WHERE job.id = ANY(CAST(:new AS uuid[]))
 ), wanted AS MATERIALIZED (
-    SELECT DISTINCT reduced_formula, number_of_sites, volume_a3 FROM came
-    UNION
-    SELECT reduced_formula, number_of_sites, next_volume_a3 FROM came
-    WHERE next_volume_a3 IS NOT NULL
-), alike AS MATERIALIZED (
-    SELECT DISTINCT structure.id FROM wanted JOIN structures AS structure
-      ON structure.reduced_formula = wanted.reduced_formula
-      AND structure.number_of_sites = wanted.number_of_sites
-      AND (structure.volume_a3 BETWEEN wanted.volume_a3 * 0.9999 AND wanted.volume_a3 * 1.0001
-           OR structure.volume_a3 IS NULL AND wanted.volume_a3 IS NULL)
+    SELECT came.*, {_BAND.format("volume_a3")} + beside AS band
+    FROM (
+        SELECT reduced_formula, number_of_sites, volume_a3 FROM came
+        UNION
+        SELECT reduced_formula, number_of_sites, next_volume_a3 FROM came
+        WHERE next_volume_a3 IS NOT NULL
+    ) AS came, generate_series(-1, 1) AS beside
+), kinds AS MATERIALIZED (
+    SELECT DISTINCT reduced_formula, number_of_sites FROM came
+), known AS MATERIALIZED (
+    SELECT structure.id, reduced_formula, number_of_sites, volume_a3,
+           {_BAND.format("volume_a3")} AS band
+    FROM kinds JOIN structures AS structure USING (reduced_formula, number_of_sites)
     WHERE structure.owner_id = CAST(:owner_id AS uuid) OR structure.visibility = 'public'
-    ORDER BY structure.id DESC LIMIT 2000
-), left_behind AS MATERIALIZED (
-    SELECT DISTINCT result.id FROM wanted
-    JOIN structures AS structure
-      ON structure.reduced_formula = wanted.reduced_formula
-      AND structure.number_of_sites = wanted.number_of_sites
+), alike AS MATERIALIZED (
+    SELECT DISTINCT known.id FROM wanted JOIN known ON {_IS_NEAR.format(one="known")}
+    ORDER BY known.id DESC LIMIT 2000
+), next AS MATERIALIZED (
+    SELECT result.id, reduced_formula, number_of_sites,
+           CAST(result.data -> 'next_volume' ->> 'values' AS float8) AS volume_a3
+    FROM kinds JOIN structures AS structure USING (reduced_formula, number_of_sites)
     JOIN simulation_jobs AS job ON job.structure_id = structure.id
     JOIN simulation_results AS result ON result.simulation_job_id = job.id
-    WHERE job.owner_id = CAST(:owner_id AS uuid) AND result.data ? 'next_volume'
-    AND CAST(result.data -> 'next_volume' ->> 'values' AS float8)
-        BETWEEN wanted.volume_a3 * 0.9999 AND wanted.volume_a3 * 1.0001
-    ORDER BY result.id DESC LIMIT 2000
+    WHERE job.origin = 'imported' AND job.owner_id = CAST(:owner_id AS uuid)
+    AND result.data ? 'next_volume'
+), next_in_band AS MATERIALIZED (
+    SELECT *, {_BAND.format("volume_a3")} AS band FROM next
+), left_behind AS MATERIALIZED (
+    SELECT DISTINCT next_in_band.id FROM wanted
+    JOIN next_in_band ON {_IS_NEAR.format(one="next_in_band")}
+    ORDER BY next_in_band.id DESC LIMIT 2000
 )
 SELECT
     (SELECT array_agg(DISTINCT alike.id) FROM alike
@@ -186,7 +202,7 @@ SELECT
     (SELECT array_agg(DISTINCT alike.id) FROM alike
      JOIN simulation_results AS result ON result.output_structure_id = alike.id) AS ended,
     (SELECT array_agg(id) FROM left_behind) AS left_behind
-"""
+"""  # noqa: S608 - only our own statements are put in
 
 _CHAINS = """
 WITH RECURSIVE chain AS (
