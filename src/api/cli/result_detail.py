@@ -48,10 +48,10 @@ def _entry(entry: Any) -> tuple[str, str]:
     """Return what an entry of the data says, as text, and its unit: of what is long, its shape."""
     from api.services.arrays import shape
 
-    if not isinstance(entry, Mapping) or not entry.keys() & {"values", "shape"}:
+    if not isinstance(entry, Mapping) or not entry.keys() & {"values", "artifact"}:
         return _text(entry), ""
     values, unit = entry.get("values"), str(entry.get("unit") or "")
-    lengths = entry.get("shape") or shape(values)
+    lengths = entry["shape"] if "artifact" in entry else shape(values)
     if math.prod(lengths) > _MOST_NUMBERS or values is None:
         said = " × ".join(map(str, lengths)) + " values"
     else:

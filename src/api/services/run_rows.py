@@ -138,14 +138,14 @@ def _row(found: FoundRun, run: Run, steps: Steps, place: int) -> RunRow:
         if steps.first is None:
             raise ParseError("It holds no geometry.")
         structure = steps.first.structure
-    name = PurePosixPath(run.name).name or None
+    name = run.name if run.exported else PurePosixPath(run.name).name
     source: dict[str, Any] = {"source_format": found.reader, "source_name": found.folder.name}
     if run.exported is not None:
         source = exported_rows.source(run.exported, run.extra)
     initial = Candidate(
         structure=structure,
         analysis=analyse(structure),
-        name=name,
+        name=name or None,
         **source,
     )
     final = _final(initial, run, last)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import PurePosixPath
 from typing import Any, get_args
 
 import numpy as np
@@ -87,6 +88,10 @@ def _run(
     said = exported.result
     given = said.input_structure
     initial = found.structure if given is None else parsed({**document, **given}).structure
+    for per_site in (said.forces_ev_per_a, said.magnetic_moments_mu_b):
+        if per_site is not None and len(per_site) != found.structure.n_sites:
+            sites = f"{found.structure.n_sites} sites"
+            raise ParseError(f"{len(per_site)} forces or magnetic moments are said of {sites}.")
     step = Step(
         structure=found.structure,
         energy_ev=said.quantities.get("energy_ev"),
@@ -98,7 +103,7 @@ def _run(
         place=line,
     )
     run = Run(
-        name=str((given or document).get("name") or name),
+        name=str((given or document).get("name") or PurePosixPath(name).name),
         method=_method(said.method),
         task=_task(said, exported.origin),
         end="finished" if said.status == "succeeded" else "crashed",

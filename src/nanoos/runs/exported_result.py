@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator
 _Vectors = list[tuple[FiniteFloat, FiniteFloat, FiniteFloat]]
 
 
+MAX_INTEGER = 2**31 - 1
+"""That a database has a place for."""
+
+
 class ExportedResult(BaseModel):
     """A result; what has no field here is a quantity.
 
@@ -35,7 +39,7 @@ class ExportedResult(BaseModel):
     provenance: dict[str, Any]
     artifacts: list[dict[str, Any]]
     wall_time_s: FiniteFloat | None = Field(ge=0)
-    n_cores: int | None = Field(ge=1)
+    n_cores: int | None = Field(ge=1, le=MAX_INTEGER)
     status: Literal["succeeded", "failed", "cancelled"] = "succeeded"
     error_type: str | None = None
     error: str | None = None
@@ -46,7 +50,7 @@ class ExportedResult(BaseModel):
     finished_at: datetime | None = None
     source_name: str | None = None
     source_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
-    source_place: int | None = Field(None, ge=1)
+    source_place: int | None = Field(None, ge=1, le=MAX_INTEGER)
     source_is_last: bool | None = None
     job_id: str
     method_sha256: str
@@ -60,6 +64,14 @@ class ExportedResult(BaseModel):
             if isinstance(entry, dict) and "artifact" in entry:
                 raise ValueError(f"{name} has no values, and refers to an artifact")
         return data
+
+    @field_validator("provenance")
+    @classmethod
+    def _names_files(cls, provenance: dict[str, Any]) -> dict[str, Any]:
+        files = provenance.get("files") or {}
+        if not isinstance(files, dict) or not all(isinstance(one, str) for one in files.values()):
+            raise ValueError("files says no names with their sha256")
+        return provenance
 
     @property
     def quantities(self) -> dict[str, float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from api.artifacts import Artifacts
 from api.models import SimulationJob, SimulationResult, Structure, User
 from api.schemas.results import ResultQuery
 from api.schemas.search import Query
-from api.services import result_records, run_import, run_report, scope
+from api.services import result_records, run_import, run_links, run_report, scope
 from api.services.run_rows import RunRow, rows
 from api.services.structure_import import Terms
 from nanoos.errors import ParseError
@@ -269,8 +270,8 @@ async def test_what_an_export_wrote_comes_in_as_it_was_and_once(
     positions = {str(one["positions_a"]) for one in without_ids(before)}
     assert {str(one.positions_a.tolist()) for one in (salt, turned)} <= positions
 
-    def again() -> list[RunRow]:
-        source = Source.of_text(before, "x.jsonl")
+    def again(lines: str = before) -> list[RunRow]:
+        source = Source.of_text(lines, "x.jsonl")
         (found,) = runs_in(RunFolder("shelf", {"x.jsonl": source}))
         made = rows(found, Exported().read(found.folder), artifacts)
         return [one for one in made if isinstance(one, RunRow)]
@@ -282,6 +283,8 @@ async def test_what_an_export_wrote_comes_in_as_it_was_and_once(
     assert await run_import.store_(session, again(), Terms(owner.id)) == 0
     session.expunge_all()
     assert without_ids(await exported()) == without_ids(before)
+    named = again(before.replace('"name": "it"', '"name": "Cu/Al interface"'))
+    assert all(b"Cu/Al interface" in row.initial.fields for row in named)
 
 
 async def test_what_repeats_and_what_contradicts_is_told(
@@ -369,6 +372,28 @@ async def test_links_go_forward_in_time_and_never_round(
     links = {job.source_name: names.get(job.continues_id) for job in jobs}
     assert (links["later"], links["earlier"]) == ("earlier", None)
     assert sum(links[f"{a}"] is not None for a, _ in ring) == 2
+
+
+async def test_of_one_formula_not_all_volumes_meet_all(
+    session: AsyncSession, owner: User, read: Any
+) -> None:
+    n_runs = 100
+    new = [
+        row
+        for one in range(n_runs)
+        for row in read(
+            step(3.6 + one / 100), run(next_structure=metal("Cu", a=5 + one / 100)), name=f"c/{one}"
+        )
+    ]
+    await run_import.store_(session, new, Terms(owner.id))
+    await session.execute(text("ANALYZE structures, simulation_jobs, simulation_results"))
+    said = {"new": [row.job["id"] for row in new], "owner_id": owner.id}
+    found = (await session.execute(text(run_links._NEAR), said)).one()
+    assert (len(found.begun), len(found.left_behind)) == (n_runs, n_runs)
+    near = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {run_links._NEAR}")
+    plan = str(await session.scalar(near, said))
+    met = re.findall(r"'(?:Actual Rows|Rows Removed by Join Filter)': (\d+)", plan)
+    assert max(map(int, met)) < 20 * n_runs
 
 
 def test_a_broken_end_keeps_the_runs_before_it(artifacts: Artifacts) -> None:

@@ -57,6 +57,10 @@ def given(**result: Any) -> str:
     return json.dumps(LINE | {"result": LINE["result"] | result}) + "\n"
 
 
+def left(**other: Any) -> dict[str, Any]:
+    return {"lattice": LINE["lattice_a"], "positions": [[0, 0, 0]], "symbols": ["Cu"], **other}
+
+
 def folder(text: str) -> RunFolder:
     return RunFolder("shelf", {"x.jsonl": Source.of_text(text, "x.jsonl")})
 
@@ -88,6 +92,12 @@ def test_a_line_is_a_run_of_one_step() -> None:
         ({"method": {"code": ["VASP"], "cutoff_ev": "high"}}, "No document of a method"),
         ({"forces_ev_per_a": [[1, 2]]}, "result.forces_ev_per_a.0.2: Field required"),
         ({"n_cores": 0}, "result.n_cores: Input should be greater than or equal to 1"),
+        ({"n_cores": 2**31}, "result.n_cores: Input should be less than"),
+        ({"forces_ev_per_a": [[1, 2, 3]] * 2}, "2 forces or magnetic moments are said of 1 sites"),
+        ({"data": {"next_geometry": {"values": left(lattice=[[1, 2], [3]])}}}, "is no geometry"),
+        ({"data": {"next_geometry": {"values": left(symbols=["Xx"])}}}, "Xx"),
+        ({"data": {"next_geometry": {"values": left(symbols=[])}}}, "Line 2"),
+        ({"provenance": {"files": ["OUTCAR"]}}, "files says no names with their sha256"),
         ({"status": "queued"}, "result.status"),
         ({"data": {"bands": {"artifact": "0" * 64}}}, "refers to an artifact"),
         ({"data": {"next_geometry": {"values": {"lattice": 1}}}}, "is no geometry"),
