@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from ase.data import atomic_numbers
 from scipy.spatial import cKDTree
 
 from nanoos.structures.geometry import lengths_and_angles
@@ -91,11 +92,25 @@ def _kinds(structure: Structure) -> list[dict[str, float]]:
 def _marks(structure: Structure) -> Array:
     """Return numbers that are nearly the same of the same geometry, in Å: sizes, and phases.
 
-    The mean of exp(2πi x) over all sites is the same whatever their order and cell.
+    The mean of exp(2πi x) over all sites is the same whatever their order and cell; weighted by
+    what sits there, other ways to fill the same sites have others.
     """
+    weights = np.stack([np.ones(structure.n_sites), _weights(structure)])
     if structure.lattice_a is None:
-        return np.array([structure.n_sites, *np.abs(_centred(structure)).mean(axis=0), *[0.0] * 8])
+        spread = weights @ np.abs(_centred(structure)) / structure.n_sites
+        return np.array([structure.n_sites, *spread.ravel(), *[0.0] * 11])
     lengths, angles = lengths_and_angles(structure.lattice_a)
-    phases = np.exp(2j * np.pi * structure.fractional).mean(axis=0) * lengths / (2 * np.pi)
+    phases = weights @ np.exp(2j * np.pi * structure.fractional) / structure.n_sites
+    phases *= lengths / (2 * np.pi)
     turns = np.radians(angles[:2]) * lengths.min()
-    return np.array([structure.n_sites, *lengths, *turns, *phases.real, *phases.imag])
+    return np.array(
+        [structure.n_sites, *lengths, *turns, *phases.real.ravel(), *phases.imag.ravel()]
+    )
+
+
+def _weights(structure: Structure) -> Array:
+    """Return the atomic number at each site, of 0 to 1: a mean where elements share it."""
+    kinds = _kinds(structure)
+    return np.array(
+        [sum(atomic_numbers.get(one, 0) * n for one, n in of.items()) for of in kinds]
+    ) / len(atomic_numbers)

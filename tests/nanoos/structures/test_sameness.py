@@ -1,12 +1,12 @@
 import numpy as np
-from ase.build import molecule
+from ase.build import bulk, molecule
 from crystals import build, crystals
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.transform import Rotation
 
-from nanoos.structures import Structure
+from nanoos.structures import Structure, sameness
 from nanoos.structures.sameness import PRINTED_A, is_same_geometry, same_geometries
 
 
@@ -37,3 +37,22 @@ def test_molecules_may_be_shifted_and_elements_count():
     assert is_same_geometry(water, shifted)
     other = Structure.of(None, water.positions_a, ["S", "H", "H"])
     assert list(same_geometries([other, water], [shifted])) == [(1, 0)]
+
+
+def test_other_ways_to_fill_the_same_sites_are_not_compared_site_by_site(monkeypatch):
+    cell = bulk("Cu", cubic=True) * (2, 2, 2)
+    random = np.random.default_rng(7)
+    kinds = ["Cu"] * 16 + ["Au"] * 16
+    filled = [
+        Structure.of(cell.cell.array, cell.positions, list(random.permutation(kinds)))
+        for _ in range(30)
+    ]
+    compared = []
+
+    def counted(one, other):
+        compared.append(one)
+        return is_same_geometry(one, other)
+
+    monkeypatch.setattr(sameness, "is_same_geometry", counted)
+    assert list(same_geometries(filled, filled)) == [(i, i) for i in range(30)]
+    assert len(compared) < 60
