@@ -164,7 +164,8 @@ def _columns(result: dict[str, Any]) -> dict[str, Any]:
     return known | {"data": result["data"] | further}
 
 
-_RESULT_COLUMNS = frozenset(SimulationResult.__mapper__.columns.keys())
+# What was read before there were methods is no reader's to say, by no name of a quantity.
+_RESULT_COLUMNS = frozenset(SimulationResult.__mapper__.columns.keys()) - {"read_before_methods"}
 
 _ANY = """
 SELECT true FROM simulation_jobs

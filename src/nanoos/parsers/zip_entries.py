@@ -25,12 +25,19 @@ _BLOCK_BYTES = 64 * 1024
 def entries(stream: BinaryIO, check: Callable[[int], None]) -> Iterator[zipfile.ZipInfo]:
     """Yield the members in the order in which they lie, each to be had by `opened`.
 
-    ``check`` is told of how many bytes a member whose size is not said has grown to so far, and may
-    raise. Raises BadZipFile where the file is cut short, or something else stands where one should.
+    ``check`` is told of how many bytes the members whose sizes are not said have grown to so far,
+    wanted or not, and may raise. Raises BadZipFile where the file is cut short, or something else
+    stands where one should.
     """
     stream.seek(0)
+    grown = 0
+
+    def check_all(more: int) -> None:
+        check(grown + more)
+
     while (head := stream.read(_HEADER.size))[:4] == _MEMBER:
-        entry = _entry(stream, head, check)
+        entry = _entry(stream, head, check_all)
+        grown += entry.file_size if entry.flag_bits & _IS_DESCRIBED else 0
         end = stream.tell()
         yield entry
         stream.seek(end)

@@ -285,6 +285,12 @@ async def test_what_an_export_wrote_comes_in_as_it_was_and_once(
     assert without_ids(await exported()) == without_ids(before)
     named = again(before.replace('"name": "it"', '"name": "Cu/Al interface"'))
     assert all(b"Cu/Al interface" in row.initial.fields for row in named)
+    sly = before.replace('"energy_ev":', '"read_before_methods":1.0,"energy_ev":')
+    await session.execute(text("DELETE FROM simulation_results"))
+    await session.execute(text("DELETE FROM simulation_jobs"))
+    assert await run_import.store_(session, again(sly), Terms(owner.id)) == 4
+    said = await session.execute(text("SELECT method, data FROM simulation_results"))
+    assert all(method != 1.0 and data["read_before_methods"] == 1.0 for method, data in said)
 
 
 async def test_what_repeats_and_what_contradicts_is_told(

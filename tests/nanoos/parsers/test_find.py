@@ -453,17 +453,22 @@ def test_bombs_are_refused(kind, tmp_path, monkeypatch):
     assert any("300-fold" in cause for cause in missing.values())
 
 
-def test_a_bomb_in_a_zip_file_that_is_cut_short_is_not_unpacked_to_its_end(tmp_path, monkeypatch):
+@pytest.mark.parametrize("count", [1, 128])
+def test_a_bomb_in_a_zip_file_that_is_cut_short_is_not_unpacked_to_its_end(
+    count, tmp_path, monkeypatch
+):
     monkeypatch.setattr(compression, "EXPANSION_FREE_BYTES", 1024**2)
     whole = Pipe()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("a.xyz", XYZ)
-        file.writestr("bomb.xyz", bytes(64 * 1024**2))
+        for number in range(count):
+            file.writestr(f"bomb{number}.xyz", bytes(64 * 1024**2 // count))
     path = tmp_path / "x.zip"
     path.write_bytes(whole.getvalue()[:-60])
     monkeypatch.setattr(zip_entries.zlib, "decompressobj", Inflate)
+    monkeypatch.setattr(Inflate, "unpacked", 0)
     sources, missing = found(path)
-    assert list(sources) == [f"{path}/a.xyz"]
+    assert f"{path}/a.xyz" in sources
     assert "300-fold" in missing[str(path)]
     assert Inflate.unpacked < 32 * 1024**2
 
