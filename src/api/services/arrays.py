@@ -18,6 +18,12 @@ from nanoos.structures import Structure
 
 LARGE_BYTES = 32 * 1024
 """Of the text of an array: what is longer is stored beside the row."""
+OF_RECORDS = {
+    "forces": ("forces_ev_per_a", "eV/Å"),
+    "stress": ("stress_gpa", "GPa"),
+    "magnetic_moments": ("magnetic_moments_mu_b", "μB"),
+}
+"""Arrays of a result's data that have fields of their own in what is exported, and their units."""
 
 
 def set_aside(

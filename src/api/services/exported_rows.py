@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from api.artifacts import Artifacts
-from api.services.arrays import geometry, left_behind, set_aside
+from api.services.arrays import OF_RECORDS, geometry, left_behind, set_aside
 from nanoos.canonical import sha256
 from nanoos.runs import Run
 from nanoos.runs.exported_result import ExportedLine, ExportedResult
@@ -20,11 +20,6 @@ from nanoos.structures import Structure
 
 FIRST_ID = "result_id"
 """In the provenance of a result that was calculated elsewhere: its id there."""
-_ARRAYS = {
-    "forces": ("forces_ev_per_a", "eV/Å"),
-    "stress": ("stress_gpa", "GPa"),
-    "magnetic_moments": ("magnetic_moments_mu_b", "μB"),
-}
 
 
 def first_id(said: ExportedResult) -> UUID:
@@ -80,7 +75,7 @@ def result(
     said = run.exported.result
     whole = _data(said, structure) | left_behind(run.next_structure)
     data, arrays = set_aside(whole, artifacts)
-    made = {f"{name}.json.zst" for name in [*said.data, *_ARRAYS]}
+    made = {f"{name}.json.zst" for name in [*said.data, *OF_RECORDS]}
     left = [one for one in said.artifacts if one.get("name") not in made]
     provenance = said.provenance | {"found": {"host": platform.node(), "path": place}}
     if left:
@@ -102,7 +97,7 @@ def _data(said: ExportedResult, structure: Structure) -> dict[str, Any]:
     """Return the data with the arrays, and the geometry in whose order they are."""
     there = {
         name: {"values": getattr(said, field), "unit": unit}
-        for name, (field, unit) in _ARRAYS.items()
+        for name, (field, unit) in OF_RECORDS.items()
         if getattr(said, field) is not None
     }
     return said.data | there | (geometry(structure) if there else {})

@@ -18,12 +18,6 @@ from nanoos.writers import RESULT_FIELDS, Record, document
 
 PRIVATE = "found"
 """What an import noted of where files lay: it is its owner's, and stays here."""
-_ARRAYS = {
-    "forces": "forces_ev_per_a",
-    "stress": "stress_gpa",
-    "magnetic_moments": "magnetic_moments_mu_b",
-}
-"""Arrays of a result's data that have fields of their own."""
 _GEOMETRY = ("lattice", "positions", "symbols")
 _PLACES = ("lattice_a", "positions_a", "species", "species_at_sites", "dimension_types")
 """Fields of a record that say where which atoms are."""
@@ -69,7 +63,7 @@ def with_result(
         result["input_structure"] = {name: whole[name] for name in _INPUT}
     if structure is None and detail.origin == "imported":
         return replace(record, result=result | {"data": data})
-    own = {name: _values(data.pop(key, None)) for key, name in _ARRAYS.items()}
+    own = {name: _values(data.pop(key, None)) for key, (name, _) in arrays.OF_RECORDS.items()}
     result["data"] = {name: value for name, value in data.items() if name not in _GEOMETRY}
     if structure is not None:  # the record says the places of that one
         others = {name: value for name, value in record.known.items() if name not in _PLACES}

@@ -52,7 +52,7 @@ class Ase:
         for name, source in folder.files.items():
             rows = _rows_of(source)
             if rows is not None and _may_have_results(rows(source)):
-                found.append(RunFolder(f"{folder.name}/{name}", {name: source}))
+                found.append(folder.alone(name))
         return found
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:

@@ -48,15 +48,7 @@ class Format:
 
 def outputs(folder: RunFolder, sign: re.Pattern[bytes]) -> list[RunFolder]:
     """Return the files that have a sign near their beginning, each as a run."""
-    found = []
-    for name, source in folder.files.items():
-        try:
-            head = source.head(_HEAD_BYTES)
-        except ParseError:  # what cannot be read is no output
-            continue
-        if sign.search(head):
-            found.append(RunFolder(f"{folder.name}/{name}", {name: source}))
-    return found
+    return folder.each(lambda source: sign.search(source.head(_HEAD_BYTES)))
 
 
 def read(run: RunFolder, form: Format, scan: Scan) -> Iterator[Step | Run]:

@@ -77,7 +77,7 @@ class Cp2k:
         if len(outputs) == 1:
             files = {name: folder.files[name] for name in (*outputs, *positions[:1])}
             return [RunFolder(folder.name, files)]
-        return [RunFolder(f"{folder.name}/{name}", {name: folder.files[name]}) for name in outputs]
+        return [folder.alone(name) for name in outputs]
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:
         """Yield the steps, then the run. Raises ParseError when no atoms are listed."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,12 +65,7 @@ class Entries:
 
     def runs(self, folder: RunFolder) -> list[RunFolder]:
         """Return each file that holds entries with results."""
-        found = []
-        for name, source in folder.files.items():
-            with suppress(ParseError):  # what cannot be read holds none
-                if _kind_of(source) is not None and _has_results(source):
-                    found.append(RunFolder(f"{folder.name}/{name}", {name: source}))
-        return found
+        return folder.each(lambda source: _kind_of(source) is not None and _has_results(source))
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:
         """Yield a step and a run for each entry that has a structure and a result.

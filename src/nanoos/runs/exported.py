@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, get_args
 
@@ -38,12 +37,11 @@ class Exported:
 
     def runs(self, folder: RunFolder) -> list[RunFolder]:
         """Return each file of exported structures that has results."""
-        found = []
-        for name, source in folder.files.items():
-            with suppress(ParseError):  # what cannot be read has none
-                if RecordLines().recognises(source.head(_HEAD_BYTES), "") and _has_results(source):
-                    found.append(RunFolder(f"{folder.name}/{name}", {name: source}))
-        return found
+        return folder.each(
+            lambda source: (
+                RecordLines().recognises(source.head(_HEAD_BYTES), "") and _has_results(source)
+            )
+        )
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:
         """Yield a step and a run for each line that has a result.

@@ -50,9 +50,7 @@ class ExtendedXyz:
     def runs(self, folder: RunFolder) -> list[RunFolder]:
         """Return each file whose first frame states an energy or forces."""
         return [
-            RunFolder(f"{folder.name}/{name}", {name: source})
-            for name, source in folder.files.items()
-            if _states_results(source)
+            folder.alone(name) for name, source in folder.files.items() if _states_results(source)
         ]
 
     def read(self, run: RunFolder) -> Iterator[Step | Run]:

@@ -63,7 +63,7 @@ class Gpaw:
         texts = ase_text.outputs(folder, _SIGN)
         stems = {PurePosixPath(name).stem for run in texts for name in run.files}
         restarts = [
-            RunFolder(f"{folder.name}/{name}", {name: source})
+            folder.alone(name)
             for name, source in folder.files.items()
             if gpaw_restart.is_restart(source) and PurePosixPath(name).stem not in stems
         ]

@@ -6,7 +6,8 @@ after them what holds for the whole, a `Run`. Then the next run of the folder ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoos.errors import ParseError
 from nanoos.methods import Method
 from nanoos.parsers import Source, Unfound
 from nanoos.structures import Structure
@@ -151,6 +153,19 @@ class RunFolder:
     outputs: tuple[str, ...] = ()
     root: str | None = None
     lost: tuple[Unfound, ...] = ()
+
+    def alone(self, name: str) -> RunFolder:
+        """Return one of the files as a run by itself, called after it."""
+        return RunFolder(f"{self.name}/{name}", {name: self.files[name]})
+
+    def each(self, holds_a_run: Callable[[Source], object]) -> list[RunFolder]:
+        """Return each file that holds a run by itself; what cannot be read holds none."""
+        found = []
+        for name, source in self.files.items():
+            with suppress(ParseError):
+                if holds_a_run(source):
+                    found.append(self.alone(name))
+        return found
 
 
 class RunReader(Protocol):

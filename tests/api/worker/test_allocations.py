@@ -41,6 +41,9 @@ pytestmark = [
     pytest.mark.skipif(find_spec("parsl") is None, reason="no Parsl here: make test-slurm"),
 ]
 
+needs_espresso = pytest.mark.skipif(
+    shutil.which("pw.x") is None, reason="Quantum ESPRESSO is not installed: make test-espresso"
+)
 QUICK = {"points_per_side": 2}
 LONG = {"points_per_side": 20}
 """With cells of some hundred atoms: many seconds, and progress all along."""
@@ -210,11 +213,10 @@ async def test_many_jobs_need_few_allocations_and_see_no_database(
     assert {path.name for path in (tmp_path / "shared").iterdir()} <= {"left", "parsl.log"}
 
 
+@needs_espresso
 async def test_a_parallel_program_is_started_on_nodes_of_its_own(
     start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path], tmp_path: Path
 ) -> None:
-    if shutil.which("pw.x") is None:
-        pytest.skip("Quantum ESPRESSO is not installed: make test-espresso")
     launch = tmp_path / "launch"
     launch.write_text(f"""#!/bin/sh
 echo "$1 nodes, $2 ranks: $3" > {tmp_path}/launched
@@ -327,12 +329,11 @@ async def test_jobs_outlast_allocations_and_none_fails_for_their_end(
     assert lost["sum"] <= 2 * len(asked)  # those that an end came upon
 
 
+@needs_espresso
 async def test_a_long_job_goes_on_from_allocation_to_allocation(
     start: Start, query: Query, queue_up: Any, cluster: Callable[..., Path], tmp_path: Path
 ) -> None:
     """What was calculated in one is not calculated in the next: no core-hour is lost twice."""
-    if shutil.which("pw.x") is None:
-        pytest.skip("Quantum ESPRESSO is not installed: make test-espresso")
     command = tmp_path / "pw"
     command.write_text(f'#!/bin/sh\npwd >> {tmp_path}/starts\nexec pw.x "$@"\n')
     command.chmod(0o755)
