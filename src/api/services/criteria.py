@@ -10,7 +10,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
-    Select,
     Text,
     any_,
     cast,
@@ -24,13 +23,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.errors import WrongUsage
 from api.models import Citation, SimulationJob, SimulationResult, Structure, User
-from api.models.citation import AUTHORS
 from api.models.simulation_result import ENERGIES
 from api.schemas.notation import CRYSTAL_SYSTEMS, Formula, Range, read_formula
 from api.schemas.search import Query
-from api.services import methods
+from api.services import methods, words
 from api.services.ranges import within
 from api.services.result_criteria import FINAL, of_a_result
 
@@ -111,9 +108,10 @@ async def look_up(session: AsyncSession, query: Query) -> Known:
     if query.owner is not None:
         owner = await session.scalar(select(User.id).where(_same_name(query.owner)))
     cited = {}
-    for word in _split(query.words):
-        found = await session.scalars(_publications(word).limit(FEW_CITATIONS + 1))
-        if len(ids := list(found)) <= FEW_CITATIONS:
+    for word in words.split(query.words):
+        some = words.publications(word).limit(FEW_CITATIONS + 1).subquery()
+        ids = await session.scalar(select(func.array_agg(some.c.id))) or []
+        if len(ids) <= FEW_CITATIONS:
             cited[word] = ids
     known = Known(owner, cited)
     if ENERGIES & set(query.quantities) and not (query.method or query.mix):
@@ -144,9 +142,17 @@ async def _methods_of(session: AsyncSession, query: Query, known: Known) -> dict
 
 
 def condition(
-    query: Query, of: type[Structure] = Structure, known: Known | None = None
+    query: Query,
+    of: type[Structure] = Structure,
+    known: Known | None = None,
+    *,
+    is_met: bool = False,
 ) -> list[Condition]:
-    """Return what must hold of a row of `structures`, or of its alias ``of``."""
+    """Return what must hold of a row of `structures`, or of its alias ``of``.
+
+    If it ``is_met`` on the way, along an order or in a sample, and not found by an index of this
+    query, what is dear to tell is told in another form.
+    """
     return [
         *_identities(query, of),
         *_compositions(query, of),
@@ -154,7 +160,7 @@ def condition(
         *_symmetries(query, of),
         *_shapes(query, of),
         *_results(query, of),
-        *_words(query, of, known),
+        *_words(query, of, known, is_met=is_met),
         *_records(query, of, known),
     ]
 
@@ -277,78 +283,29 @@ def _results(query: Query, of: type[Structure]) -> Iterator[Condition]:
         yield of.id.in_(found)
 
 
-def _words(query: Query, of: type[Structure], known: Known | None) -> Iterator[Condition]:
+def _words(
+    query: Query, of: type[Structure], known: Known | None, *, is_met: bool
+) -> Iterator[Condition]:
     """Yield, for each word, that the structure's text has it or that of its publication.
 
     Few publications are named, so that an index serves; of many, the structure's own is
     looked at, for there is soon one that has the word.
     """
-    for word in _split(query.words):
+    for word in words.split(query.words):
         cited: Condition
         if known is None:
-            cited = of.citation_id == any_(func.array(_publications(word).scalar_subquery()))
+            cited = of.citation_id == any_(func.array(words.publications(word).scalar_subquery()))
         elif word in known.cited:
             cited = of.citation_id == any_(literal(known.cited[word], ARRAY(of.citation_id.type)))
         else:
             # Scalar, so that nobody thinks of making a hash of all publications with the word.
-            has_it = select(_cited_has(word)).where(Citation.id == of.citation_id)
-            cited = has_it.scalar_subquery().is_(True)
-        yield or_(structure_words(of).op("@@", is_comparison=True)(_word(word)), cited)
+            of_it = select(words.a_publication_has(word)).where(Citation.id == of.citation_id)
+            cited = of_it.scalar_subquery().is_(True)
+        yield or_(words.a_structure_has(word, of, is_met=is_met), cited)
     if query.contains is not None:
         pattern = f"%{_escaped(query.contains)}%"
         columns = (of.name, of.source_name, of.external_id, of.reduced_formula)
         yield or_(*(column.ilike(pattern) for column in columns))
-
-
-def _split(words: str | None) -> list[str]:
-    return list(dict.fromkeys((words or "").split()))
-
-
-def _publications(word: str) -> Select[UUID]:
-    """Return the ids of the publications that have the word."""
-    return select(Citation.id).where(_cited_has(word))
-
-
-def _cited_has(word: str) -> Condition:
-    return citation_words().op("@@", is_comparison=True)(_word(word))
-
-
-def _word(word: str) -> ColumnElement[Any]:
-    """Return the tsquery of one word; ``quar*`` is met by what begins so.
-
-    Raises WrongUsage where nothing stands before the ``*``.
-    """
-    if not word.endswith("*"):
-        return func.plainto_tsquery(SIMPLE, word)
-    beginning = word.rstrip("*")
-    if not beginning:
-        raise WrongUsage(f"{word} needs the beginning of a word before it, such as quar*.")
-    quoted = beginning.replace("\\", "\\\\").replace("'", "''")
-    return func.to_tsquery(SIMPLE, f"'{quoted}':*")
-
-
-SIMPLE: ColumnElement[Any] = literal_column("'simple'::regconfig")
-
-
-def structure_words(of: type[Structure]) -> ColumnElement[Any]:
-    """Return the expression `api.models.structure.WORDS`, of an alias too."""
-    return _vector([of.name, of.source_name, of.source, of.external_id])
-
-
-def citation_words() -> ColumnElement[Any]:
-    """Return the expression `api.models.citation.WORDS`."""
-    authors = [Citation.authors[place] for place in range(1, AUTHORS + 1)]
-    return _vector([Citation.title, Citation.journal, Citation.doi, *authors])
-
-
-def _vector(texts: Sequence[Any]) -> ColumnElement[Any]:
-    nothing: ColumnElement[str] = literal_column("''::text")
-    space: ColumnElement[str] = literal_column("' '::text")
-    parts: list[Any] = [func.coalesce(text, nothing) for text in texts]
-    joined = parts[0]
-    for other in parts[1:]:
-        joined = joined.op("||")(space).op("||")(other)
-    return func.to_tsvector(SIMPLE, joined)
 
 
 def _records(query: Query, of: type[Structure], known: Known | None) -> Iterator[Condition]:

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
+from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    Select,
+    and_,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
@@ -24,6 +36,10 @@ OF_CRYSTALS = {
     "space_group_number_at_0_1",
 }
 """Columns without a value for what does not repeat in three directions."""
+SORTED = 50_000
+"""Rows that are all fetched and sorted, where they may lie at the far end of the order,"""
+SORTED_EARLY = 25_000
+"""and where some are near its beginning."""
 COLUMNS = tuple(getattr(Structure, name) for name in StructureRow.model_fields)
 """What a page shows: nothing that is stored apart from its row, such as positions."""
 
@@ -40,28 +56,28 @@ def usual(query: Query) -> Sort:
 
     What came in last lies at the far end of the first, and is found at once by the other.
     """
-    for column in ("created_at", "updated_at"):
-        if getattr(query, column) is not None:
-            return Sort(column)
+    for name in ("created_at", "updated_at"):
+        if getattr(query, name) is not None:
+            return Sort(name)
     return BY_ID
 
 
 def parts(sort: Sort, cursor: Cursor, of: Any = Structure) -> Iterator[Part]:
     """Yield what follows the cursor: its equals, what is beyond them, what has no value."""
-    column = getattr(of, sort.column)
+    sorted_by = getattr(of, sort.column)
     by_id = Sort("id", sort.descending)
     behind = [] if cursor.id is None else [_beyond(of.id, cursor.id, sort.descending)]
     if sort.column == "id":
         yield Part(behind, by_id)
         return
     if cursor.value is not None:
-        yield Part([column == cursor.value, *behind], by_id)
-        yield Part([_beyond(column, cursor.value, sort.descending)], sort)
+        yield Part([sorted_by == cursor.value, *behind], by_id)
+        yield Part([_beyond(sorted_by, cursor.value, sort.descending)], sort)
         behind = []
     elif cursor.id is None:
-        yield Part([column.is_not(None)], sort)
+        yield Part([sorted_by.is_not(None)], sort)
     if _may_miss(sort):
-        yield Part([column.is_(None), *behind], by_id)
+        yield Part([sorted_by.is_(None), *behind], by_id)
 
 
 def without_value(query: Query, sort: Sort) -> bool:
@@ -94,37 +110,57 @@ def gathered(
     rows or none, keeps it from seeing the order, and from looking up half of all rows for what
     is behind the cursor. The last column is the number of all, on whichever page.
     """
-    column = getattr(Structure, sort.column)
-    keys = [Structure.id] if sort.column == "id" else [Structure.id, column]
-    every = select(*keys).where(*where)
-    all_ = (every.offset(0) if most is None else every.limit(most)).subquery()
-    counted = select(all_, func.count().over().label("number")).subquery()
-    first = (
-        select(counted.c.id, counted.c.number)
-        .where(*_behind(sort, cursor, counted.c))
-        .order_by(*in_order(sort, counted.c))
-        .limit(limit)
-        .subquery()
+    keys = _Keys(sort)
+    every = select(*(getattr(Structure, name) for name in keys.names)).where(*where)
+    all_ = (every.offset(0) if most is None else every.limit(most)).subquery("every")
+    counted: Select[Any] = select(*keys.columns, func.count().over().label("number")).select_from(
+        all_
     )
+    if cursor is not None:
+        counted = select(text("*")).select_from(counted.subquery("counted"))
+        counted = counted.where(*_behind(sort, cursor, keys))
+    first = counted.order_by(*in_order(sort, keys)).limit(limit).subquery("first")
     return (
-        select(*COLUMNS, first.c.number)
-        .join(first, first.c.id == Structure.id)
+        select(*COLUMNS, _NUMBER)
+        .join(first, Structure.id == _FOUND)
         .order_by(*in_order(sort, Structure))
     )
+
+
+_FOUND: ColumnElement[UUID] = literal_column("first.id")
+_NUMBER: ColumnElement[int] = literal_column("first.number").label("number")
+
+
+class _Keys:
+    """The columns that are sorted by, of what is fetched; of a subquery they are made dearly."""
+
+    def __init__(self, sort: Sort) -> None:
+        self.names = list(dict.fromkeys(["id", sort.column]))
+        self.columns = [column(name, getattr(Structure, name).type) for name in self.names]
+
+    def __getattr__(self, name: str) -> ColumnClause[Any]:
+        return self.columns[self.names.index(name)]
 
 
 def _behind(sort: Sort, cursor: Cursor | None, of: Any) -> list[Condition]:
     return [] if cursor is None else [or_(*(and_(*part.where) for part in parts(sort, cursor, of)))]
 
 
-def go_together(query: Query, sort: Sort) -> bool:
-    """Say whether what is found lies together in the order, perhaps all at its far end.
+def sorted_up_to(query: Query, sort: Sort, cursor: Cursor) -> int:
+    """Return of how many all are fetched and sorted, as they may lie together in the order.
 
     So it is with formulas of few elements, with ids, which are in the order of time, and with
-    what only crystals have; not where `ends` says beyond which there is none.
+    what only crystals have; not where `ends` says beyond which there is none. Of formulas asked
+    for by their number of elements, some are near the beginning, at the first by alphabet, but
+    hardly any near the end.
     """
     given = set(query.given()) - {sort.column} - ({"elements"} if ends(query, sort) else set())
-    return any(given & fields and sort.column in columns for fields, columns in _TOGETHER)
+    here = [fields for fields, columns in _TOGETHER if sort.column in columns]
+    together = {name for fields in here for name in given & fields}
+    if not together:
+        return 0
+    begins = cursor.id is None and sort.column in _SPELLED and not sort.descending
+    return SORTED_EARLY if begins and together <= _BY_NUMBER else SORTED
 
 
 def ends(query: Query, sort: Sort) -> list[Condition]:
@@ -133,11 +169,13 @@ def ends(query: Query, sort: Sort) -> list[Condition]:
     Formulas and systems name their elements by alphabet, and no symbol but its own begins with
     one and a small ``a``: neither end of the order is walked where nothing can be.
     """
-    if not query.elements or sort.column not in {"reduced_formula", "chemical_system"}:
+    if not query.elements or sort.column not in _SPELLED:
         return []
     return [_beyond(getattr(Structure, sort.column), min(query.elements) + "a", descending=True)]
 
 
+_SPELLED = {"reduced_formula", "chemical_system"}
+_BY_NUMBER = {"number_of_elements", "anonymous_formula", "protostructure"}
 _TOGETHER = (
     (
         {
@@ -148,9 +186,7 @@ _TOGETHER = (
             "chemical_system",
             "chemical_subsystems_of",
             "reduced_formula",
-            "anonymous_formula",
-            "protostructure",
-            "number_of_elements",
+            *_BY_NUMBER,
         },
         {*LABELS, "number_of_elements"},
     ),
@@ -172,18 +208,18 @@ def _may_miss(sort: Sort) -> bool:
 
 def _by(sort: Sort, of: Any) -> list[Any]:
     """Return the order of rows with a value: that of the index, forwards or backwards."""
-    column, id_ = getattr(of, sort.column), of.id
+    first, id_ = getattr(of, sort.column), of.id
     if sort.column in LABELS:
         using: Any = custom_op("USING ~>~" if sort.descending else "USING ~<~")
-        column = UnaryExpression(column, modifier=using)
+        first = UnaryExpression(first, modifier=using)
     else:
-        column = column.desc() if sort.descending else column.asc()
+        first = first.desc() if sort.descending else first.asc()
     by_id = id_.desc() if sort.descending else id_.asc()
-    return [by_id] if sort.column == "id" else [column, by_id]
+    return [by_id] if sort.column == "id" else [first, by_id]
 
 
-def _beyond(column: Any, value: Any, descending: bool) -> Condition:
+def _beyond(of: Any, value: Any, descending: bool) -> Condition:
     sign = "<" if descending else ">"
-    if column.key in LABELS:
+    if of.key in LABELS:
         sign = f"~{sign}~"
-    return column.op(sign, is_comparison=True)(value)  # type: ignore[no-any-return]
+    return of.op(sign, is_comparison=True)(value)  # type: ignore[no-any-return]

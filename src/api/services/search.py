@@ -8,7 +8,7 @@ beyond it is estimated from a sample of the rows, those in view alone.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from math import log10, sqrt
+from math import log10
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -32,9 +32,9 @@ from api.services.cursor import Cursor
 from api.services.order import (
     ends,
     gathered,
-    go_together,
     in_order,
     parts,
+    sorted_up_to,
     usual,
     walked,
     without_value,
@@ -47,12 +47,12 @@ COUNTED = 6_000
 
 Of a million, as many rows are read to fetch so many of them as to meet a page's fifty in order.
 """
-SORTED = 50_000
-"""Structures that are all fetched and sorted, where they may lie at the far end of the order."""
-SAMPLE = 2_500
+SURELY_FEW = 4_800
+"""Structures of which a sample may tell for them to be taken for those few."""
+SAMPLE = 2_000
 """Rows that an estimate looks at."""
 GLANCE = 1_000
-"""Rows that are looked at beforehand, and of a search for words, whose every look is dear."""
+"""The same of a search for words, whose every look is dear."""
 
 
 class Count(NamedTuple):
@@ -81,27 +81,27 @@ async def find(
     await _plan_each(session)
     known = await look_up(session, query)
     where = condition(query, known=known)
-    found, are_few = None, cursor is not None and cursor.is_exact and cursor.count <= COUNTED
     if cursor is None:
         found, are_few = await _look(session, query, known, where)
+    else:
+        found = Count(cursor.count, cursor.is_exact)
+        are_few = found.is_exact and found.number <= COUNTED
     rows: Sequence[Row[Any]] = []
     if are_few:
         most = COUNTED + 1
         rows = (await session.execute(gathered(where, sort, cursor, limit + 1, most))).all()
         number = rows[0].number if rows else 0
         are_few = number <= COUNTED  # not so after all, or many came in since the first page
+        found = Count(number, True) if are_few else Count(max(found.number, COUNTED), False)
     if cursor is None:
-        if are_few:
-            found = Count(number, True)
-        elif found is None:
-            found = await _estimate(session, query, known)
         cursor = Cursor.start(query, sort, found.number, is_exact=found.is_exact)
     valued = not without_value(query, sort)
-    if not are_few and valued and cursor.count <= SORTED and go_together(query, sort):
+    if not are_few and valued and cursor.count <= sorted_up_to(query, sort, cursor):
         behind = cursor if after else None
         rows = (await session.execute(gathered(where, sort, behind, limit + 1))).all()
     elif not are_few:
-        rows = await _walk(session, where + ends(query, sort), cursor, limit + 1, valued=valued)
+        met = condition(query, known=known, is_met=True) + ends(query, sort)
+        rows = await _walk(session, met, cursor, limit + 1, valued=valued)
     return Page(
         rows=[_row(row) for row in rows[:limit]],
         after=str(cursor.behind(rows[limit - 1])) if len(rows) > limit else None,
@@ -158,16 +158,12 @@ class _Sample(NamedTuple):
         """Whether the number that follows is right to about a tenth."""
         return self.hits >= 100
 
-    def says_more_than(self, number: float) -> bool:
-        """Return whether so many would hardly ever give as many hits as there are."""
-        expected = number * self.share
-        return self.hits > expected + 3 * sqrt(expected) + 3
 
-
-async def _sample(session: AsyncSession, query: Query, known: Known, rows: int) -> _Sample:
-    """Look at about so many rows, whole pages of the table, the same ones each time."""
+async def _sample(session: AsyncSession, query: Query, known: Known) -> _Sample:
+    """Look at some rows, whole pages of the table, the same ones each time."""
+    rows = GLANCE if query.words else SAMPLE
     looked_at = select(func.count(_SAMPLED.id), _PERCENTAGE).where(
-        *condition(query, _SAMPLED, known)
+        *condition(query, _SAMPLED, known, is_met=True)
     )
     hits, percentage = (await session.execute(looked_at, {"rows": rows})).one()
     return _Sample(hits, percentage / 100)
@@ -188,51 +184,35 @@ _SAMPLED = aliased(
 
 async def _look(
     session: AsyncSession, query: Query, known: Known, where: list[Condition]
-) -> tuple[Count | None, bool]:
-    """Return how many there are, if that was found out, and whether all are to be fetched.
+) -> tuple[Count, bool]:
+    """Return about how many there are, or exactly, and whether all are to be fetched.
 
-    A glance at some rows saves counting or fetching thousands for a page of fifty; where it
-    leaves a doubt, they are counted if an index alone tells, and else the sample is looked at that
-    the estimate needs anyway.
+    They are counted if an index alone tells; of others, which are counted as they are fetched, a
+    sample tells whether there are few: surely so, as it is dear to fetch thousands for nothing.
     """
-    glance = await _sample(session, query, known, GLANCE)
     if is_counted_by_index(query):
-        counted = None if glance.says_more_than(COUNTED) else await _count(session, where)
-        return counted or await _estimate(session, query, known, glance), counted is not None
-    if known.serves(query) and glance.number < COUNTED / 2:
-        return None, True
-    sample = await _sample_that_tells(session, query, known, glance)
-    return _number(sample, query, known), known.serves(query) and sample.number <= COUNTED
+        counted = await _count(session, where)
+        return counted or await _estimate(session, query, known), counted is not None
+    sample = await _sample(session, query, known)
+    return _number(sample, 1), known.serves(query) and sample.number <= SURELY_FEW
 
 
-async def _estimate(
-    session: AsyncSession, query: Query, known: Known, glance: _Sample | None = None
-) -> Count:
+async def _estimate(session: AsyncSession, query: Query, known: Known) -> Count:
     """Return about how many structures in view meet the query, more than were counted.
 
     Not as the planner estimates it, whose statistics know of everybody's rows: the matches in
     view are counted on a sample.
     """
-    glance = glance or await _sample(session, query, known, GLANCE)
-    return _number(await _sample_that_tells(session, query, known, glance), query, known)
+    return _number(await _sample(session, query, known), COUNTED)
 
 
-async def _sample_that_tells(
-    session: AsyncSession, query: Query, known: Known, glance: _Sample
-) -> _Sample:
-    """Return the glance where it says enough, or else a sample of more rows."""
-    if glance.says_enough or query.words:
-        return glance
-    return await _sample(session, query, known, SAMPLE)
-
-
-def _number(sample: _Sample, query: Query, known: Known) -> Count:
-    """Return what a sample says of a number that is more than are counted, as it is shown."""
+def _number(sample: _Sample, least: int) -> Count:
+    """Return what a sample says of a number that is not counted, at ``least``, as it is shown."""
     digits = 2 if sample.says_enough else 1
     rounded = (
         int(round(sample.number, digits - 1 - int(log10(sample.number)))) if sample.hits else 0
     )
-    return Count(max(rounded, COUNTED if known.serves(query) else 1), is_exact=False)
+    return Count(max(rounded, least), is_exact=False)
 
 
 async def stream(

@@ -23,7 +23,7 @@ from api.errors import WrongUsage
 from api.models import Citation, SimulationJob, SimulationResult, Structure, User
 from api.schemas.notation import CRYSTAL_SYSTEMS, EXACT, Range, read_formula
 from api.schemas.search import SORTABLE, Query, Sort
-from api.services import criteria, scope, search
+from api.services import criteria, order, scope, search, words
 from pgsteady.url import parse
 from population import VIEWER, populate
 
@@ -323,7 +323,8 @@ def test_every_page_is_what_python_finds(
     limit = chance.choice([1, 7, 50]) if len(expected) < 60 else chance.choice([37, 150])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "COUNTED", counted)
-        patch.setattr(search, "SORTED", 0 if chance.random() < 0.5 else 100)
+        patch.setattr(search, "SURELY_FEW", counted)
+        patch.setattr(order, "SORTED", 0 if chance.random() < 0.5 else 100)
         ids, counts = paged(world, query, sort, limit)
     assert ids == expected
     ((number, is_exact),) = counts
@@ -519,8 +520,8 @@ def test_the_words_of_a_query_are_those_of_the_index() -> None:
     from api.models.structure import WORDS as OF_STRUCTURES
 
     for ours, index in (
-        (criteria.structure_words(Structure), OF_STRUCTURES),
-        (criteria.citation_words(), OF_CITATIONS),
+        (words.structure_words(), OF_STRUCTURES),
+        (words.citation_words(), OF_CITATIONS),
     ):
         compiled = ours.compile(
             dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
