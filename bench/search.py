@@ -50,7 +50,7 @@ from api.services.cursor import Cursor
 from api.services.order import in_order, usual
 from population import VIEWER, populate
 
-ROWS, PAGE, DEEP, DRAWN = 1_000_000, 50, 50_000, 40
+ROWS, PAGE, DEEP, DRAWN = 1_000_000, 50, 50_000, 100
 BAR_MS = 50.0
 
 Draw = Callable[[Structure, random.Random], dict[str, Any]]
@@ -140,17 +140,15 @@ async def timed(work: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
 
 
 async def behind(session: AsyncSession, query: Query, sort: Sort, page: Page, rows: int) -> str:
-    """Return the cursor behind so many rows."""
+    """Return the cursor behind so many rows, or half as many where there are not, and so on."""
     keys = {"id": Structure.id, sort.column: getattr(Structure, sort.column)}
-    found = await session.execute(
-        select(*keys.values())
-        .where(*search.condition(query))
-        .order_by(*in_order(sort, Structure))
-        .offset(rows - 1)
-        .limit(1)
+    found = (
+        select(*keys.values()).where(*search.condition(query)).order_by(*in_order(sort, Structure))
     )
+    while (row := (await session.execute(found.offset(rows - 1).limit(1))).first()) is None:
+        rows //= 2
     start = Cursor.start(query, sort, page.count, is_exact=page.is_exact)
-    return str(start.behind(found.one()))
+    return str(start.behind(row))
 
 
 async def kind(session: AsyncSession, draw: Draw, drawn: list[Structure]) -> dict[str, Any]:
