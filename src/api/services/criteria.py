@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.models import Citation, SimulationJob, SimulationResult, Structure, User
+from api.models import SimulationJob, SimulationResult, Structure, User
 from api.models.simulation_result import ENERGIES
 from api.schemas.notation import CRYSTAL_SYSTEMS, Formula, Range, read_formula
 from api.schemas.search import Query
@@ -33,8 +33,10 @@ from api.services.result_criteria import FINAL, of_a_result
 
 Condition = ColumnElement[bool]
 
-FEW_CITATIONS = 5000
+FEW_CITATIONS = 3000
 """Publications that are named one by one."""
+RARE = 1000
+"""Publications whose structures are hardly more than are fetched all."""
 MOST_LISTED = 12
 """Elements whose 2^n - 1 subsystems are looked up one by one; of more, all that have one are."""
 
@@ -64,6 +66,11 @@ class Known(NamedTuple):
 
     owner: UUID | None
     cited: dict[str, list[UUID]]
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether one of the words is that of few publications."""
+        return any(len(ids) <= RARE for ids in self.cited.values())
 
     def serves(self, query: Query) -> bool:
         """Say whether an index serves the query: none does if it has frequent words alone."""
@@ -298,9 +305,7 @@ def _words(
         elif word in known.cited:
             cited = of.citation_id == any_(literal(known.cited[word], ARRAY(of.citation_id.type)))
         else:
-            # Scalar, so that nobody thinks of making a hash of all publications with the word.
-            of_it = select(words.a_publication_has(word)).where(Citation.id == of.citation_id)
-            cited = of_it.scalar_subquery().is_(True)
+            cited = words.its_publication_has(word, of)
         yield or_(words.a_structure_has(word, of, is_met=is_met), cited)
     if query.contains is not None:
         pattern = f"%{_escaped(query.contains)}%"

@@ -22,30 +22,38 @@ def split(words: str | None) -> list[str]:
 
 def publications(word: str) -> Select[UUID]:
     """Return the ids of the publications that have the word."""
-    return select(Citation.id).where(a_publication_has(word))
+    return select(Citation.id).where(_has(_CITED, word))
 
 
-def a_publication_has(word: str) -> ColumnElement[bool]:
-    """Return that a row of `citations` has the word. Raises WrongUsage for none, such as ``*``."""
-    return _has(_CITED, word)
+def its_publication_has(word: str, of: type[Structure]) -> ColumnElement[bool]:
+    """Return that the publication of a row of `structures`, or of its alias ``of``, has the word.
+
+    Of each row that is met it is looked up, scalar, so that nobody thinks of making a hash of all
+    publications with the word.
+    """
+    has_it = _has(_CITED, word, is_met=True)
+    return select(has_it).where(Citation.id == of.citation_id).scalar_subquery().is_(True)
 
 
 def a_structure_has(word: str, of: type[Structure], *, is_met: bool) -> ColumnElement[bool]:
-    """Return that a row of `structures`, or of its alias ``of``, has the word.
+    """Return that a row of `structures`, or of its alias ``of``, has the word itself.
 
-    If it ``is_met`` on the way, and not found by the index, its letters are looked for first,
-    which takes half as long; they are said to be there so that the planner does not take them
-    for rare. Raises WrongUsage for no word, such as ``*``.
+    With ``is_met`` it is not found by the index, but met on the way.
     """
-    has_it = _has(_texts(of), word)
+    return _has(_texts(of), word, is_met=is_met)
+
+
+def _has(text: ColumnElement[Any], word: str, *, is_met: bool = False) -> ColumnElement[bool]:
+    """Return that the text has the word. Raises WrongUsage for no word, such as ``*``.
+
+    The letters of what is met are looked for first, which takes half as long; they are said to
+    be there, so that the planner does not take them for rare.
+    """
+    has_it = _vector(text).op("@@", is_comparison=True)(_tsquery(word))
     letters = word.rstrip("*").lower()
     if not is_met or not (letters.isascii() and letters.isalnum()):
         return has_it
-    return (func.strpos(func.lower(_texts(of)), letters) != 0) & has_it
-
-
-def _has(text: ColumnElement[Any], word: str) -> ColumnElement[bool]:
-    return _vector(text).op("@@", is_comparison=True)(_tsquery(word))
+    return (func.strpos(func.lower(text), letters) != 0) & has_it
 
 
 def _tsquery(word: str) -> ColumnElement[Any]:

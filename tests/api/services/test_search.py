@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from samples import metal, person, stored
+from samples import candidate, metal, person, stored
 from sqlalchemy import NullPool, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
@@ -24,6 +24,7 @@ from api.models import Citation, SimulationJob, SimulationResult, Structure, Use
 from api.schemas.notation import CRYSTAL_SYSTEMS, EXACT, Range, read_formula
 from api.schemas.search import SORTABLE, Query, Sort
 from api.services import criteria, order, scope, search, words
+from api.services.structure_import import import_
 from pgsteady.url import parse
 from population import VIEWER, populate
 
@@ -413,6 +414,41 @@ async def test_what_is_not_in_view_is_in_no_page_count_or_stream(session: AsyncS
         assert await search.count(session, query) == (0, True)
     streamed = [row.id async for batch in search.stream(session, Query()) for row in batch]
     assert set(streamed) == {public, hugos}
+
+
+WORDS = (
+    "quartz QUARTZ quar* QUAR* quartz2 x-ray X-RAY ray cod cod_1 COD_1 cod* àé ÀÉ À* fe-2o3 2o3 fe"
+    " Fe* 1e-5 8.3.0 v8.3.0 v8* ǆ k K kelvin* ' \\ uart arz"
+).split()
+
+
+async def test_words_that_are_met_are_those_that_an_index_finds(
+    session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is met on the way, letters are looked for before the word."""
+    rita = await person(session, "rita")
+    names = [
+        "Quartz",
+        "α-Quarz, X-ray",
+        "quartz2 (COD_1)",
+        "ÀÉ Fe-2O3",
+        "1e-5 v8.3.0",
+        "ǅ Kelvin K",
+    ]
+    metals = [metal(symbol) for symbol in ("Cu", "Au", "Ag", "Al", "Ni", "Pd")]
+    named = [candidate(one, name=name) for one, name in zip(metals, names, strict=True)]
+    await import_(session, named, owner=rita)
+    hits = 0
+    for word in WORDS:
+        found = await search.find(session, Query(words=word))
+        with monkeypatch.context() as patch:
+            patch.setattr(search, "SURELY_FEW", -1)
+            met = await search.find(session, Query(words=word))
+        assert [row.name for row in met.rows] == [row.name for row in found.rows]
+        assert found.is_exact
+        assert not met.is_exact
+        hits += len(found.rows)
+    assert hits > 20
 
 
 # Cursors
