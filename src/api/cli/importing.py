@@ -19,7 +19,7 @@ from api.cli.output import Json, err, of_option, out, print_json
 
 if TYPE_CHECKING:
     from api.db import Sessions
-    from api.intake import Progress
+    from api.intake.batches import Progress
     from api.schemas.structure import FailedFile, ImportReport
 
 SHOWN = 50
@@ -29,6 +29,8 @@ COMMON = 3
 NO_FILES = ("-", "optimade:")
 """How arguments begin that name no file."""
 
+SHOWN_S = 0.1
+"""Between two looks at the bar on a terminal."""
 SILENCE_S = 60.0
 """Between two lines in a log, where a terminal would have the bar."""
 PACKED = 4
@@ -137,7 +139,7 @@ def import_files(
     report = report or ImportReport()
 
     async def work(sessions: Sessions) -> ImportReport:
-        from api.intake import Intake
+        from api.intake.structures import Intake
         from api.services.structure_import import Terms
         from nanoos.parsers import find
 
@@ -242,25 +244,27 @@ def bar(
     ) as shown:
         task = shown.add_task("Importing", total=None, stored=0, rate=0, failed=0)
         began = told = time.monotonic()
+        is_shown = err.is_terminal
+        silence_s = SHOWN_S if is_shown else SILENCE_S
 
         def show(now: Progress) -> None:
             nonlocal told
-            rate = now.stored / (time.monotonic() - began + 1e-9)
-            if not err.is_terminal and time.monotonic() - told > SILENCE_S:
-                told = time.monotonic()
+            moment = time.monotonic()
+            if moment - told < silence_s:
+                return
+            told = moment
+            rate = now.stored / (moment - began)
+            if is_shown:
+                shown.update(
+                    task, completed=now.bytes, stored=now.stored, rate=rate, failed=now.failed
+                )
+            else:
                 err.print(f"{now.stored} {what}, {rate:.0f}/s, {now.failed} failed")
-            shown.update(
-                task,
-                completed=now.bytes,
-                stored=now.stored,
-                rate=rate,
-                failed=now.failed,
-            )
 
         def measure() -> None:
             shown.update(task, total=expected_bytes(paths, recursive=recursive))
 
-        if err.is_terminal:
+        if is_shown:
             threading.Thread(target=measure, daemon=True).start()
         yield show
 

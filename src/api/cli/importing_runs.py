@@ -66,7 +66,7 @@ def import_(
     done = RunImportReport()
 
     async def work(sessions: Sessions) -> RunImportReport:
-        from api.intake import RunIntake
+        from api.intake.runs import RunIntake
         from api.services.structure_import import Terms
         from api.settings import settings
         from nanoos.runs.find import find

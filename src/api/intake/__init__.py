@@ -3,9 +3,3 @@
 Everything is bounded, so memory stays the same whatever comes in. Each batch is one
 transaction: an import that was interrupted is done again, and what it had stored is recognised.
 """
-
-from api.intake.batches import Progress
-from api.intake.runs import RunIntake
-from api.intake.structures import Intake
-
-__all__ = ["Intake", "Progress", "RunIntake"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
@@ -98,19 +98,30 @@ class Batch(Generic[T]):
         return is_over or len(self.found) >= BATCH or self.size >= BATCH_BYTES
 
 
-async def collect(
+def in_batches(
     pool: Pool[I],
     take: Callable[[Answer[I], Batch[T]], None],
     store: Callable[[list[T]], Awaitable[None]],
+) -> tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]]:
+    """Return what lets ``take`` fill batches with the pool's answers, and what stores them.
+
+    While one batch is stored, the next is filled; a third waits at most.
+    """
+    batches: asyncio.Queue[list[T] | None] = asyncio.Queue(1)
+    return _fill(pool, take, batches), _store_each(batches, store)
+
+
+async def _fill(
+    pool: Pool[I],
+    take: Callable[[Answer[I], Batch[T]], None],
+    batches: asyncio.Queue[list[T] | None],
 ) -> None:
-    """Let ``take`` fill batches with what the pool answers, and ``store`` each when it is due."""
     batch = Batch[T]()
     answer: Answer[I] | None
     is_end = False
     while not is_end:
         try:
-            async with asyncio.timeout(batch.left_s()):
-                answer = await pool.answer()
+            answer = await _answer(pool, batch.left_s())
         except TimeoutError:
             pass
         else:
@@ -118,8 +129,24 @@ async def collect(
             if answer is not None:
                 take(answer, batch)
         if batch.found and (is_end or batch.is_due()):
-            await store(batch.found)
+            await batches.put(batch.found)
             batch = Batch[T]()
+    await batches.put(None)
+
+
+async def _answer(pool: Pool[I], left_s: float | None) -> Answer[I] | None:
+    """Return the pool's next answer. Raises TimeoutError if there is none in so many seconds."""
+    if pool.has_answer:
+        return await pool.answer()
+    async with asyncio.timeout(left_s):
+        return await pool.answer()
+
+
+async def _store_each(
+    batches: asyncio.Queue[list[T] | None], store: Callable[[list[T]], Awaitable[None]]
+) -> None:
+    while (found := await batches.get()) is not None:
+        await store(found)
 
 
 async def store_or_refuse(

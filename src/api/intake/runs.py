@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.artifacts import Artifacts
 from api.db import Sessions, retried
-from api.intake.batches import Account, Batch, Progress, collect, store_or_refuse
+from api.intake.batches import Account, Batch, Progress, in_batches, store_or_refuse
 from api.intake.finder import Finder
 from api.schemas.run import RunImportReport
 from api.schemas.structure import FailedFile
@@ -66,7 +66,7 @@ class RunIntake:
         finder = Finder(_looked_at(found, hashed=hashed), _held)
         async with Pool[RunReading](READ, self._workers, self._limits) as pool:
             try:
-                await pool.run(self._feed(pool, finder), collect(pool, self._take, self._store))
+                await pool.run(self._feed(pool, finder), *in_batches(pool, self._take, self._store))
             finally:
                 finder.close()
         return self.report

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db import Sessions, retried
-from api.intake.batches import Account, Batch, Progress, collect, store_or_refuse
+from api.intake.batches import Account, Batch, Progress, in_batches, store_or_refuse
 from api.intake.finder import Finder
 from api.schemas.structure import FailedFile, ImportReport
 from api.services import known_files
@@ -58,7 +58,7 @@ class Intake:
         finder = Finder(_looked_at(sources, hashed=hashed), _held)
         async with Pool[Reading](READ, self._workers, self._limits) as pool:
             try:
-                await pool.run(self._feed(pool, finder), collect(pool, self._take, self._store))
+                await pool.run(self._feed(pool, finder), *in_batches(pool, self._take, self._store))
             finally:
                 finder.close()
         return self.report

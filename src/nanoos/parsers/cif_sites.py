@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 from gemmi.cif import as_number, as_string, is_null
-from scipy.spatial import cKDTree
 
 from nanoos.errors import ParseError
 from nanoos.parsers.cif_elements import SiteElements
@@ -16,7 +15,7 @@ from nanoos.parsers.cif_items import Items
 from nanoos.parsers.cif_symmetry import Operators, orbits
 from nanoos.parsers.occupancy import ALTERNATIVE_GROUPS, disorder_of, species_of
 from nanoos.structures import Species, Structure
-from nanoos.structures.geometry import cell_heights, near_distances
+from nanoos.structures.geometry import cell_heights, near_distances, tree
 from nanoos.structures.structure import (
     MAX_SITES,
     OCCUPANCY_TOLERANCE,
@@ -155,9 +154,10 @@ def _coinciding(found: list[Site], lattice: Array) -> dict[int, list[int]]:
     inside = (positions - np.floor(positions)) * heights
     inside = np.minimum(inside, np.nextafter(heights, 0))
     _check_crowd(inside)
-    tree = cKDTree(inside, boxsize=heights)
     # A vector is at least as long as it reaches along any height.
-    near = tree.query_ball_point(first * heights, SAME_POSITION_A, p=np.inf, return_sorted=True)
+    near = tree(inside, boxsize=heights).query_ball_point(
+        first * heights, SAME_POSITION_A, p=np.inf, return_sorted=True
+    )
     partners: dict[int, list[int]] = {}
     for k, numbers in enumerate(near):
         if len(numbers) > 1:

@@ -106,11 +106,14 @@ class Pool(Generic[T]):
             await self._slots
         return answer
 
-    async def run(
-        self, feed: Coroutine[Any, Any, None], collect: Coroutine[Any, Any, None]
-    ) -> None:
-        """Let ``feed`` put items in while ``collect`` takes answers; what one raises ends both."""
-        tasks = [asyncio.create_task(feed), asyncio.create_task(collect)]
+    @property
+    def has_answer(self) -> bool:
+        """Whether the next answer need not be waited for."""
+        return not self._answers.empty()
+
+    async def run(self, *work: Coroutine[Any, Any, None]) -> None:
+        """Let what puts items in run beside what takes answers; what one raises ends all."""
+        tasks = [asyncio.create_task(one) for one in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import acos, degrees, hypot
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 Array = NDArray[np.float64]
 
@@ -23,6 +26,13 @@ class Pair:
     i: int
     j: int
     distance_a: float
+
+
+def tree(points: Array, **how: Any) -> cKDTree:
+    """Return the k-d tree of points; where all pairs of few are looked at, none is needed."""
+    from scipy.spatial import cKDTree  # which takes half as long as all else that reading needs
+
+    return cKDTree(points, **how)
 
 
 def cell_heights(lattice_a: Array) -> Array:
@@ -87,9 +97,7 @@ def closest_pair(
     points, owners = _with_images(lattice_a, positions_a, periodic, cutoff_a)
     if len(points) < 2:
         return None
-    distances, neighbours = cKDTree(points).query(
-        points[:n_sites], k=2, distance_upper_bound=cutoff_a
-    )
+    distances, neighbours = tree(points).query(points[:n_sites], k=2, distance_upper_bound=cutoff_a)
     # With two points at one place either may be named first: the neighbour is the other one.
     other = np.where(neighbours[:, 0] == np.arange(n_sites), 1, 0)
     nearest = distances[np.arange(n_sites), other]
@@ -129,7 +137,7 @@ def crowded_pair(
     points, owners = _with_images(lattice_a, positions_a, periodic, cutoff_a)
     if len(points) < 2:
         return None
-    distances, neighbours = cKDTree(points).query(
+    distances, neighbours = tree(points).query(
         points[:n_sites], k=min(32, len(points)), distance_upper_bound=cutoff_a
     )
     i, rank = np.nonzero(np.isfinite(distances) & (neighbours != np.arange(n_sites)[:, None]))

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ase.data import atomic_numbers
-from scipy.spatial import cKDTree
 
-from nanoos.structures.geometry import lengths_and_angles
+from nanoos.structures.geometry import lengths_and_angles, tree
 from nanoos.structures.structure import Array, Structure
 
 PRINTED_A = 2e-5
@@ -40,9 +39,9 @@ def same_geometries(
     """
     if not ones or not others:
         return
-    tree = cKDTree(np.array([_marks(other) for other in others]))
+    known = tree(np.array([_marks(other) for other in others]))
     marks = np.array([_marks(one) for one in ones])
-    for i, near in enumerate(tree.query_ball_point(marks, _REACH, p=np.inf)):
+    for i, near in enumerate(known.query_ball_point(marks, _REACH, p=np.inf)):
         for j in near:
             if is_same_geometry(ones[i], others[j]):
                 yield i, j
@@ -59,7 +58,7 @@ def _moved(one: Structure, other: Structure) -> Array | None:
         if not _is_same_cell(lattice_a, other.lattice_a):
             return None
         sites, places = _within(one.fractional, box), _within(other.fractional, box)
-    likes = cKDTree(places, boxsize=box).query(sites)[1]
+    likes = tree(places, boxsize=box).query(sites)[1]
     kinds, others = (_kinds(structure) for structure in (one, other))
     if len(set(likes.tolist())) < len(sites) or kinds != [others[like] for like in likes]:
         return None

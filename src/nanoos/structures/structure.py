@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 from numpy.typing import ArrayLike, NDArray
-from scipy.constants import angstrom, atomic_mass, centi, gram
 
 from nanoos.errors import StructureError
 from nanoos.structures.geometry import Pair, cell_heights, closest_pair, crowded_pair
@@ -27,7 +26,7 @@ MIN_CELL_HEIGHT_A = 0.1  # flatter than any real cell: the vectors are linearly 
 MAX_COORDINATE_A = 1e6  # farther out a float no longer resolves what a fingerprint does
 MAX_SITES = 100_000  # more take longer to analyse than anyone waits
 OCCUPANCY_TOLERANCE = 0.02  # published occupancies of one site are rounded one by one
-AMU_PER_A3_IN_G_PER_CM3 = atomic_mass / gram * (centi / angstrom) ** 3  # CODATA, by scipy
+AMU_PER_A3_IN_G_PER_CM3 = 1.66053906892  # CODATA 2022: the atomic mass constant in 1e-24 g
 
 
 @dataclass(frozen=True, slots=True)
