@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import gemmi
 import numpy as np
@@ -57,7 +56,7 @@ class Cif:
             if isinstance(block, Rejected):
                 yield block
             elif len(with_atoms) == 1:
-                yield replace(_parsed(block, general, licence), source_text=text)
+                yield _parsed(block, general, licence, text)
             else:
                 yield _parsed_of_several(block, general, licence)
 
@@ -93,13 +92,13 @@ def _parsed_of_several(
 ) -> Parsed | Rejected:
     """Return one of several blocks, or the error that names it."""
     try:
-        return replace(_parsed(block, general, licence), source_text=block.written())
+        return _parsed(block, general, licence, block.written())
     except (ParseError, StructureError) as error:
         line = error.line if isinstance(error, ParseError) else None
         return Rejected(ParseError(f"Block {block.name}: {error}", line=line))
 
 
-def _parsed(block: Items, general: list[Items], licence: str | None) -> Parsed:
+def _parsed(block: Items, general: list[Items], licence: str | None, text: str) -> Parsed:
     lengths = [_cell_number(block, f"_cell_length_{k}", None) for k in "abc"]
     angles = [_cell_number(block, f"_cell_angle_{k}", 90.0) for k in ("alpha", "beta", "gamma")]
     lattice = _lattice(block, lengths, angles)
@@ -117,7 +116,7 @@ def _parsed(block: Items, general: list[Items], licence: str | None) -> Parsed:
     if ways := disorder(block, structure):
         extra["disorder"] = ways
     block_name = "" if block.name.lower() in _GENERIC_NAMES else block.name
-    return Parsed(structure, name or block_name, extra)
+    return Parsed(structure, name or block_name, extra, text)
 
 
 def _lattice(block: Items, lengths: list[float], angles: list[float]) -> Array:

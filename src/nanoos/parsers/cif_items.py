@@ -20,10 +20,11 @@ class Items:
     def __init__(self, block: Block) -> None:
         self._block = block
         self.name = block.name
-        self._found: dict[str, tuple[Item, _Table | None, int]] = {}
+        self._found: dict[str, tuple[Item, str | _Table, int]] = {}
         for item in cast(Iterable[Item], block):
             if item.pair is not None:
-                self._found.setdefault(_key(_pair(item)[0]), (item, None, 0))
+                tag, value = cast(Iterable[str], item.pair)
+                self._found.setdefault(_key(tag), (item, value, 0))
             elif item.loop is not None:
                 table = _Table(item.loop)
                 for column, tag in enumerate(table.tags):
@@ -42,9 +43,9 @@ class Items:
         found = self._found.get(_key(tag))
         if found is None:
             return []
-        item, table, column = found
-        if table is None:
-            return _pair(item)[1:]
+        _, table, column = found
+        if isinstance(table, str):
+            return [table]
         return table.values[column :: len(table.tags)]
 
     def text(self, *tags: str) -> str | None:
@@ -75,10 +76,6 @@ class _Table:
     @cached_property
     def values(self) -> list[str]:
         return list(self._loop.values)
-
-
-def _pair(item: Item) -> list[str]:
-    return list(cast(Iterable[str], item.pair))
 
 
 def _key(tag: str) -> str:

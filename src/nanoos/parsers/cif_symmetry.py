@@ -126,7 +126,8 @@ def _images(
     turned = (sites @ operators.rotations.reshape(-1, 3).T).reshape(len(sites), n_operators, 3)
     offsets = turned + operators.translations - sites[:, None]
     offsets -= np.round(offsets)
-    fixing = np.linalg.norm(offsets @ lattice, axis=2) < limit_a
+    apart = offsets.reshape(-1, 3) @ lattice
+    fixing = (np.einsum("ik,ik->i", apart, apart) < limit_a**2).reshape(turned.shape[:2])
     n_fixing = fixing.sum(axis=1)
     exact = sites + (offsets * fixing[:, :, None]).sum(axis=1) / n_fixing[:, None]
     images = (exact @ operators.rotations.reshape(-1, 3).T).reshape(len(sites), n_operators, 3)
@@ -135,12 +136,13 @@ def _images(
     rounded = np.floor(images * 1e5 + 0.53).astype(np.int64) % 100_000
     keys = (rounded[..., 0] * 100_000 + rounded[..., 1]) * 100_000 + rounded[..., 2]
     order = np.argsort(keys, axis=1, kind="stable")
-    in_order = np.take_along_axis(keys, order, axis=1)
+    places = np.arange(len(sites))[:, None], order
+    in_order = keys[places]
     is_first = np.ones_like(fixing)
     is_first[:, 1:] = in_order[:, 1:] != in_order[:, :-1]
     is_first &= (is_first.sum(axis=1) * n_fixing == n_operators)[:, None]
     chosen = np.zeros_like(fixing)
-    np.put_along_axis(chosen, order, is_first, axis=1)
+    chosen[places] = is_first
     images -= np.floor(images + 1e-9)
     return images, chosen
 

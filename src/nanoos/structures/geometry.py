@@ -89,11 +89,17 @@ def closest_pair(
     positions_a: Array,
     periodic: tuple[bool, bool, bool],
     cutoff_a: float,
+    fractional: Array | None = None,
 ) -> Pair | None:
-    """Return the closest two sites nearer than ``cutoff_a`` Å, images included, else None."""
+    """Return the closest two sites nearer than ``cutoff_a`` Å, images included, else None.
+
+    ``fractional`` are the coordinates, where they are known.
+    """
     n_sites = len(positions_a)
     if n_sites <= _FEW and lattice_a is not None and cell_heights(lattice_a).min() > 2 * cutoff_a:
-        return _closest_of_few(lattice_a, positions_a, periodic, cutoff_a)
+        if fractional is None:
+            fractional = positions_a @ np.linalg.inv(lattice_a)
+        return _closest_of_few(lattice_a, fractional, periodic, cutoff_a)
     points, owners = _with_images(lattice_a, positions_a, periodic, cutoff_a)
     if len(points) < 2:
         return None
@@ -109,10 +115,9 @@ def closest_pair(
 
 
 def _closest_of_few(
-    lattice_a: Array, positions_a: Array, periodic: tuple[bool, bool, bool], cutoff_a: float
+    lattice_a: Array, fractional: Array, periodic: tuple[bool, bool, bool], cutoff_a: float
 ) -> Pair | None:
     """Return the closest pair where none is a site's own image: no tree is worth its making."""
-    fractional = positions_a @ np.linalg.inv(lattice_a)
     distances = near_distances(lattice_a, fractional, fractional, periodic)
     np.fill_diagonal(distances, np.inf)
     i, j = divmod(int(np.argmin(distances)), len(distances))

@@ -52,11 +52,12 @@ def label(found: moyopy.MoyoDataset, kinds: list[Kind], kind_at_sites: list[int]
     sites = Counter(kind_at_sites)
     order = sorted(range(len(kinds)), key=lambda i: (_written(kinds[i]), sites[i]))
     names = [_written(kinds[i]) for i in order]
-    orbits = set(zip(kind_at_sites, found.wyckoffs, found.orbits, strict=True))
-    times = Counter((kind, letter) for kind, letter, _ in orbits)
+    times = [[0] * len(LETTERS) for _ in kinds]
+    for kind, letter, _ in set(zip(kind_at_sites, found.wyckoffs, found.orbits, strict=True)):
+        times[kind][LETTERS.index(letter)] += 1
     occupied = canonical(
         found.number,
-        tuple(tuple(times[i, letter] for letter in LETTERS) for i in order),
+        tuple(tuple(times[i]) for i in order),
         tuple((name, sites[i]) for name, i in zip(names, order, strict=True)),
     )
     divisor = gcd(*sites.values())

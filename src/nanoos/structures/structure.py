@@ -110,6 +110,8 @@ class Structure:
     species: tuple[Species, ...]
     species_at_sites: tuple[str, ...]
     periodic: tuple[bool, bool, bool] = field(default=(True, True, True))
+    _fractional: Array | None = field(init=False, repr=False)
+    _composition: dict[str, float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.species_at_sites) > MAX_SITES:
@@ -125,8 +127,14 @@ class Structure:
         object.__setattr__(self, "periodic", (bool(a), bool(b), bool(c)))
         object.__setattr__(self, "lattice_a", self._right_handed_lattice())
         self._check_species()
+        object.__setattr__(self, "_composition", self._counted())
+        fractional = None
+        if self.lattice_a is not None:
+            fractional = positions @ np.linalg.inv(self.lattice_a)
+            fractional.setflags(write=False)
+        object.__setattr__(self, "_fractional", fractional)
         place = (self.lattice_a, self.positions_a, self.periodic, MIN_DISTANCE_A)
-        pair = closest_pair(*place)
+        pair = closest_pair(*place, fractional)
         if pair is not None and not self.is_ordered:
             filled = {s.name: sum(s.occupancy.values()) for s in self.species}
             shares = np.array([filled[name] for name in self.species_at_sites])
@@ -228,12 +236,7 @@ class Structure:
     @property
     def composition(self) -> dict[str, float]:
         """Element → number of atoms in the cell (a sum of occupancies), sorted by element."""
-        sites = Counter(self.species_at_sites)
-        amounts: dict[str, float] = {}
-        for species in self.species:
-            for element, share in species.occupancy.items():
-                amounts[element] = amounts.get(element, 0.0) + share * sites[species.name]
-        return dict(sorted(amounts.items()))
+        return dict(self._composition)
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -243,10 +246,9 @@ class Structure:
     @property
     def fractional(self) -> Array:
         """(n, 3) fractional coordinates, not wrapped. Raises StructureError without a cell."""
-        if self.lattice_a is None:
+        if self._fractional is None:
             raise StructureError("A molecule without a cell has no fractional coordinates.")
-        fractional: Array = self.positions_a @ np.linalg.inv(self.lattice_a)
-        return fractional
+        return self._fractional
 
     @property
     def volume_a3(self) -> float | None:
@@ -280,6 +282,14 @@ class Structure:
         if np.linalg.det(lattice) < 0:
             lattice = _read_only(-lattice, "lattice vectors", (3, 3))
         return lattice
+
+    def _counted(self) -> dict[str, float]:
+        sites = Counter(self.species_at_sites)
+        amounts: dict[str, float] = {}
+        for species in self.species:
+            for element, share in species.occupancy.items():
+                amounts[element] = amounts.get(element, 0.0) + share * sites[species.name]
+        return dict(sorted(amounts.items()))
 
     def _check_species(self) -> None:
         names = [s.name for s in self.species]

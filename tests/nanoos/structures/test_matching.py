@@ -213,7 +213,7 @@ def test_it_catches_what_a_rounding_edge_parts(structure, axis, side):
     edge = (np.floor(structure.fractional[0, axis] * 1e6) + 1 - EDGE_OFFSET) * 1e-6
     pair = []
     for offset in (side * 5e-10, -side * 5e-10):
-        fractional = structure.fractional
+        fractional = structure.fractional.copy()
         fractional[0, axis] = edge + offset
         pair.append(with_positions(structure, fractional @ structure.lattice_a))
     assert fingerprint(pair[0]) != fingerprint(pair[1])
