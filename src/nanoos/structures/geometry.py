@@ -42,9 +42,19 @@ def cell_heights(lattice_a: Array) -> Array:
     """
     a, b, c = lattice_a.tolist()
     faces = (_cross(b, c), _cross(c, a), _cross(a, b))
-    volume = abs(sum(x * y for x, y in zip(faces[0], a, strict=True)))
+    volume = abs(_dot(faces[0], a))
     areas = [hypot(*face) for face in faces]
     return np.array([volume / area if area > 0 else 0.0 for area in areas])
+
+
+def signed_volume_a3(lattice_a: Array) -> float:
+    """Return a · (b × c) in Å3, negative for a left-handed cell."""
+    a, b, c = lattice_a.tolist()
+    return _dot(_cross(b, c), a)
+
+
+def _dot(u: Sequence[float], v: Sequence[float]) -> float:
+    return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
 
 
 def _cross(u: Sequence[float], v: Sequence[float]) -> tuple[float, float, float]:
@@ -61,8 +71,7 @@ def lengths_and_angles(lattice_a: Array) -> tuple[Array, Array]:
 
 
 def _angle_deg(u: Sequence[float], v: Sequence[float]) -> float:
-    product = sum(x * y for x, y in zip(u, v, strict=True))
-    return degrees(acos(max(-1.0, min(1.0, product / (hypot(*u) * hypot(*v))))))
+    return degrees(acos(max(-1.0, min(1.0, _dot(u, v) / (hypot(*u) * hypot(*v))))))
 
 
 def wrapped(fractional: Array, periodic: tuple[bool, bool, bool]) -> Array:

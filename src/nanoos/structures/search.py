@@ -7,11 +7,12 @@ takes minutes and gigabytes. With supercells its time grows with the square of t
 
 from __future__ import annotations
 
-from math import pi
+from math import hypot, pi
 
 import moyopy
 import numpy as np
 
+from nanoos.structures.geometry import signed_volume_a3
 from nanoos.structures.structure import Array
 
 MOST_SITES = 2000  # 2 s
@@ -82,6 +83,6 @@ class Search:
 
 def _vectors_alike(lattice_a: Array, n_cells: int, symprec_a: float) -> float:
     """Return how many lattice vectors may be as long as the longest, to within ``symprec_a``."""
-    longest = np.linalg.norm(lattice_a, axis=1).max()
-    volume = abs(np.linalg.det(lattice_a)) / n_cells
-    return float(2 * pi * symprec_a * longest**2 / volume)
+    longest = max(hypot(*vector) for vector in lattice_a.tolist())
+    volume = abs(signed_volume_a3(lattice_a)) / n_cells
+    return 2 * pi * symprec_a * longest**2 / volume

@@ -12,7 +12,13 @@ from ase.data import atomic_masses, atomic_numbers
 from numpy.typing import ArrayLike, NDArray
 
 from nanoos.errors import StructureError
-from nanoos.structures.geometry import Pair, cell_heights, closest_pair, crowded_pair
+from nanoos.structures.geometry import (
+    Pair,
+    cell_heights,
+    closest_pair,
+    crowded_pair,
+    signed_volume_a3,
+)
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -279,7 +285,7 @@ class Structure:
             raise StructureError(
                 "The cell is flat: its lattice vectors are linearly dependent or too short."
             )
-        if np.linalg.det(lattice) < 0:
+        if signed_volume_a3(lattice) < 0:
             lattice = _read_only(-lattice, "lattice vectors", (3, 3))
         return lattice
 
