@@ -9,7 +9,6 @@ import typer
 
 from api.cli.database import in_transaction, transaction, with_database
 from api.cli.filters import with_filters
-from api.cli.importing import cores
 from api.cli.output import Json, err, out, print_json, progress, show_table
 
 if TYPE_CHECKING:
@@ -65,6 +64,7 @@ def duplicates(
     from api.errors import WrongUsage
     from api.schemas.duplicates import Tier
     from api.services.duplicates import Page, groups
+    from nanoos.processes import cores
 
     if tier not in {None, *TIERS}:
         raise WrongUsage(f"--tier {tier}: there are {', '.join(TIERS)}.")

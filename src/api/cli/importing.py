@@ -142,6 +142,7 @@ def import_files(
         from api.intake.structures import Intake
         from api.services.structure_import import Terms
         from nanoos.parsers import find
+        from nanoos.processes import cores
 
         async with transaction(sessions) as (_, owner):
             whose = Terms(owner.id, **terms or {})
@@ -210,14 +211,6 @@ def _check_found(report: ImportReport, paths: Sequence[str], recursive: bool) ->
     )
     hint = "; --recursive looks into its folders too" if deeper else ""
     raise NotFound(f"No files in {', '.join(paths)}{hint}.")
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        return os.cpu_count() or 1
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from api.cli.importing import (
     bar,
     check_paths,
     checked_terms,
-    cores,
     print_report,
     telling_of_interruption,
     writing,
@@ -69,6 +68,7 @@ def import_(
         from api.intake.runs import RunIntake
         from api.services.structure_import import Terms
         from api.settings import settings
+        from nanoos.processes import cores
         from nanoos.runs.find import find
 
         async with transaction(sessions) as (_, owner):

@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 
 from api.cli.database import in_transaction, transaction, with_database
-from api.cli.importing import SHOWN, cores
+from api.cli.importing import SHOWN
 from api.cli.output import Json, err, out, print_json, progress
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def reanalyse(
     Positions and fingerprints are not touched.
     """
     from api.schemas.structure import ReanalysisReport
+    from nanoos.processes import cores
 
     report = ReanalysisReport()
 

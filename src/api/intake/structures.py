@@ -14,7 +14,7 @@ from api.intake.finder import Finder
 from api.schemas.structure import FailedFile, ImportReport
 from api.services import known_files
 from api.services.known_files import known_as
-from api.services.structure_import import Found, Terms, store_
+from api.services.structure_import import Found, Imported, Terms, store_
 from api.services.structure_rows import READ, Reading, Refusal
 from nanoos.errors import NanoError
 from nanoos.parsers import Source, Unfound
@@ -25,6 +25,7 @@ class Intake:
     """Brings structures in on given terms; ``report`` says at any time what came of it so far.
 
     ``format_`` names the format of all sources; with ``again`` known ones are read, too.
+    ``stored`` is told of each batch what was found, and which rows hold it.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class Intake:
         again: bool = False,
         failed: Callable[[FailedFile], None] = lambda _: None,
         progress: Callable[[Progress], None] = lambda _: None,
+        stored: Callable[[list[Found], list[Imported]], None] = lambda *_: None,
         limits: Limits | None = None,
     ) -> None:
         self.report = report or ImportReport()
         self._sessions = sessions
         self._terms = terms
         self._workers = workers
+        self._stored = stored
         self._limits = limits
         self._format = format_
         self._is_again = again
@@ -119,6 +122,7 @@ class Intake:
 
     async def _store_all(self, found: list[Found]) -> None:
         stored = await retried(self._sessions, lambda session: store_(session, found, self._terms))
+        self._stored(found, stored)
         new = sum(one.is_new for one in stored)
         self._account.stored(new, len(stored) - new)
 

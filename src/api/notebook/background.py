@@ -45,14 +45,18 @@ class Background:
         Raises ServerUnreachable where the connection is lost, WrongUsage after `close`.
         """
 
-        async def in_transaction() -> T:
-            async with transaction(self._sessions) as (session, owner):
+        async def in_transaction(sessions: Sessions) -> T:
+            async with transaction(sessions) as (session, owner):
                 return await work(session, owner)
 
+        return self.run_long(in_transaction)
+
+    def run_long(self, work: Callable[[Sessions], Coroutine[Any, Any, T]]) -> T:
+        """Do ``work``, in transactions of its own, and return what it returns; see `run`."""
         if not self._end.alive:
             raise WrongUsage("This session is closed. Open another: db = api.session()")
         with losses_told():
-            return self._wait(in_transaction())
+            return self._wait(work(self._sessions))
 
     def close(self) -> None:
         """Give the connections back and end the thread; may be called again."""

@@ -1,4 +1,4 @@
-"""Bringing structures in from a notebook: read, analysed and stored in this process."""
+"""Bringing structures in from a notebook: atoms and single files here, many in other processes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.acting import transaction
 from api.errors import WrongUsage
+from api.intake.structures import Intake
 from api.notebook.background import Background
 from api.schemas.structure import FailedFile
 from api.services import structure_import
 from api.services.known_files import known_as
 from api.services.structure_import import Found, Terms
 from api.services.structure_rows import Candidate, Refusal, read_rows, row
-from nanoos.errors import NanoError
+from nanoos.errors import NanoError, ParseError
 from nanoos.parsers import Source, Unfound, find
+from nanoos.parsers.archive import HEAD_BYTES, archive_kind
+from nanoos.processes import cores
 from nanoos.structures import Structure, analyse
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from api.db import Sessions
     from api.models import User
 
 NO_FILES = ("-", "optimade:")
@@ -49,7 +54,52 @@ def import_(
     terms: Callable[[User], Terms],
 ) -> Imported:
     """Store a file, folder or archive, or atoms; see `api.notebook.Session.import_`."""
+    if not isinstance(what, str | PathLike):
+        atoms = (_of_atoms(one, name) for one in _listed(what))
+        return _import_here(background, atoms, [], name, terms)
+    if not str(what).startswith(NO_FILES) and not Path(what).exists():
+        raise WrongUsage(f"There is no file or folder {what}.")
+    if _is_one(Path(what)):
+        failed: list[FailedFile] = []
+        return _import_here(background, _read(what, failed), failed, name, terms)
+    return background.run_long(partial(_import_many, str(what), terms))
+
+
+def _is_one(path: Path) -> bool:
+    """Say whether it is one file alone, and starting a process to read it would take longer."""
+    if not path.is_file():
+        return False
+    try:
+        return archive_kind(Source(path.name, path).head(HEAD_BYTES)) is None
+    except ParseError:
+        return True
+
+
+async def _import_many(path: str, terms: Callable[[User], Terms], sessions: Sessions) -> Imported:
     failed: list[FailedFile] = []
+    ids: list[tuple[str, int, UUID]] = []
+    new = 0
+
+    def note(found: list[Found], stored: list[structure_import.Imported]) -> None:
+        nonlocal new
+        new += sum(one.is_new for one in stored)
+        for one, held in zip(found, stored, strict=True):
+            ids.append((one.name or "", one.row.place, held.id))
+
+    async with transaction(sessions) as (_, owner):
+        whose = terms(owner)
+    intake = Intake(sessions, whose, cores(), again=True, failed=failed.append, stored=note)
+    await intake.run(find([path]))
+    return Imported([id_ for *_, id_ in sorted(ids)], new, failed)
+
+
+def _import_here(
+    background: Background,
+    found: Iterator[Found],
+    failed: list[FailedFile],
+    name: str | None,
+    terms: Callable[[User], Terms],
+) -> Imported:
     ids: list[UUID] = []
     new = 0
 
@@ -65,10 +115,6 @@ def import_(
                 accepted.append(one)
         return await structure_import.store_(session, accepted, whose)
 
-    if isinstance(what, str | PathLike):
-        found = _read(what, failed)
-    else:
-        found = iter([_of_atoms(one, name) for one in _listed(what)])
     while batch := list(islice(found, BATCH)):
         stored = background.run(partial(store, batch))
         ids.extend(one.id for one in stored)
@@ -77,9 +123,7 @@ def import_(
 
 
 def _read(path: str | PathLike[str], failed: list[FailedFile]) -> Iterator[Found]:
-    """Yield what can be read; note in ``failed`` what cannot. Raises WrongUsage for no file."""
-    if not str(path).startswith(NO_FILES) and not Path(path).exists():
-        raise WrongUsage(f"There is no file or folder {path}.")
+    """Yield what can be read; note in ``failed`` what cannot."""
     for source in find([str(path)]):
         if isinstance(source, Unfound):
             failed.append(FailedFile(file=source.name, error=str(source.error)))

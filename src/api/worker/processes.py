@@ -15,6 +15,7 @@ from api.worker.executor import Limits
 from api.worker.folder import JobFolder
 from api.worker.perform import Task
 from nanoos.errors import EngineUnavailable, InvalidParameters
+from nanoos.processes import cores
 
 LAUNCHERS = ("mpirun", "mpiexec")
 UNBOUND = (
@@ -51,15 +52,15 @@ class Processes:
 
 def launch_words(resources: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the words before a parallel program's command here; none for a single rank."""
-    nodes, ranks, cores = resources.get("nodes", 1), resources.get("ranks", 1), _n_cores()
+    nodes, ranks = resources.get("nodes", 1), resources.get("ranks", 1)
     if nodes > 1:
         raise InvalidParameters(
             f"The job asks for {nodes} nodes, and this worker has one machine. Submit it with ranks"
             " alone, or start a worker of a cluster: nano-os worker --executor parsl."
         )
-    if ranks > cores:
+    if ranks > cores():
         raise InvalidParameters(
-            f"The job asks for {ranks} ranks, and this machine has {cores} cores."
+            f"The job asks for {ranks} ranks, and this machine has {cores()} cores."
             " Submit it with fewer."
         )
     if ranks == 1:
@@ -72,10 +73,3 @@ def launch_words(resources: Mapping[str, Any]) -> tuple[str, ...]:
         )
     variables = (*UNBOUND, *(AS_ROOT if os.geteuid() == 0 else ()))
     return ("env", *variables, launcher, "-np", str(ranks))
-
-
-def _n_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -21,8 +21,8 @@ from psycopg2.extras import RealDictCursor
 from samples import compound, metal
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from api import intake
 from api.cli.importing import PACKED, expected_bytes
+from api.intake.structures import Intake
 from api.models.structure import CELL
 from api.services.structure_import import Terms
 from api.services.users import local_owner
@@ -258,7 +258,7 @@ async def test_a_parser_that_does_its_worst_costs_its_file_alone(
 ) -> None:
     async with sessions.begin() as session:
         owner = await local_owner(session)
-    ours = intake.Intake(sessions, Terms(owner.id), 2, limits=Limits(silence_s=4.0))
+    ours = Intake(sessions, Terms(owner.id), 2, limits=Limits(silence_s=4.0))
     report = await ours.run(find([hostile]))
     assert report.imported == 40
     said = {Path(one.file).name.partition("-")[2]: one.error for one in report.failed}

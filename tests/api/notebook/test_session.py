@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import get_type_hints
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.io import write
 from samples import gas, metal, solid_solution
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -102,6 +104,28 @@ def test_import_says_what_is_new_and_what_failed(db: Session, tmp_path: Path) ->
     assert files.failed[0].file.endswith("broken.cif")
     with pytest.raises(StructureError):
         db.import_(Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 0.1]]))
+
+
+def test_ids_of_many_files_come_in_the_order_of_their_names(db: Session, tmp_path: Path) -> None:
+    """They are read in several processes, which end as they may."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for n in range(40):
+        bulk("Cu", a=3.5 + n / 100).write(folder / f"{n:02}.extxyz")
+    write(folder / "07.extxyz", [bulk("Au", a=a) for a in (4.1, 3.9, 4.0)])
+    (folder / "11.extxyz").write_text("no atoms")
+    found = db.import_(folder)
+    names = [db.structure(id_)["name"] for id_ in found.ids]
+    assert names == [
+        n
+        for k in range(40)
+        if k != 11
+        for n in ([f"07 {i}" for i in (1, 2, 3)] if k == 7 else [f"{k:02}"])
+    ]
+    assert (found.new, [Path(one.file).name for one in found.failed]) == (41, ["11.extxyz"])
+    archive = shutil.make_archive(str(tmp_path / "many"), "gztar", folder)
+    again = db.import_(archive)
+    assert (again.ids, again.new, len(again.failed)) == (found.ids, 0, 1)
 
 
 def test_what_is_public_needs_a_licence(db: Session) -> None:

@@ -51,7 +51,7 @@ def test_what_this_machine_has_not_is_refused(
         ({"ranks": 10**6}, InvalidParameters, r"1000000 ranks, and this machine has \d+ cores"),
         ({"ranks": 2}, EngineUnavailable, "neither mpirun nor mpiexec is here"),
     ):
-        monkeypatch.setattr("api.worker.processes._n_cores", lambda: 2)
+        monkeypatch.setattr("api.worker.processes.cores", lambda: 2)
         with pytest.raises(error, match=told):
             processes.submit(replace(SILICON, resources=resources), folder, Limits())
 
@@ -61,7 +61,7 @@ def test_what_this_machine_has_not_is_refused(
 def test_espresso_runs_in_as_many_ranks_as_are_asked_for(
     processes: Processes, folder: JobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.worker.processes._n_cores", lambda: 2)
+    monkeypatch.setattr("api.worker.processes.cores", lambda: 2)
     run = processes.submit(replace(SILICON, resources={"ranks": 2}), folder, Limits()).result()
     (output,) = (file.path for file in run.outcome.files if file.path.name == "pw.out")
     assert re.findall(r"running on +(\d+) processors", output.read_text()) == ["2"]
