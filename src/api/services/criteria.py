@@ -65,12 +65,12 @@ class Known(NamedTuple):
     """
 
     owner: UUID | None
-    cited: dict[str, list[UUID]]
+    cited: dict[str, words.Publications]
 
     @property
     def is_rare(self) -> bool:
         """Whether one of the words is that of few publications."""
-        return any(len(ids) <= RARE for ids in self.cited.values())
+        return any(found.number <= RARE for found in self.cited.values())
 
     def serves(self, query: Query) -> bool:
         """Say whether an index serves the query: none does if it has frequent words alone."""
@@ -116,10 +116,9 @@ async def look_up(session: AsyncSession, query: Query) -> Known:
         owner = await session.scalar(select(User.id).where(_same_name(query.owner)))
     cited = {}
     for word in words.split(query.words):
-        some = words.publications(word).limit(FEW_CITATIONS + 1).subquery()
-        ids = await session.scalar(select(func.array_agg(some.c.id))) or []
-        if len(ids) <= FEW_CITATIONS:
-            cited[word] = ids
+        found = await words.look_up(session, word, FEW_CITATIONS + 1)
+        if found.number <= FEW_CITATIONS:
+            cited[word] = found
     known = Known(owner, cited)
     if ENERGIES & set(query.quantities) and not (query.method or query.mix):
         await methods.comparable(session, await _methods_of(session, query, known))
@@ -303,7 +302,7 @@ def _words(
         if known is None:
             cited = of.citation_id == any_(func.array(words.publications(word).scalar_subquery()))
         elif word in known.cited:
-            cited = of.citation_id == any_(literal(known.cited[word], ARRAY(of.citation_id.type)))
+            cited = of.citation_id == any_(known.cited[word].ids)
         else:
             cited = words.its_publication_has(word, of)
         yield or_(words.a_structure_has(word, of, is_met=is_met), cited)

@@ -85,7 +85,7 @@ async def find(
         found, are_few = await _look(session, query, known, where)
     else:
         found = Count(cursor.count, cursor.is_exact)
-        are_few = found.is_exact and found.number <= COUNTED
+        are_few = found.number < COUNTED + found.is_exact and known.serves(query)
     rows: Sequence[Row[Any]] = []
     if are_few:
         most = COUNTED + 1

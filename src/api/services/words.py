@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, Text, Uuid, cast, func, literal_column, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.errors import WrongUsage
 from api.models import Citation, Structure
@@ -18,6 +20,29 @@ SIMPLE: ColumnElement[Any] = literal_column("'simple'::regconfig")
 def split(words: str | None) -> list[str]:
     """Return the words, each once."""
     return list(dict.fromkeys((words or "").split()))
+
+
+class Publications(NamedTuple):
+    """How many publications have a word, and their ids, as the database wrote them."""
+
+    number: int
+    written: str
+
+    @property
+    def ids(self) -> ColumnElement[Any]:
+        """The ids as an array, known when the statement is planned.
+
+        As one text, thousands of them go to and fro in a tenth of the time.
+        """
+        return cast(func.string_to_array(self.written, ","), ARRAY(Uuid))
+
+
+async def look_up(session: AsyncSession, word: str, most: int) -> Publications:
+    """Look up the publications that have the word, at most so many."""
+    some = publications(word).limit(most).subquery()
+    ids = func.string_agg(cast(some.c.id, Text), ",")
+    number, written = (await session.execute(select(func.count(), ids).select_from(some))).one()
+    return Publications(number, written or "")
 
 
 def publications(word: str) -> Select[UUID]:
