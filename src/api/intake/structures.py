@@ -51,20 +51,24 @@ class Intake:
         self._format = format_
         self._is_again = again
         self._account = Account(self.report, failed, progress)
+        self._n_read = 0
         self._begun: Counter[str] = Counter()  # bytes read of sources that go on
 
     async def run(self, sources: Iterable[Source | Unfound]) -> ImportReport:
         """Bring all sources in. Raises DatabaseFull, ProcessesError, and what the database does."""
-        async with self._sessions() as session:
-            are_known = await known_files.there_are_any(session, self._terms)
-        hashed = are_known and not self._is_again
-        finder = Finder(_looked_at(sources, hashed=hashed), _held)
+        finder = Finder(_looked_at(sources, hashed=await self._may_be_known()), _held)
         async with Pool[Reading](READ, self._workers, self._limits) as pool:
             try:
                 await pool.run(self._feed(pool, finder), *in_batches(pool, self._take, self._store))
             finally:
                 finder.close()
         return self.report
+
+    async def _may_be_known(self) -> bool:
+        if self._is_again:
+            return False
+        async with self._sessions() as session:
+            return await known_files.there_are_any(session, self._terms)
 
     async def _feed(self, pool: Pool[Reading], finder: Finder[_Candidate]) -> None:
         """Give the pool what is not known yet."""
@@ -75,7 +79,9 @@ class Intake:
                 if error is not None or isinstance(source, Unfound):
                     self._account.fail(source.name, str(error), getattr(error, "line", None))
                 elif (n_structures := known.get(one.sha256 or "")) is None:
-                    await pool.put(Reading(source, self._format), source.size_bytes)
+                    reading = Reading(source, self._format, self._n_read)
+                    self._n_read += 1
+                    await pool.put(reading, source.size_bytes)
                 else:
                     self._account.stored(0, n_structures)
                     self._done(source)
@@ -104,7 +110,7 @@ class Intake:
             elif reason := self._terms.refuse(result):
                 self._account.fail(source.name, reason, place=result.place)
             else:
-                batch.add(Found(result, name), len(result.fields))
+                batch.add(Found(result, name, answer.item.number), len(result.fields))
         read = sum(getattr(result, "length", 0) for result in answer.results)
         self._begun[source.name] += read
         self._account.passed(read)

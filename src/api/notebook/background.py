@@ -78,7 +78,16 @@ def _end(loop: asyncio.AbstractEventLoop, thread: Thread, stack: AsyncExitStack)
     ):  # where the last reference was dropped: it cannot wait for itself
         loop.create_task(stack.aclose()).add_done_callback(lambda _: loop.stop())
         return
-    asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result()
+    asyncio.run_coroutine_threadsafe(_ended(stack), loop).result()
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+async def _ended(stack: AsyncExitStack) -> None:
+    """Let what was cancelled, by Ctrl-C, end its processes and transactions; then disconnect."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await stack.aclose()

@@ -53,7 +53,7 @@ class Found:
 
     @property
     def count(self) -> int:
-        """How many there are: exact up to 6,000, beyond that estimated."""
+        """How many there are: exact up to some thousands, beyond that estimated."""
         found = self._background.run(lambda session, _: search.count(session, self._query))
         return found.number if self._limit is None else min(found.number, self._limit)
 

@@ -77,14 +77,14 @@ def _is_one(path: Path) -> bool:
 
 async def _import_many(path: str, terms: Callable[[User], Terms], sessions: Sessions) -> Imported:
     failed: list[FailedFile] = []
-    ids: list[tuple[str, int, UUID]] = []
+    ids: list[tuple[int, int, UUID]] = []
     new = 0
 
     def note(found: list[Found], stored: list[structure_import.Imported]) -> None:
         nonlocal new
         new += sum(one.is_new for one in stored)
         for one, held in zip(found, stored, strict=True):
-            ids.append((one.name or "", one.row.place, held.id))
+            ids.append((one.number, one.row.place, held.id))
 
     async with transaction(sessions) as (_, owner):
         whose = terms(owner)

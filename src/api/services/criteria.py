@@ -69,8 +69,8 @@ class Known(NamedTuple):
 
     @property
     def is_rare(self) -> bool:
-        """Whether one of the words is that of few publications."""
-        return any(found.number <= RARE for found in self.cited.values())
+        """Whether one of the words is that of some publications, but few."""
+        return any(0 < found.number <= RARE for found in self.cited.values())
 
     def serves(self, query: Query) -> bool:
         """Say whether an index serves the query: none does if it has frequent words alone."""

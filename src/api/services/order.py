@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnClause,
     ColumnElement,
     Select,
     and_,
@@ -110,16 +110,18 @@ def gathered(
     rows or none, keeps it from seeing the order, and from looking up half of all rows for what
     is behind the cursor. The last column is the number of all, on whichever page.
     """
-    keys = _Keys(sort)
-    every = select(*(getattr(Structure, name) for name in keys.names)).where(*where)
+    names = list(dict.fromkeys(["id", sort.column]))
+    # Columns of a subquery are made dearly; by their names they are had at once.
+    keys = {name: column(name, getattr(Structure, name).type) for name in names}
+    of = SimpleNamespace(**keys)
+    every = select(*(getattr(Structure, name) for name in names)).where(*where)
     all_ = (every.offset(0) if most is None else every.limit(most)).subquery("every")
-    counted: Select[Any] = select(*keys.columns, func.count().over().label("number")).select_from(
-        all_
-    )
+    numbered = func.count().over().label("number")
+    counted: Select[Any] = select(*keys.values(), numbered).select_from(all_)
     if cursor is not None:
         counted = select(text("*")).select_from(counted.subquery("counted"))
-        counted = counted.where(*_behind(sort, cursor, keys))
-    first = counted.order_by(*in_order(sort, keys)).limit(limit).subquery("first")
+        counted = counted.where(*_behind(sort, cursor, of))
+    first = counted.order_by(*in_order(sort, of)).limit(limit).subquery("first")
     return (
         select(*COLUMNS, _NUMBER)
         .join(first, Structure.id == _FOUND)
@@ -129,17 +131,6 @@ def gathered(
 
 _FOUND: ColumnElement[UUID] = literal_column("first.id")
 _NUMBER: ColumnElement[int] = literal_column("first.number").label("number")
-
-
-class _Keys:
-    """The columns that are sorted by, of what is fetched; of a subquery they are made dearly."""
-
-    def __init__(self, sort: Sort) -> None:
-        self.names = list(dict.fromkeys(["id", sort.column]))
-        self.columns = [column(name, getattr(Structure, name).type) for name in self.names]
-
-    def __getattr__(self, name: str) -> ColumnClause[Any]:
-        return self.columns[self.names.index(name)]
 
 
 def _behind(sort: Sort, cursor: Cursor | None, of: Any) -> list[Condition]:

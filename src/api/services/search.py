@@ -48,11 +48,11 @@ COUNTED = 6_000
 Of a million, as many rows are read to fetch so many of them as to meet a page's fifty in order.
 """
 SURELY_FEW = 4_800
-"""Structures of which a sample may tell for them to be taken for those few."""
+"""What a sample may say at most of structures that are then fetched, and counted so."""
 SAMPLE = 2_000
-"""Rows that an estimate looks at."""
-GLANCE = 700
-"""The same of a search for words, whose every look is dear."""
+"""Rows that an estimate looks at,"""
+SAMPLE_OF_WORDS = 700
+"""and where words are looked for, which is dear."""
 
 
 class Count(NamedTuple):
@@ -85,13 +85,14 @@ async def find(
         found, are_few = await _look(session, query, known, where)
     else:
         found = Count(cursor.count, cursor.is_exact)
-        are_few = found.number < COUNTED + found.is_exact and known.serves(query)
+        are_few = found.is_exact and found.number <= COUNTED
     rows: Sequence[Row[Any]] = []
     if are_few:
         most = COUNTED + 1
         rows = (await session.execute(gathered(where, sort, cursor, limit + 1, most))).all()
         number = rows[0].number if rows else 0
-        are_few = number <= COUNTED  # not so after all, or many came in since the first page
+        # Not so after all; or so many came in since that none of these is behind the cursor.
+        are_few = number <= COUNTED and (bool(rows) or cursor is None)
         found = Count(number, True) if are_few else Count(max(found.number, COUNTED), False)
     if cursor is None:
         cursor = Cursor.start(query, sort, found.number, is_exact=found.is_exact)
@@ -161,7 +162,7 @@ class _Sample(NamedTuple):
 
 async def _sample(session: AsyncSession, query: Query, known: Known) -> _Sample:
     """Look at some rows, whole pages of the table, the same ones each time."""
-    rows = GLANCE if query.words else SAMPLE
+    rows = SAMPLE_OF_WORDS if query.words else SAMPLE
     looked_at = select(func.count(_SAMPLED.id), _PERCENTAGE).where(
         *condition(query, _SAMPLED, known, is_met=True)
     )

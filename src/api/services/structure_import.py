@@ -34,10 +34,11 @@ class Imported:
 
 
 class Found(NamedTuple):
-    """A row, and the name of the file that it was found in; None if it comes from no file."""
+    """A row, and the name and number of the file that it was found in; None if of no file."""
 
     row: Row
     name: str | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ async def _store_sources(
 ) -> None:
     """Note in which places of which files the structures stand."""
     places: dict[tuple[Any, ...], tuple[str | None, bool]] = {}
-    for one, name in found:
+    for one, name, _ in found:
         if name is not None and one.sha256 is not None:
             place = (ids[one.fingerprint], one.sha256, one.place, name)
             places[place] = (one.format, one.is_last)

@@ -86,10 +86,11 @@ def derive_again(stored: Again) -> Iterator[Derived]:
 
 
 class Reading(NamedTuple):
-    """A source that is to be read, and its format where the content is not to tell."""
+    """A source that is to be read, its format where the content is not to tell, its number."""
 
     source: Source
     format: str | None = None
+    number: int = 0
 
 
 def read(reading: Reading) -> Iterator[Row | Refusal]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -75,10 +76,14 @@ def _has(text: ColumnElement[Any], word: str, *, is_met: bool = False) -> Column
     be there, so that the planner does not take them for rare.
     """
     has_it = _vector(text).op("@@", is_comparison=True)(_tsquery(word))
-    letters = word.rstrip("*").lower()
-    if not is_met or not (letters.isascii() and letters.isalnum()):
+    letters = word.rstrip("*")
+    if not is_met or not _ONE_TOKEN.fullmatch(letters):
         return has_it
-    return (func.strpos(func.lower(text), letters) != 0) & has_it
+    return (func.strpos(func.lower(text), func.lower(letters)) != 0) & has_it
+
+
+_ONE_TOKEN = re.compile("[A-Za-z][A-Za-z0-9]*|[0-9]+")
+"""What the server's parser leaves whole: of 4e3xz it makes a number and a word."""
 
 
 def _tsquery(word: str) -> ColumnElement[Any]:

@@ -52,15 +52,15 @@ class Processes:
 
 def launch_words(resources: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the words before a parallel program's command here; none for a single rank."""
-    nodes, ranks = resources.get("nodes", 1), resources.get("ranks", 1)
+    nodes, ranks, here = resources.get("nodes", 1), resources.get("ranks", 1), cores()
     if nodes > 1:
         raise InvalidParameters(
             f"The job asks for {nodes} nodes, and this worker has one machine. Submit it with ranks"
             " alone, or start a worker of a cluster: nano-os worker --executor parsl."
         )
-    if ranks > cores():
+    if ranks > here:
         raise InvalidParameters(
-            f"The job asks for {ranks} ranks, and this machine has {cores()} cores."
+            f"The job asks for {ranks} ranks, and this machine has {here} cores."
             " Submit it with fewer."
         )
     if ranks == 1:

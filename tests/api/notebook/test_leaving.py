@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ase.build import bulk
 
 from api.embedded.home import Home
 
@@ -36,6 +37,39 @@ def test_server_stops_with_its_last_user(migrated_home: Path, ending: str) -> No
     )
     assert (done.stdout, done.stderr) == ("Cu\n", "")
     assert done.returncode == 0
+    cluster = Home(migrated_home).current()
+    assert cluster is not None
+    assert not cluster.running
+
+
+INTERRUPTED = """
+import signal, threading
+import api
+with api.session() as db:
+    threading.Timer(1.5, signal.raise_signal, [signal.SIGINT]).start()
+    db.import_("many")
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_an_import_of_many_leaves_nothing_behind(
+    migrated_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "many").mkdir()
+    for n in range(1000):
+        bulk("Cu", a=3.5 + n / 1000).repeat(2).write(tmp_path / "many" / f"{n:04}.extxyz")
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        env=environment(migrated_home),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+    assert "ignored" not in done.stderr
+    assert "destroyed" not in done.stderr
     cluster = Home(migrated_home).current()
     assert cluster is not None
     assert not cluster.running

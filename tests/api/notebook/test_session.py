@@ -6,6 +6,7 @@ import doctest
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_type_hints
@@ -114,15 +115,15 @@ def test_ids_of_many_files_come_in_the_order_of_their_names(db: Session, tmp_pat
         bulk("Cu", a=3.5 + n / 100).write(folder / f"{n:02}.extxyz")
     write(folder / "07.extxyz", [bulk("Au", a=a) for a in (4.1, 3.9, 4.0)])
     (folder / "11.extxyz").write_text("no atoms")
+    with zipfile.ZipFile(folder / "06 packed.zip", "w") as packed:
+        bulk("Ag").write(tmp_path / "silver.extxyz")
+        packed.write(tmp_path / "silver.extxyz", "silver.extxyz")
     found = db.import_(folder)
-    names = [db.structure(id_)["name"] for id_ in found.ids]
-    assert names == [
-        n
-        for k in range(40)
-        if k != 11
-        for n in ([f"07 {i}" for i in (1, 2, 3)] if k == 7 else [f"{k:02}"])
-    ]
-    assert (found.new, [Path(one.file).name for one in found.failed]) == (41, ["11.extxyz"])
+    names = [f"{n:02}" for n in range(40)]
+    names[6:8] = ["silver", "06", "07 1", "07 2", "07 3"]
+    names.remove("11")
+    assert [db.structure(id_)["name"] for id_ in found.ids] == names
+    assert (found.new, [Path(one.file).name for one in found.failed]) == (42, ["11.extxyz"])
     archive = shutil.make_archive(str(tmp_path / "many"), "gztar", folder)
     again = db.import_(archive)
     assert (again.ids, again.new, len(again.failed)) == (found.ids, 0, 1)

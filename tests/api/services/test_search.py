@@ -24,6 +24,7 @@ from api.models import Citation, SimulationJob, SimulationResult, Structure, Use
 from api.schemas.notation import CRYSTAL_SYSTEMS, EXACT, Range, read_formula
 from api.schemas.search import SORTABLE, Query, Sort
 from api.services import criteria, order, scope, search, words
+from api.services.cursor import Cursor
 from api.services.structure_import import import_
 from pgsteady.url import parse
 from population import VIEWER, populate
@@ -422,6 +423,8 @@ WORDS = [
     "quar*",
     "QUAR*",
     "quartz2",
+    "4e3xz",
+    "4e3",
     "x-ray",
     "X-RAY",
     "ray",
@@ -456,16 +459,16 @@ async def test_words_that_are_met_are_those_that_an_index_finds(
 ) -> None:
     """Of what is met on the way, letters are looked for before the word."""
     rita = await person(session, "rita")
-    names = [
-        "Quartz",
-        "α-Quarz, X-ray",
-        "quartz2 (COD_1)",
-        "ÀÉ Fe-2O3",
-        "1e-5 v8.3.0",
-        "ǅ Kelvin K",
-    ]
-    metals = [metal(symbol) for symbol in ("Cu", "Au", "Ag", "Al", "Ni", "Pd")]
-    named = [candidate(one, name=name) for one, name in zip(metals, names, strict=True)]
+    name_of = {
+        "Cu": "Quartz",
+        "Au": "α-Quarz, X-ray",
+        "Ag": "quartz2 (COD_1)",
+        "Al": "ÀÉ Fe-2O3",
+        "Ni": "1e-5 v8.3.0",
+        "Pd": "ǅ Kelvin K",
+        "Pt": "xz of 4e3",
+    }
+    named = [candidate(metal(symbol), name=name) for symbol, name in name_of.items()]
     await import_(session, named, owner=rita)
     hits = 0
     for word in WORDS:
@@ -481,6 +484,24 @@ async def test_words_that_are_met_are_those_that_an_index_finds(
 
 
 # Cursors
+
+
+@pytest.mark.parametrize("is_exact", [True, False])
+@pytest.mark.parametrize("descending", [True, False])
+def test_a_page_is_whole_where_there_are_more_than_the_first_page_said(
+    world: Database, is_exact: bool, descending: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They came in since, or the estimate was too low."""
+    monkeypatch.setattr(search, "COUNTED", 10)
+    sort = Sort("created_at", descending)
+    expected = looked_through(world, Query(), sort)
+    (row,) = (found.row for found in world.everything if found.row.id == expected[-5])
+    cursor = Cursor.start(Query(), sort, 8, is_exact=is_exact).behind(row)
+    page = world.search(
+        lambda session: search.find(session, Query(), sort=sort, after=str(cursor), limit=3)
+    )
+    assert [row.id for row in page.rows] == expected[-4:-1]
+    assert page.after is not None
 
 
 def test_a_cursor_is_of_one_search(world: Database) -> None:
