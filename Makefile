@@ -70,7 +70,7 @@ optimade-validator: .venv/development ## The standard's validator against a runn
 	OPTIMADE_SEEDS=10 $(BIN)/pytest -m '' --timeout 1800 tests/api/optimade/test_validator.py
 
 faults-import: .venv/development ## 10,000 damaged files of every format
-	FAULTS=full $(BIN)/pytest -n 2 tests/faults/test_imports.py
+	FAULTS=full $(BIN)/pytest -n 2 -m '' tests/faults/test_imports.py
 
 test-espresso: .venv/development ## The tests that need Quantum ESPRESSO; on Debian and Ubuntu it is installed
 	@command -v pw.x >/dev/null || apt-get install --yes --no-install-recommends \

@@ -270,3 +270,9 @@ BREACHES: dict[str, Callable[[Path], Any]] = {
 @pytest.mark.parametrize("breach", BREACHES)
 def test_breach_is_found(breach: str, tmp_path: Path) -> None:
     assert BREACHES[breach](tmp_path)
+
+
+def test_full_fault_injection_takes_the_slow_tests_too() -> None:
+    lines = [line for line in (ROOT / "Makefile").read_text().splitlines() if "FAULTS=full" in line]
+    assert lines
+    assert [line for line in lines if "-m ''" not in line] == []
