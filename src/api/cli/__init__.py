@@ -6,6 +6,7 @@ top: services, SQLAlchemy and engines are imported inside the commands.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
@@ -54,8 +55,12 @@ app.add_typer(users.app, name="users")
 app.add_typer(db.app, name="db")
 
 
+_GC_OBJECTS = 50_000  # made before cycles are looked for: what is stored is many, cycles are few
+
+
 def main() -> None:
     """Run ``nano-os``; an error of ours is one clear message and its exit code."""
+    gc.set_threshold(_GC_OBJECTS)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the database is left tidily
     try:
         app()

@@ -8,7 +8,7 @@ big-endian. Each function raises ValueError for what the database could not stor
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -96,11 +96,13 @@ ENCODERS: dict[str, Callable[[Any], bytes]] = {
 """How a value of each type is written."""
 
 
-def fields(columns: Iterable[tuple[str, str]], values: dict[str, Any]) -> bytes:
-    """Return the fields of ``columns`` (name, type), one after another, without the row's head."""
+def fields(columns: Mapping[str, str], values: Mapping[str, Any]) -> bytes:
+    """Return the fields of ``columns``, name → type, one after another, without the row's head."""
     return b"".join(
-        NULL if (value := values[name]) is None else ENCODERS[type_](value)
-        for name, type_ in columns
+        [
+            NULL if (value := values[name]) is None else ENCODERS[type_](value)
+            for name, type_ in columns.items()
+        ]
     )
 
 

@@ -16,6 +16,7 @@ from api.services import copy_format
 from nanoos.canonical import canonical_json
 from nanoos.errors import NanoError, StructureError
 from nanoos.parsers import Parsed, Rejected, Source, read_source
+from nanoos.steps import pause
 from nanoos.structures import ANALYSIS_VERSION, Analysis, Species, Structure, analyse, formula
 
 READ = "api.services.structure_rows:read"
@@ -82,7 +83,7 @@ class Derived(NamedTuple):
 def derive_again(stored: Again) -> Iterator[Derived]:
     """Yield what is derived of one stored structure. Raises SymmetryError."""
     values = _derived(stored.structure, analyse(stored.structure)) | {"id": stored.id}
-    yield Derived(stored.id.bytes, copy_format.fields(DERIVED_COLUMNS.items(), values))
+    yield Derived(stored.id.bytes, copy_format.fields(DERIVED_COLUMNS, values))
 
 
 class Reading(NamedTuple):
@@ -125,6 +126,7 @@ def _row_of(one: Parsed | Rejected, source: Source) -> Row | Refusal:
     if isinstance(one, Rejected):
         return Refusal(str(one.error), getattr(one.error, "line", None), one.place)
     try:
+        pause()
         candidate = Candidate(
             structure=one.structure,
             analysis=analyse(one.structure),
@@ -135,6 +137,7 @@ def _row_of(one: Parsed | Rejected, source: Source) -> Row | Refusal:
             source_sha256=one.source_sha256,
             extra=one.extra,
         )
+        pause()
         return row(candidate)._replace(place=one.place)
     except NanoError as error:
         return Refusal(str(error), None, one.place)
@@ -144,7 +147,7 @@ def row(candidate: Candidate) -> Row:
     """Return a candidate as a row. Raises StructureError for what cannot be stored."""
     id_ = uuid7()
     try:
-        fields = copy_format.fields(COLUMNS.items(), _values(candidate) | {"id": id_})
+        fields = copy_format.fields(COLUMNS, _values(candidate) | {"id": id_})
     except (TypeError, ValueError) as error:
         raise StructureError(f"What the source says cannot be stored: {error}.") from error
     return Row(

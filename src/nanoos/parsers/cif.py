@@ -24,6 +24,7 @@ from nanoos.parsers.cif_sites import X, asymmetric_unit, disorder, expanded, sha
 from nanoos.parsers.cif_symmetry import symmetry_operators
 from nanoos.parsers.parser import Parsed, Rejected
 from nanoos.parsers.source import Source
+from nanoos.steps import pause
 from nanoos.structures import Structure
 from nanoos.structures.geometry import cell_heights
 from nanoos.structures.structure import MIN_CELL_HEIGHT_A, Array
@@ -52,6 +53,7 @@ class Cif:
             raise ParseError(f"The CIF has no atom sites with fractional coordinates ({X}).")
         general = [b for b in blocks if isinstance(b, Items) and X not in b]
         licence = licence_in_comments(text)
+        pause()
         for block in with_atoms:
             if isinstance(block, Rejected):
                 yield block
@@ -103,13 +105,17 @@ def _parsed(block: Items, general: list[Items], licence: str | None, text: str) 
     angles = [_cell_number(block, f"_cell_angle_{k}", 90.0) for k in ("alpha", "beta", "gamma")]
     lattice = _lattice(block, lengths, angles)
     operators = symmetry_operators(block, angles)
-    sites = expanded(asymmetric_unit(block), operators, lattice)
+    asymmetric = asymmetric_unit(block)
+    pause()
+    sites = expanded(asymmetric, operators, lattice)
+    pause()
     kinds = {site.occupants: shared_by(site.occupants) for site in sites}
     structure = Structure.of_site_species(
         lattice,
         np.concatenate([site.fractional for site in sites]) @ lattice,
         [kinds[site.occupants] for site in sites for _ in site.fractional],
     )
+    pause()
     name, extra = metadata(block, general)
     if licence is not None:
         extra.setdefault("licence", licence)

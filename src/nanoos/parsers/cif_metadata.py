@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import takewhile
+from functools import lru_cache
 from typing import Any
 
 from gemmi.cif import as_string, is_null
@@ -36,6 +36,7 @@ _LICENCE_TAG = re.compile(r"_licen[cs]e(_url|_name)?$")
 _LICENCE = re.compile(
     r"\blicen[cs]e|public domain|creative ?commons|\bmay be used\b", re.IGNORECASE
 )
+_COMMENTS = re.compile(r"(?:#[^\n]*\n?|\n)*")
 _HEAD_CHARACTERS = 10_000
 
 
@@ -64,10 +65,14 @@ def metadata(block: Items, general: list[Items]) -> tuple[str, dict[str, Any]]:
 
 def licence_in_comments(text: str) -> str | None:
     """Return what the comments at the head of a CIF say of its use."""
-    if text[:1] not in {"#", "\n"}:
-        return None
-    lines = takewhile(lambda line: line[:1] in {"#", ""}, text[:_HEAD_CHARACTERS].split("\n"))
-    paragraphs = re.split(r"\n[#\s-]*\n", "\n".join(["", *lines, ""]))
+    comments = _COMMENTS.match(text, 0, _HEAD_CHARACTERS)
+    return _licence_in(comments[0]) if comments and comments[0] else None
+
+
+@lru_cache(maxsize=16)
+def _licence_in(comments: str) -> str | None:
+    """Return what comments say of the use of a file; those of a database's files are the same."""
+    paragraphs = re.split(r"\n[#\s-]*\n", f"\n{comments}\n")
     for paragraph in paragraphs:
         words = " ".join(paragraph.replace("#", " ").split())
         sentences = re.split(r"(?<=[.!])\s+(?=[A-Z])", words)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nanoos.structures import Species, Structure
-from nanoos.structures.geometry import closest_pair
-from nanoos.structures.structure import MIN_DISTANCE_A, OCCUPANCY_TOLERANCE, VACANCY
+from nanoos.structures.structure import OCCUPANCY_TOLERANCE, VACANCY
 
 ALTERNATIVE_GROUPS = "alternative groups"
 """The disorder of sites of which a file says that they are there together, or others are."""
@@ -43,10 +42,6 @@ def disorder_of(structure: Structure) -> list[str]:
     kinds = {
         "partial occupancy": any(VACANCY in several for several in symbols),
         "mixed occupancy": any(len(set(several) - {VACANCY}) > 1 for several in symbols),
-        "split positions": not structure.is_ordered
-        and closest_pair(
-            structure.lattice_a, structure.positions_a, structure.periodic, MIN_DISTANCE_A
-        )
-        is not None,
+        "split positions": structure.is_split,
     }
     return [kind for kind, is_there in kinds.items() if is_there]

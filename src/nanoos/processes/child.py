@@ -28,6 +28,7 @@ from nanoos.processes.messages import (
     Failure,
     Part,
 )
+from nanoos.steps import Task, together
 
 Work = Callable[[Any], Iterator[Any]]
 
@@ -54,40 +55,60 @@ def main(work: str, memory_bytes: int, current_fd: int, parent_pid: int) -> None
             items = pickle.load(jobs)  # noqa: S301 - from our own parent
         except EOFError:
             return
-        for item in items:
-            os.pwrite(current_fd, number.to_bytes(8, "big"), 0)
-            _serve(do, item, number, outbox)
-            number += 1
+        tasks = [
+            _Task(do, item, at, outbox, current_fd) for at, item in enumerate(items, start=number)
+        ]
+        together(tasks)
+        number += len(tasks)
         outbox.flush()
 
 
-def _serve(do: Work, item: Any, number: int, outbox: _Outbox) -> None:
-    """Do the work for one item, sending its results on the way when they are many.
+class _Task(Task):
+    """The work for one item, and what it sends: on the way where its results are many.
 
-    An item that is sent in part is always the one at hand, which is blamed when the process
-    dies: the others can be given to another process with nothing sent twice.
+    From then on it is done alone, as the item at hand, which is blamed when the process dies:
+    the others can be given to another process with nothing sent twice.
     """
-    results: list[Any] = []
-    size = 0
-    failure = None
-    is_begun = False
-    try:
-        for result in do(item):
-            results.append(result)
-            size += sum(map(sys.getsizeof, result))
-            if size > MESSAGE_BYTES or outbox.is_due():
-                outbox.add(Part(number, results, None, is_end=False), size)
-                outbox.flush()
-                results, size, is_begun = [], 0, True
-    except NanoError as error:
-        failure = Failure(str(error), getattr(error, "line", None))
-    except MemoryError:
-        failure = Failure("It needs more memory than one item may take.")
-    except Exception as error:  # noqa: BLE001 - plug-ins may raise anything
-        failure = Failure(f"{type(error).__name__}: {error}")
-    outbox.add(Part(number, results, failure, is_end=True), size)
-    if is_begun:
-        outbox.flush()  # or a crash of the next item would have it done again
+
+    def __init__(self, do: Work, item: Any, number: int, outbox: _Outbox, current_fd: int) -> None:
+        super().__init__()
+        self._do = do
+        self._item = item
+        self._number = number
+        self._outbox = outbox
+        self._current_fd = current_fd
+        self._is_sent_in_part = False
+
+    def begin_step(self) -> None:
+        """Tell the parent which item is at hand."""
+        os.pwrite(self._current_fd, self._number.to_bytes(8, "big"), 0)
+
+    def run(self) -> None:
+        """Do the work and send what comes of it, or why nothing, or nothing more, does."""
+        results: list[Any] = []
+        size = 0
+        failure = None
+        try:
+            for result in self._do(self._item):
+                results.append(result)
+                size += sum(map(sys.getsizeof, result))
+                if size > MESSAGE_BYTES or self._outbox.is_due():
+                    self._send(Part(self._number, results, None, is_end=False), size)
+                    results, size = [], 0
+        except NanoError as error:
+            failure = Failure(str(error), getattr(error, "line", None))
+        except MemoryError:
+            failure = Failure("It needs more memory than one item may take.")
+        except Exception as error:  # noqa: BLE001 - plug-ins may raise anything
+            failure = Failure(f"{type(error).__name__}: {error}")
+        self._send(Part(self._number, results, failure, is_end=True), size)
+
+    def _send(self, part: Part, size: int) -> None:
+        self._outbox.add(part, size)
+        if not part.is_end:
+            self.alone = self._is_sent_in_part = True
+        if self._is_sent_in_part:
+            self._outbox.flush()  # or a crash of the next item would have it done again
 
 
 class _Outbox:

@@ -25,7 +25,7 @@ from nanoos.processes.messages import HEADER_BYTES, MESSAGE_BYTES, READY, Failur
 
 T = TypeVar("T")
 
-ITEMS_IN_JOB = 16
+ITEMS_IN_JOB = 32
 WEIGHT_OF_JOB = 256 * 1024
 JOBS_IN_HAND = 2
 """One that a process works on, and one that it finds when it is done."""
@@ -60,7 +60,7 @@ class Pool(Generic[T]):
         self._work = work
         self._size = size
         self._limits = limits or Limits()
-        self._items: asyncio.Queue[tuple[T, int] | None] = asyncio.Queue(4 * ITEMS_IN_JOB * size)
+        self._items: asyncio.Queue[tuple[T, int] | None] = asyncio.Queue(2 * ITEMS_IN_JOB * size)
         self._answers: asyncio.Queue[Answer[T] | None] = asyncio.Queue(ANSWERS_WAITING)
         self._n_running = 0
         self._ready_at: float | None = None
@@ -261,7 +261,7 @@ class _Process(Generic[T]):
     def done(self, number: int) -> None:
         """Note the end of an item."""
         del self.in_hand[number]
-        if self.jobs and self.jobs[0] == number:
+        while self.jobs and self.jobs[0] < next(iter(self.in_hand), self.given):
             self.jobs.popleft()
 
     def culprit(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nanoos.steps import pause
 from nanoos.structures import formula
 from nanoos.structures.fingerprint import FINGERPRINT_VERSION, fingerprint
 from nanoos.structures.structure import Structure
@@ -50,7 +51,9 @@ def analyse(structure: Structure) -> Analysis:
     composition = structure.composition
     n_atoms = sum(composition.values())
     search = SymmetrySearch(structure)
+    pause()
     loose = search.within(SYMPREC_LOOSE_A)
+    pause()
     return Analysis(
         elements=tuple(composition),
         elements_ratios=tuple(n / n_atoms for n in composition.values()),

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
+from itertools import accumulate, groupby
 from math import gcd
 
 import moyopy
@@ -55,10 +56,11 @@ def label(found: moyopy.MoyoDataset, kinds: list[Kind], kind_at_sites: list[int]
     times = [[0] * len(LETTERS) for _ in kinds]
     for kind, letter, _ in set(zip(kind_at_sites, found.wyckoffs, found.orbits, strict=True)):
         times[kind][LETTERS.index(letter)] += 1
+    written_alike = groupby(order, key=lambda i: (_written(kinds[i]), sites[i]))
     occupied = canonical(
         found.number,
         tuple(tuple(times[i]) for i in order),
-        tuple((name, sites[i]) for name, i in zip(names, order, strict=True)),
+        tuple(len(list(several)) for _, several in written_alike),
     )
     divisor = gcd(*sites.values())
     stoichiometry = [
@@ -74,19 +76,19 @@ def label(found: moyopy.MoyoDataset, kinds: list[Kind], kind_at_sites: list[int]
 
 @lru_cache(maxsize=4096)
 def canonical(
-    number: int, occupied: tuple[Times, ...], alike: tuple[tuple[str, int], ...]
+    number: int, occupied: tuple[Times, ...], alike: tuple[int, ...]
 ) -> tuple[Times, ...]:
     """Return ``occupied``, for each kind, with the letters renamed so that early ones come first.
 
-    Kinds next to each other that are equal in ``alike`` may also change places.
+    ``alike`` says how many kinds, one after another, may also change places among themselves.
     """
     renamings = permutations(number)
     rows = np.array(occupied, dtype=">u2")[:, renamings].swapaxes(0, 1)  # (m, kinds, letters)
     # As bytes, rows compare as the sequences of numbers that they are.
     keys = np.ascontiguousarray(rows).view(f"S{2 * renamings.shape[1]}")[:, :, 0]
-    for group in sorted(set(alike)):
-        first, n = alike.index(group), alike.count(group)
-        keys[:, first : first + n] = np.sort(keys[:, first : first + n], axis=1)[:, ::-1]
+    for n, first in zip(alike, accumulate(alike, initial=0), strict=False):
+        if n > 1:
+            keys[:, first : first + n] = np.sort(keys[:, first : first + n], axis=1)[:, ::-1]
     best = max(np.ascontiguousarray(keys).view(f"S{keys.itemsize * keys.shape[1]}")[:, 0].tolist())
     numbers = np.frombuffer(best.ljust(keys.itemsize * len(occupied), b"\0"), dtype=">u2")
     chosen = numbers.reshape(len(occupied), -1).tolist()

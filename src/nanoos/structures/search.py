@@ -12,7 +12,7 @@ from math import hypot, pi
 import moyopy
 import numpy as np
 
-from nanoos.structures.geometry import signed_volume_a3
+from nanoos.structures.geometry import inverse, signed_volume_a3
 from nanoos.structures.structure import Array
 
 MOST_SITES = 2000  # 2 s
@@ -57,7 +57,7 @@ class Search:
         """
         change, ideal = np.array(found.prim_std_linear), found.prim_std_cell
         basis = np.array(ideal.basis)
-        placed = (self._fractional - found.prim_std_origin_shift) @ np.linalg.inv(change).T
+        placed = (self._fractional - found.prim_std_origin_shift) @ inverse(change).T
         apart = placed - np.array(ideal.positions)[found.mapping_std_prim]
         apart = (apart - np.round(apart)) @ basis
         vectors = change.T @ self._lattice_a

@@ -17,6 +17,7 @@ from nanoos.structures.geometry import (
     cell_heights,
     closest_pair,
     crowded_pair,
+    inverse,
     signed_volume_a3,
 )
 
@@ -118,6 +119,7 @@ class Structure:
     periodic: tuple[bool, bool, bool] = field(default=(True, True, True))
     _fractional: Array | None = field(init=False, repr=False)
     _composition: dict[str, float] = field(init=False, repr=False)
+    _is_split: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.species_at_sites) > MAX_SITES:
@@ -136,11 +138,12 @@ class Structure:
         object.__setattr__(self, "_composition", self._counted())
         fractional = None
         if self.lattice_a is not None:
-            fractional = positions @ np.linalg.inv(self.lattice_a)
+            fractional = positions @ inverse(self.lattice_a)
             fractional.setflags(write=False)
         object.__setattr__(self, "_fractional", fractional)
         place = (self.lattice_a, self.positions_a, self.periodic, MIN_DISTANCE_A)
         pair = closest_pair(*place, fractional)
+        object.__setattr__(self, "_is_split", pair is not None)
         if pair is not None and not self.is_ordered:
             filled = {s.name: sum(s.occupancy.values()) for s in self.species}
             shares = np.array([filled[name] for name in self.species_at_sites])
@@ -224,6 +227,11 @@ class Structure:
         return all(s.is_ordered for s in self.species)
 
     @property
+    def is_split(self) -> bool:
+        """Partly occupied sites lie closer than 0.5 Å: alternatives to each other."""
+        return self._is_split
+
+    @property
     def site_species(self) -> list[Species]:
         """The species of each of the n sites."""
         by_name = {s.name: s for s in self.species}
@@ -261,7 +269,7 @@ class Structure:
         """Volume of the cell in Å3; None unless the structure repeats in all three directions."""
         if self.lattice_a is None or not all(self.periodic):
             return None
-        return float(np.linalg.det(self.lattice_a))
+        return signed_volume_a3(self.lattice_a)
 
     @property
     def density_g_per_cm3(self) -> float | None:
@@ -329,7 +337,7 @@ def _read_only(values: ArrayLike, what: str, shape: tuple[int, int]) -> Array:
         raise StructureError("A structure needs at least one site.")
     if array.shape != shape:
         raise StructureError(f"The {what} have shape {array.shape}, not {shape}.")
-    if not np.isfinite(array).all() or np.abs(array).max() > MAX_COORDINATE_A:
+    if not np.abs(array).max() <= MAX_COORDINATE_A:  # as it is of what is not a number
         raise StructureError(f"The {what} contain a number that is not finite, or beyond 1e6 Å.")
     array.setflags(write=False)
     return array

@@ -10,9 +10,10 @@ import moyopy
 import numpy as np
 
 from nanoos.errors import SymmetryError
+from nanoos.structures.centring import primitive_part
 from nanoos.structures.geometry import lengths_and_angles
 from nanoos.structures.protostructure import kinds_of_site, label
-from nanoos.structures.search import Search
+from nanoos.structures.search import MOST_SITES, Search
 from nanoos.structures.structure import Array, Structure
 
 # It warns of operators that a supercell does not share; only the space-group type is used here.
@@ -58,13 +59,16 @@ class SymmetrySearch:
     """
 
     def __init__(self, structure: Structure) -> None:
-        kinds, kind_at_sites = kinds_of_site(structure)
-        self._kinds = kinds
-        self._kind_at_sites = kind_at_sites
+        self._kinds, self._kind_at_sites = kinds_of_site(structure)
         self._lattice_a = structure.lattice_a
         self._search = None
-        if structure.n_periodic == 3 and structure.lattice_a is not None:
-            self._search = Search(structure.lattice_a, structure.fractional, kind_at_sites)
+        if structure.n_periodic < 3 or structure.n_sites > MOST_SITES:
+            return
+        if structure.lattice_a is not None:
+            self._lattice_a, fractional, self._kind_at_sites = primitive_part(
+                structure.lattice_a, structure.fractional, self._kind_at_sites
+            )
+            self._search = Search(self._lattice_a, fractional, self._kind_at_sites)
 
     def within(self, symprec_a: float) -> Symmetry | None:
         """Return the symmetry within ``symprec_a`` Å; None where there is no space group."""

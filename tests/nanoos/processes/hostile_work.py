@@ -9,17 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 
 from nanoos.errors import ParseError
+from nanoos.steps import pause
 
 MEGABYTE = 1024**2
 Item = tuple[str, int]
 
 
 def obey(item: Item) -> Iterator[tuple[int, bytes]]:
-    """Yield so many numbers, or misbehave after them."""
+    """Yield so many numbers, a step for each, or misbehave after them."""
     what, n = item
     large, _, deed = what.rpartition(" ")
     for number in range(n):
+        pause()
         yield number, bytes(MEGABYTE if large else 10)
+    pause()
     DEEDS[deed]()
 
 
