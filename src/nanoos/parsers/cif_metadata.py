@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from gemmi.cif import as_string, is_null
@@ -66,19 +65,18 @@ def metadata(block: Items, general: list[Items]) -> tuple[str, dict[str, Any]]:
 def licence_in_comments(text: str) -> str | None:
     """Return what the comments at the head of a CIF say of its use."""
     comments = _COMMENTS.match(text, 0, _HEAD_CHARACTERS)
-    return _licence_in(comments[0]) if comments and comments[0] else None
-
-
-@lru_cache(maxsize=16)
-def _licence_in(comments: str) -> str | None:
-    """Return what comments say of the use of a file; those of a database's files are the same."""
-    paragraphs = re.split(r"\n[#\s-]*\n", f"\n{comments}\n")
-    for paragraph in paragraphs:
-        words = " ".join(paragraph.replace("#", " ").split())
+    if comments is None or not _LICENCE.search(_in_one_line(comments[0])):
+        return None
+    for paragraph in re.split(r"\n[#\s-]*\n", f"\n{comments[0]}\n"):
+        words = _in_one_line(paragraph)
         sentences = re.split(r"(?<=[.!])\s+(?=[A-Z])", words)
         if stating := " ".join(s for s in sentences if _LICENCE.search(s)):
             return stating[:1000]
     return None
+
+
+def _in_one_line(comments: str) -> str:
+    return " ".join(comments.replace("#", " ").split())
 
 
 def _values(blocks: list[Items], wanted: dict[str, tuple[str, ...]]) -> dict[str, str]:

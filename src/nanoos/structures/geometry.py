@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import acos, degrees, hypot
+from functools import lru_cache
+from math import acos, degrees, hypot, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,11 +98,17 @@ def near_distances(
 
     Those below half the smallest height of the cell are right; others may be too long.
     """
-    apart = fractional[:, None] - others
-    apart -= np.round(apart) if all(periodic) else np.where(periodic, np.round(apart), 0.0)
-    apart = apart.reshape(-1, 3) @ lattice_a  # one product; of a stack, numpy makes one each row
-    distances: Array = np.sqrt(np.einsum("ik,ik->i", apart, apart))
+    apart = (fractional[:, None] - others).reshape(-1, 3)
+    distances: Array = np.sqrt(_squares(lattice_a, apart, periodic))
     return distances.reshape(len(fractional), len(others))
+
+
+def _squares(lattice_a: Array, apart: Array, periodic: tuple[bool, bool, bool]) -> Array:
+    """Return, for fractional vectors (n, 3), the squares of the shortest lengths in Å2."""
+    apart -= np.rint(apart) if all(periodic) else np.where(periodic, np.rint(apart), 0.0)
+    apart = apart @ lattice_a
+    squares: Array = np.einsum("ik,ik->i", apart, apart)
+    return squares
 
 
 def closest_pair(
@@ -138,12 +145,21 @@ def _closest_of_few(
     lattice_a: Array, fractional: Array, periodic: tuple[bool, bool, bool], cutoff_a: float
 ) -> Pair | None:
     """Return the closest pair where none is a site's own image: no tree is worth its making."""
-    distances = near_distances(lattice_a, fractional, fractional, periodic)
-    np.fill_diagonal(distances, np.inf)
-    i, j = divmod(int(np.argmin(distances)), len(distances))
-    if not distances[i, j] < cutoff_a:
+    if len(fractional) < 2:
         return None
-    return Pair(i, j, float(distances[i, j]))
+    ones, others = _pairs(len(fractional))
+    squares = _squares(lattice_a, fractional[ones] - fractional[others], periodic)
+    closest = int(np.argmin(squares))
+    distance_a = sqrt(squares[closest])
+    if not distance_a < cutoff_a:
+        return None
+    return Pair(int(ones[closest]), int(others[closest]), distance_a)
+
+
+@lru_cache(maxsize=_FEW)
+def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the two sites of each pair of n."""
+    return np.triu_indices(n, 1)
 
 
 def crowded_pair(
