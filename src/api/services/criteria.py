@@ -33,7 +33,7 @@ from api.services.result_criteria import FINAL, of_a_result
 
 Condition = ColumnElement[bool]
 
-FEW_CITATIONS = 3000
+FEW_CITATIONS = 2000
 """Publications that are named one by one."""
 RARE = 1000
 """Publications whose structures are hardly more than are fetched all."""

@@ -88,12 +88,16 @@ def without_value(query: Query, sort: Sort) -> bool:
 
 def walked(where: Sequence[Condition], part: Part, limit: int) -> Select[Any]:
     """Return the statement of a page's part, read along the order's index."""
-    return (
-        select(*COLUMNS)
-        .where(*where, *part.where)
-        .order_by(*_by(part.sort, Structure))
-        .limit(limit)
-    )
+    by = _by(part.sort, Structure)
+    return select(*COLUMNS).where(*where, *part.where).order_by(*by).limit(limit)
+
+
+def walked_by_name(where: Sequence[Condition], part: Part, limit: int) -> Select[Any]:
+    """Return the same of what the index tells, as by `spelled`: rows are read of the page alone."""
+    by = _by(part.sort, Structure)
+    met = select(Structure.id).where(*where, *part.where).order_by(*by).limit(limit)
+    first = met.subquery("first")
+    return select(*COLUMNS).join(first, Structure.id == _FOUND).order_by(*by)
 
 
 def gathered(
@@ -163,6 +167,14 @@ def ends(query: Query, sort: Sort) -> list[Condition]:
     if not query.elements or sort.column not in _SPELLED:
         return []
     return [_beyond(getattr(Structure, sort.column), min(query.elements) + "a", descending=True)]
+
+
+def spelled(query: Query, sort: Sort) -> list[Condition]:
+    """Return what the sorted names themselves tell of a query: that for certain elements alone."""
+    if set(query.given()) != {"elements"} or sort.column not in _SPELLED:
+        return []
+    name = getattr(Structure, sort.column)
+    return [name.regexp_match(f"{element}(?![a-z])") for element in query.elements]
 
 
 _SPELLED = {"reduced_formula", "chemical_system"}

@@ -7,7 +7,7 @@ beyond it is estimated from a sample of the rows, those in view alone.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from math import log10
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     Row,
+    Select,
     bindparam,
     func,
     literal_column,
@@ -30,13 +31,16 @@ from api.schemas.search import Page, Query, Sort, StructureRow
 from api.services.criteria import Condition, Known, condition, is_counted_by_index, look_up
 from api.services.cursor import Cursor
 from api.services.order import (
+    Part,
     ends,
     gathered,
     in_order,
     parts,
     sorted_up_to,
+    spelled,
     usual,
     walked,
+    walked_by_name,
     without_value,
 )
 
@@ -101,8 +105,10 @@ async def find(
         behind = cursor if after else None
         rows = (await session.execute(gathered(where, sort, behind, limit + 1))).all()
     elif not are_few:
-        met = condition(query, known=known, is_met=True) + ends(query, sort)
-        rows = await _walk(session, met, cursor, limit + 1, valued=valued)
+        named = spelled(query, sort)
+        met = named or condition(query, known=known, is_met=True)
+        read = walked_by_name if named else walked
+        rows = await _walk(session, read, met + ends(query, sort), cursor, limit + 1, valued=valued)
     return Page(
         rows=[_row(row) for row in rows[:limit]],
         after=str(cursor.behind(rows[limit - 1])) if len(rows) > limit else None,
@@ -117,12 +123,18 @@ def _row(row: Row[Any]) -> StructureRow:
 
 
 async def _walk(
-    session: AsyncSession, where: list[Condition], cursor: Cursor, limit: int, *, valued: bool
+    session: AsyncSession,
+    read: Callable[[list[Condition], Part, int], Select[Any]],
+    where: list[Condition],
+    cursor: Cursor,
+    limit: int,
+    *,
+    valued: bool,
 ) -> Sequence[Row[Any]]:
     """Read along the order; of what has no value, none of it is ``valued``, the end alone."""
     rows: list[Row[Any]] = []
     for part in list(parts(cursor.sort, cursor))[0 if valued else -1 :]:
-        rows += await session.execute(walked(where, part, limit - len(rows)))
+        rows += await session.execute(read(where, part, limit - len(rows)))
         if len(rows) == limit:
             break
     return rows

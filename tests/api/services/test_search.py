@@ -334,6 +334,26 @@ def test_every_page_is_what_python_finds(
     assert number == len(expected) or not is_exact
 
 
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("column", ["reduced_formula", "chemical_system"])
+@pytest.mark.parametrize("elements", ["N", "S", "O", "O,Th"])
+def test_elements_are_read_from_the_names_that_are_sorted(
+    world: Database,
+    elements: str,
+    column: str,
+    descending: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of many structures, page by page; S is not in Sn, nor O in Os."""
+    monkeypatch.setattr(search, "COUNTED", 0)
+    monkeypatch.setattr(search, "SURELY_FEW", -1)
+    query, sort = Query(elements=elements), Sort(column, descending)
+    expected = looked_through(world, query, sort)
+    ids, _ = paged(world, query, sort, 7)
+    assert expected
+    assert ids == expected
+
+
 @settings(once, max_examples=10)
 @given(chance=seeds, column=st.sampled_from(SORTABLE), descending=st.booleans())
 def test_a_stream_holds_all_pages_with_their_materials(

@@ -137,4 +137,17 @@ def test_an_order_is_walked_along_an_index(planner: Planner, column: str, descen
             assert all(node["Plan Rows"] < FEW_EQUALS for node in sorts), plan
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("column", ["reduced_formula", "chemical_system"])
+def test_elements_are_told_by_the_names_in_the_order(
+    planner: Planner, column: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the rows of the page are read."""
+    monkeypatch.setattr(search, "SURELY_FEW", -1)
+    query = Query(elements="Sn,Ti")
+    *_, plan = planner.plans(lambda s: search.find(s, query, sort=Sort(column)))
+    walked, shown = (node for node in nodes(plan) if node.get("Index Name"))
+    assert (walked["Node Type"], shown["Index Name"]) == ("Index Only Scan", "pk_structures")
+
+
 FEW_EQUALS = 2_000
