@@ -55,11 +55,15 @@ def main(work: str, memory_bytes: int, current_fd: int, parent_pid: int) -> None
             items = pickle.load(jobs)  # noqa: S301 - from our own parent
         except EOFError:
             return
-        tasks = [
-            _Task(do, item, at, outbox, current_fd) for at, item in enumerate(items, start=number)
-        ]
+        numbered = list(enumerate(items, start=number))
+        tasks = [_Task(do, item, at, outbox, current_fd) for at, item in numbered]
         together(tasks)
-        number += len(tasks)
+        for (at, item), task in zip(numbered, tasks, strict=True):
+            if task.lacked_memory:
+                again = _Task(do, item, at, outbox, current_fd)
+                again.alone = True
+                together([again])
+        number += len(numbered)
         outbox.flush()
 
 
@@ -78,10 +82,13 @@ class _Task(Task):
         self._outbox = outbox
         self._current_fd = current_fd
         self._is_sent_in_part = False
+        self.lacked_memory = False  # and the others had some: it is to be done again alone
 
     def begin_step(self) -> None:
-        """Tell the parent which item is at hand."""
+        """Tell the parent which item is at hand, and that the time before was not the item's."""
         os.pwrite(self._current_fd, self._number.to_bytes(8, "big"), 0)
+        if self._outbox.is_due():
+            self._outbox.send()
 
     def run(self) -> None:
         """Do the work and send what comes of it, or why nothing, or nothing more, does."""
@@ -98,6 +105,9 @@ class _Task(Task):
         except NanoError as error:
             failure = Failure(str(error), getattr(error, "line", None))
         except MemoryError:
+            if not self.alone:
+                self.lacked_memory = True
+                return
             failure = Failure("It needs more memory than one item may take.")
         except Exception as error:  # noqa: BLE001 - plug-ins may raise anything
             failure = Failure(f"{type(error).__name__}: {error}")
@@ -131,7 +141,11 @@ class _Outbox:
 
     def flush(self) -> None:
         if self._parts:
-            self.write(pickle.dumps(self._parts, protocol=5))
+            self.send()
+
+    def send(self) -> None:
+        """Send what there is, if only the sign that all goes on."""
+        self.write(pickle.dumps(self._parts, protocol=5))
         self._parts, self._size = [], 0
         self._sent = time.monotonic()
 

@@ -1,7 +1,7 @@
 """Centred cells made primitive, where the centring is exact.
 
-Nearly half of the crystals that files hold are given in a cell with two, three or four lattice
-points. What searches for symmetry is the faster in the primitive cell, and finds the same.
+Half of the crystals that files hold are given in a cell with two, three or four lattice points. In
+the primitive cell a search for symmetry is the faster.
 
 Centring types and their vectors: International Tables for Crystallography, vol. A (2016),
 table 2.1.1.2.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import cache
+from math import hypot
 
 import moyopy
 import numpy as np
@@ -18,6 +19,9 @@ from nanoos.structures.structure import Array, Structure
 
 # It warns of operators that a supercell does not share; only the space-group type is used here.
 logging.getLogger("moyo").setLevel(logging.ERROR)
+
+_LONGEST_A = 30.0
+"""Of a few thousand random centred cells, some longer ones had another group as primitive ones."""
 
 CellParameters = tuple[float, float, float, float, float, float]
 
@@ -60,15 +64,13 @@ class SymmetrySearch:
 
     def __init__(self, structure: Structure) -> None:
         self._kinds, self._kind_at_sites = kinds_of_site(structure)
-        self._lattice_a = structure.lattice_a
         self._search = None
-        if structure.n_periodic < 3 or structure.n_sites > MOST_SITES:
-            return
-        if structure.lattice_a is not None:
-            self._lattice_a, fractional, self._kind_at_sites = primitive_part(
-                structure.lattice_a, structure.fractional, self._kind_at_sites
-            )
-            self._search = Search(self._lattice_a, fractional, self._kind_at_sites)
+        if structure.n_periodic == 3 and structure.lattice_a is not None:
+            cell = structure.lattice_a, structure.fractional, self._kind_at_sites
+            if _is_reducible(structure):
+                cell = primitive_part(*cell)
+            *_, self._kind_at_sites = cell
+            self._search = Search(*cell)
 
     def within(self, symprec_a: float) -> Symmetry | None:
         """Return the symmetry within ``symprec_a`` Å; None where there is no space group."""
@@ -86,27 +88,8 @@ class SymmetrySearch:
         found = self._dataset(symprec_a)
         return None if found is None else _space_group(found, symprec_a)
 
-    def point_group(self, symprec_a: float) -> Array:
-        """Return the Cartesian rotations within ``symprec_a`` Å; see `point_group`."""
-        found = self._dataset(symprec_a)
-        if found is None or self._lattice_a is None:
-            return np.eye(3)[None]
-        turns = np.unique(np.array(found.operations.rotations), axis=0)
-        axes = self._lattice_a.T
-        # Of a cell within the tolerance only, they are nearly orthogonal; the nearest ones are.
-        left, _, right = np.linalg.svd(axes @ turns @ np.linalg.inv(axes))
-        rotations: Array = left @ right
-        return rotations
-
     def _dataset(self, symprec_a: float) -> moyopy.MoyoDataset | None:
-        if self._search is None:
-            return None
-        try:
-            return self._search.within(symprec_a)
-        except ValueError as error:
-            raise SymmetryError(
-                f"The space group could not be determined within {symprec_a} Å: {error}."
-            ) from error
+        return None if self._search is None else _found(self._search, symprec_a)
 
 
 def space_group(structure: Structure, symprec_a: float) -> SpaceGroup | None:
@@ -125,7 +108,40 @@ def point_group(structure: Structure, symprec_a: float) -> Array:
     They act on Cartesian columns, within ``symprec_a`` Å and up to a shift. Where no symmetry is
     searched for, the identity alone. Raises SymmetryError when the search fails.
     """
-    return SymmetrySearch(structure).point_group(symprec_a)
+    found, lattice_a = None, structure.lattice_a
+    if structure.n_periodic == 3 and lattice_a is not None:
+        # The cell as it is: a primitive one of a supercell may have other rotations.
+        search = Search(lattice_a, structure.fractional, kinds_of_site(structure)[1])
+        found = _found(search, symprec_a)
+    if found is None or lattice_a is None:
+        return np.eye(3)[None]
+    turns = np.unique(np.array(found.operations.rotations), axis=0)
+    axes = lattice_a.T
+    # Of a cell within the tolerance only, they are nearly orthogonal; the nearest ones are.
+    left, _, right = np.linalg.svd(axes @ turns @ np.linalg.inv(axes))
+    rotations: Array = left @ right
+    return rotations
+
+
+def _is_reducible(structure: Structure) -> bool:
+    """Say whether a primitive cell surely has the symmetry that is found in the one given.
+
+    Where atoms lie at nearly one place, or many vectors are as long as one of the cell, moyo
+    may find another within the tolerance.
+    """
+    lattice_a = structure.lattice_a
+    if structure.is_split or structure.n_sites > MOST_SITES or lattice_a is None:
+        return False
+    return max(hypot(*vector) for vector in lattice_a.tolist()) < _LONGEST_A
+
+
+def _found(search: Search, symprec_a: float) -> moyopy.MoyoDataset | None:
+    try:
+        return search.within(symprec_a)
+    except ValueError as error:
+        raise SymmetryError(
+            f"The space group could not be determined within {symprec_a} Å: {error}."
+        ) from error
 
 
 def _space_group(found: moyopy.MoyoDataset, symprec_a: float) -> SpaceGroup:

@@ -36,6 +36,17 @@ def _eat() -> None:
     raise AssertionError(f"{len(eaten)} could be had")
 
 
+def _hold() -> None:
+    held = bytes(60 * MEGABYTE)  # of all together more than one item may take
+    pause()
+    assert held
+
+
+def _idle() -> None:
+    time.sleep(0.04)
+    pause()
+
+
 def _raise() -> None:
     raise RuntimeError("of foreign making")
 
@@ -58,6 +69,9 @@ DEEDS: dict[str, Callable[[], object]] = {
     "hang": lambda: time.sleep(3600),
     "spin": _spin,
     "eat": _eat,
+    "hold": _hold,
+    "idle": _idle,
+    "doze": lambda: time.sleep(3.6),
     "raise": _raise,
     "refuse": _refuse,
     "print": _print,

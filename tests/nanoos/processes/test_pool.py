@@ -96,6 +96,16 @@ async def test_what_was_sent_in_part_is_not_done_again_when_the_next_one_crashes
     assert before == [0, 1, 2]
 
 
+async def test_what_many_need_together_is_no_fault_of_one() -> None:
+    found = await answers([("hold", 0)] * 32, size=1)
+    assert not failures(found)
+
+
+async def test_the_time_that_others_took_is_not_held_against_an_item() -> None:
+    found = await answers([*[("idle", 0)] * 20, ("doze", 0)], size=1)
+    assert not failures(found)
+
+
 async def test_results_come_while_their_item_is_still_read() -> None:
     found = await answers([("large good", 30)], size=1)
     assert len(found) > 10

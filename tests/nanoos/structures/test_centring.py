@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanoos.structures import Structure, analyse
+from nanoos.structures import Species, Structure, analyse, point_group
 from nanoos.structures import symmetry as of_symmetry
 from nanoos.structures.centring import primitive_part
 from nanoos.structures.geometry import signed_volume_a3
@@ -84,6 +85,23 @@ CENTRED = {
         ["Ca", "C"],
     ),
 }
+
+
+@pytest.mark.parametrize(("repeats", "order"), [((2, 2, 1), 24), ((2, 2, 2), 24), ((3, 3, 3), 24)])
+def test_rotations_are_those_of_the_supercell_as_it_is_given(repeats, order):
+    """Its translations look like a centring, whose primitive cell has other rotations."""
+    magnesium = bulk("Mg").repeat(repeats)
+    assert len(point_group(Structure.from_ase(magnesium), 0.001)) == order
+
+
+def test_cells_with_split_positions_are_searched_as_they_are(monkeypatch):
+    """Atoms nearly at one place would be told apart in another way."""
+    half = Species("Na0.5", ("Na", "vacancy"), (0.5, 0.5))
+    fractional, _ = centred("C", [(0.1, 0.2, 0.3), (0.1, 0.2, 0.33)])
+    structure = Structure.of_site_species(LATTICE, fractional @ LATTICE, [half] * 4)
+    assert structure.is_split
+    monkeypatch.setattr(of_symmetry, "primitive_part", None)
+    assert analyse(structure).space_group_loose is not None
 
 
 @pytest.mark.parametrize("name", CENTRED)
