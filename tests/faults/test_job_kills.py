@@ -107,6 +107,13 @@ class Place:
             assert time.monotonic() < deadline, self.logs()
             time.sleep(0.2)
 
+    def wait_until_begun(self, worker: psutil.Popen) -> None:
+        """Wait until a worker has signed in, or ended: one that only starts is just ended."""
+        while worker.poll() is None:
+            if self.query(f"SELECT 1 FROM workers WHERE name LIKE '%:{worker.pid}'"):
+                return
+            time.sleep(0.1)
+
     def crash(self) -> None:
         """kill -9 of the server, and a new one."""
         self.server.crash()
@@ -200,7 +207,8 @@ def test_whatever_is_killed_each_job_ends_once(place: Place) -> None:
         " WHERE status NOT IN ('succeeded', 'failed', 'cancelled'))"
     )
     for worker in place.workers:
-        if worker.is_running():
+        place.wait_until_begun(worker)
+        if worker.poll() is None:
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(60) == 0, place.logs()
     place.start("--drain").wait(120)  # sweeps what the killed left
