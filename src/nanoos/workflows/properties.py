@@ -36,7 +36,7 @@ class Properties:
     """Relax a crystal, then find elastic constants, phonons and equation of state there."""
 
     name = "properties"
-    version = "1"
+    version = "2"  # 1 had no symmetry in elastic
     title = "Relaxation, then elastic constants, phonons and equation of state"
     parameters = PropertiesParameters
     default_engine = "emt"
