@@ -55,15 +55,14 @@ def main(work: str, memory_bytes: int, current_fd: int, parent_pid: int) -> None
             items = pickle.load(jobs)  # noqa: S301 - from our own parent
         except EOFError:
             return
-        numbered = list(enumerate(items, start=number))
-        tasks = [_Task(do, item, at, outbox, current_fd) for at, item in numbered]
+        tasks = [
+            _Task(do, item, at, outbox, current_fd) for at, item in enumerate(items, start=number)
+        ]
         together(tasks)
-        for (at, item), task in zip(numbered, tasks, strict=True):
+        for task in tasks:
             if task.lacked_memory:
-                again = _Task(do, item, at, outbox, current_fd)
-                again.alone = True
-                together([again])
-        number += len(numbered)
+                together([task.alone_again()])
+        number += len(tasks)
         outbox.flush()
 
 
@@ -82,7 +81,14 @@ class _Task(Task):
         self._outbox = outbox
         self._current_fd = current_fd
         self._is_sent_in_part = False
-        self.lacked_memory = False  # and the others had some: it is to be done again alone
+        self.lacked_memory = False
+        """It did while others had some."""
+
+    def alone_again(self) -> _Task:
+        """Return the same work to be done once more, with all the memory for itself."""
+        again = _Task(self._do, self._item, self._number, self._outbox, self._current_fd)
+        again.alone = True
+        return again
 
     def begin_step(self) -> None:
         """Tell the parent which item is at hand, and that the time before was not the item's."""

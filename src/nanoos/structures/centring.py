@@ -22,9 +22,10 @@ _STEPS = 100_000  # in a lattice vector, for finding the site that a translation
 _MOST_KINDS = 9_000  # which, times the cube of those, 64 bits hold
 
 Sixths = tuple[int, int, int]
+Centring = tuple[tuple[Sixths, ...], tuple[Sixths, Sixths, Sixths]]
+"""The lattice points but the origin, in sixths of a, b, c, and a right-handed basis."""
 
-# The points of the lattice but the origin, in sixths of a, b, c, and a right-handed basis of it.
-_CENTRINGS: tuple[tuple[tuple[Sixths, ...], tuple[Sixths, Sixths, Sixths]], ...] = (
+_CENTRINGS: tuple[Centring, ...] = (
     (((0, 3, 3), (3, 0, 3), (3, 3, 0)), ((0, 3, 3), (3, 0, 3), (3, 3, 0))),  # F
     (((3, 3, 3),), ((-3, 3, 3), (3, -3, 3), (3, 3, -3))),  # I
     (((3, 3, 0),), ((3, -3, 0), (3, 3, 0), (0, 0, 6))),  # C
@@ -43,22 +44,28 @@ def primitive_part(
     Orbits are those of the centring translations; what no standard centring maps onto itself,
     to 1e-8 of the lattice vectors, is returned as it is.
     """
+    kinds = np.array(kind_at_sites)
+    for points, basis in _possible(fractional, kind_at_sites):
+        images = _images(fractional, kinds, np.array(points) / 6)
+        if images is not None:
+            first = np.flatnonzero((images >= np.arange(len(kinds))).all(axis=0))
+            change = np.array(basis) / 6
+            places = fractional[first] @ inverse(change)
+            return change @ lattice_a, places, kinds[first].tolist()
+    return lattice_a, fractional, kind_at_sites
+
+
+def _possible(fractional: Array, kind_at_sites: list[int]) -> list[Centring]:
+    """Return the centrings that the sites of the rarest kind allow."""
     counts = Counter(kind_at_sites)
     shared = gcd(*counts.values())
-    if (shared % 2 == 0 or shared % 3 == 0) and len(counts) <= _MOST_KINDS:
-        kinds = np.array(kind_at_sites)
-        rarest = fractional[kinds == min(counts, key=counts.__getitem__)]
-        apart = np.rint(6 * (rarest[1:] - rarest[0])).astype(np.int64) % 6
-        possible = set(map(tuple, apart.tolist()))
-        for points, basis in _CENTRINGS:
-            if possible.issuperset(points):
-                images = _images(fractional, kinds, np.array(points) / 6)
-                if images is not None:
-                    first = np.flatnonzero((images >= np.arange(len(kinds))).all(axis=0))
-                    change = np.array(basis) / 6
-                    places = fractional[first] @ inverse(change)
-                    return change @ lattice_a, places, kinds[first].tolist()
-    return lattice_a, fractional, kind_at_sites
+    if (shared % 2 and shared % 3) or len(counts) > _MOST_KINDS:
+        return []
+    kind = min(counts, key=counts.__getitem__)
+    rarest = fractional[[one == kind for one in kind_at_sites]]
+    apart = np.rint(6 * (rarest[1:] - rarest[0])).astype(np.int64) % 6
+    found = set(map(tuple, apart.tolist()))
+    return [centring for centring in _CENTRINGS if found.issuperset(centring[0])]
 
 
 def _images(fractional: Array, kinds: NDArray[np.intp], vectors: Array) -> NDArray[np.intp] | None:

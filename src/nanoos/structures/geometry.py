@@ -54,6 +54,11 @@ def signed_volume_a3(lattice_a: Array) -> float:
     return _dot(_cross(b, c), a)
 
 
+def longest_vector_a(lattice_a: Array) -> float:
+    """Return the length of the longest lattice vector in Å."""
+    return max(hypot(*vector) for vector in lattice_a.tolist())
+
+
 def inverse(matrix: Array) -> Array:
     """Return the inverse of a (3, 3) matrix, as its adjugate over its determinant.
 

@@ -7,12 +7,12 @@ takes minutes and gigabytes. With supercells its time grows with the square of t
 
 from __future__ import annotations
 
-from math import hypot, pi
+from math import pi
 
 import moyopy
 import numpy as np
 
-from nanoos.structures.geometry import inverse, signed_volume_a3
+from nanoos.structures.geometry import inverse, longest_vector_a, signed_volume_a3
 from nanoos.structures.structure import Array
 
 MOST_SITES = 2000  # 2 s
@@ -83,6 +83,5 @@ class Search:
 
 def _vectors_alike(lattice_a: Array, n_cells: int, symprec_a: float) -> float:
     """Return how many lattice vectors may be as long as the longest, to within ``symprec_a``."""
-    longest = max(hypot(*vector) for vector in lattice_a.tolist())
     volume = abs(signed_volume_a3(lattice_a)) / n_cells
-    return 2 * pi * symprec_a * longest**2 / volume
+    return 2 * pi * symprec_a * longest_vector_a(lattice_a) ** 2 / volume

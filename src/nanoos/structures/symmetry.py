@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import cache
-from math import hypot
 
 import moyopy
 import numpy as np
 
 from nanoos.errors import SymmetryError
 from nanoos.structures.centring import primitive_part
-from nanoos.structures.geometry import lengths_and_angles
+from nanoos.structures.geometry import lengths_and_angles, longest_vector_a
 from nanoos.structures.protostructure import kinds_of_site, label
 from nanoos.structures.search import MOST_SITES, Search
 from nanoos.structures.structure import Array, Structure
@@ -132,7 +131,7 @@ def _is_reducible(structure: Structure) -> bool:
     lattice_a = structure.lattice_a
     if structure.is_split or structure.n_sites > MOST_SITES or lattice_a is None:
         return False
-    return max(hypot(*vector) for vector in lattice_a.tolist()) < _LONGEST_A
+    return longest_vector_a(lattice_a) < _LONGEST_A
 
 
 def _found(search: Search, symprec_a: float) -> moyopy.MoyoDataset | None:
