@@ -49,6 +49,8 @@ CONTENT = {
     "citations": "SELECT digest FROM citations ORDER BY 1",
 }
 EXAMPLES = Path(__file__).parents[2] / "examples" / "crystals"
+SAID = ("--json", "--workers", "8")
+"""So that two sessions store."""
 Content = dict[str, list[tuple[object, ...]]]
 
 
@@ -79,7 +81,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(url: str, files: Path) -> psutil.Popen:
     return psutil.Popen(
-        [sys.executable, "-m", "api.cli", "structures", "import", str(files), "--json"],
+        [sys.executable, "-m", "api.cli", "structures", "import", str(files), *SAID],
         env=os.environ | {"DATABASE_URL": url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

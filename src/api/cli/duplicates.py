@@ -179,7 +179,7 @@ class _Comparison:
     async def run(self, workers: int) -> None:
         from api.services.comparing import COMPARE
         from api.services.near_duplicates import sizes
-        from nanoos.processes import Limits, Pool
+        from nanoos.processes import Limits, Pool, at_once
 
         async with transaction(self._sessions) as (session, _):
             formulas = await sizes(session, self._query)
@@ -188,7 +188,7 @@ class _Comparison:
             task = bar.add_task("Comparing", total=self._found.compared)
             limits = Limits(silence_s=PATIENCE_S)
             async with Pool["Bucket"](COMPARE, workers, limits) as pool:
-                await pool.run(self._feed(pool, formulas), self._collect(pool, bar, task))
+                await at_once(self._feed(pool, formulas), self._collect(pool, bar, task))
 
     async def _feed(self, pool: Pool[Bucket], formulas: list[Size]) -> None:
         from api.services.near_duplicates import MOST, bucket

@@ -72,14 +72,14 @@ class _Reanalysis:
     async def run(self, workers: int) -> None:
         from api.services import reanalysis
         from api.services.structure_rows import DERIVE_AGAIN
-        from nanoos.processes import Pool
+        from nanoos.processes import Pool, at_once
 
         async with transaction(self._sessions) as (session, owner):
             total = await reanalysis.count(session, owner, every=self._every)
         with progress() as bar:
             task = bar.add_task("Analysing", total=total)
             async with Pool["Again"](DERIVE_AGAIN, workers) as pool:
-                await pool.run(self._feed(pool), self._collect(pool, bar, task))
+                await at_once(self._feed(pool), self._collect(pool, bar, task))
 
     async def _feed(self, pool: Pool[Again]) -> None:
         from api.services import reanalysis

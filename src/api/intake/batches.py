@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -14,14 +15,14 @@ from sqlalchemy.exc import DBAPIError
 from api.db import RETRIED, sqlstate
 from api.errors import DatabaseFull
 from api.schemas.structure import FailedFile, ImportReport
-from nanoos.processes import Answer, Pool
+from nanoos.processes import Answer, Pool, at_once
 
 I = TypeVar("I")  # noqa: E741 - the item of a pool
 T = TypeVar("T")
 
 BATCH = 1000
 """Rows stored in one transaction,"""
-BATCH_BYTES = 16 * 1024**2
+BATCH_BYTES = 8 * 1024**2
 """or as many as amount to this,"""
 BATCH_S = 2.0
 """or have come in this time."""
@@ -72,81 +73,105 @@ class Account:
         self.tell(self.progress)
 
 
-@dataclass(slots=True)
-class Batch(Generic[T]):
-    """What waits for being stored."""
+class Lane(Generic[T]):
+    """What waits for being stored by one session."""
 
-    found: list[T] = field(default_factory=list)
-    size: int = 0
-    began: float = 0.0
+    def __init__(self) -> None:
+        self._found: list[T] = []
+        self._size = 0
+        self._began = 0.0
+        self._is_end = False
+        self._changed = asyncio.Event()
+        self._taken = asyncio.Event()
 
     def add(self, one: T, size: int) -> None:
         """Put in one more, of about so many bytes."""
-        if not self.found:
-            self.began = time.monotonic()
-        self.found.append(one)
-        self.size += size
+        if not self._found:
+            self._began = time.monotonic()
+            self._changed.set()
+        self._found.append(one)
+        self._size += size
+        if self._is_batch():
+            self._changed.set()
 
-    def left_s(self) -> float | None:
+    def end(self) -> None:
+        """Say that no more comes."""
+        self._is_end = True
+        self._changed.set()
+
+    async def room(self) -> None:
+        """Wait while there is a whole batch."""
+        while self._is_batch():
+            self._taken.clear()
+            await self._taken.wait()
+
+    async def store(self, store: Callable[[list[T]], Awaitable[None]]) -> None:
+        """Store batches until no more comes; while one is stored, the next is filled."""
+        while found := await self._batch():
+            await store(found)
+
+    async def _batch(self) -> list[T]:
+        """Wait until there is a batch, or what there is has waited; take it, nothing at the end."""
+        while not (self._is_end or self._is_batch() or self._left_s() == 0):
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._left_s()):
+                    await self._changed.wait()
+        found, self._found, self._size = self._found, [], 0
+        self._taken.set()
+        return found
+
+    def _is_batch(self) -> bool:
+        return len(self._found) >= BATCH or self._size >= BATCH_BYTES
+
+    def _left_s(self) -> float | None:
         """Return for how long it may still wait for more."""
-        return BATCH_S - (time.monotonic() - self.began) if self.found else None
+        return max(0.0, BATCH_S - (time.monotonic() - self._began)) if self._found else None
 
-    def is_due(self) -> bool:
-        """Say whether it is full or has waited."""
-        left_s = self.left_s()
-        is_over = left_s is not None and left_s <= 0
-        return is_over or len(self.found) >= BATCH or self.size >= BATCH_BYTES
+
+class Waiting(Generic[T]):
+    """What waits for being stored, by one session or by several at once."""
+
+    def __init__(self, sessions: int = 1) -> None:
+        self._lanes = [Lane[T]() for _ in range(sessions)]
+
+    def add(self, one: T, size: int, key: int = 0) -> None:
+        """Put in one more, of about so many bytes; what has one key is stored by one session."""
+        self._lanes[key % len(self._lanes)].add(one, size)
+
+    def end(self) -> None:
+        """Say that no more comes."""
+        for lane in self._lanes:
+            lane.end()
+
+    async def room(self) -> None:
+        """Wait while a session is behind by a batch."""
+        for lane in self._lanes:
+            await lane.room()
+
+    async def store(self, store: Callable[[list[T]], Awaitable[None]]) -> None:
+        """Store what is put in until no more comes."""
+        await at_once(*(lane.store(store) for lane in self._lanes))
 
 
 def in_batches(
     pool: Pool[I],
-    take: Callable[[Answer[I], Batch[T]], None],
+    take: Callable[[Answer[I], Waiting[T]], None],
     store: Callable[[list[T]], Awaitable[None]],
+    sessions: int = 1,
 ) -> tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]]:
-    """Return what lets ``take`` fill batches with the pool's answers, and what stores them.
-
-    While one batch is stored, the next is filled; a third waits at most.
-    """
-    batches: asyncio.Queue[list[T] | None] = asyncio.Queue(1)
-    return _fill(pool, take, batches), _store_each(batches, store)
+    """Return what lets ``take`` put in what the pool answers, and what stores it in batches."""
+    waiting = Waiting[T](sessions)
+    return _fill(pool, take, waiting), waiting.store(store)
 
 
 async def _fill(
-    pool: Pool[I],
-    take: Callable[[Answer[I], Batch[T]], None],
-    batches: asyncio.Queue[list[T] | None],
+    pool: Pool[I], take: Callable[[Answer[I], Waiting[T]], None], waiting: Waiting[T]
 ) -> None:
-    batch = Batch[T]()
-    answer: Answer[I] | None
-    is_end = False
-    while not is_end:
-        try:
-            answer = await _answer(pool, batch.left_s())
-        except TimeoutError:
-            pass
-        else:
-            is_end = answer is None
-            if answer is not None:
-                take(answer, batch)
-        if batch.found and (is_end or batch.is_due()):
-            await batches.put(batch.found)
-            batch = Batch[T]()
-    await batches.put(None)
-
-
-async def _answer(pool: Pool[I], left_s: float | None) -> Answer[I] | None:
-    """Return the pool's next answer. Raises TimeoutError if there is none in so many seconds."""
-    if pool.has_answer:
-        return await pool.answer()
-    async with asyncio.timeout(left_s):
-        return await pool.answer()
-
-
-async def _store_each(
-    batches: asyncio.Queue[list[T] | None], store: Callable[[list[T]], Awaitable[None]]
-) -> None:
-    while (found := await batches.get()) is not None:
-        await store(found)
+    async for answer in pool.answers():
+        take(answer, waiting)
+        await waiting.room()
+    waiting.end()
 
 
 async def store_or_refuse(

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.artifacts import Artifacts
 from api.db import Sessions, retried
-from api.intake.batches import Account, Batch, Progress, in_batches, store_or_refuse
+from api.intake.batches import Account, Progress, Waiting, in_batches, store_or_refuse
 from api.intake.finder import Finder
 from api.schemas.run import RunImportReport
 from api.schemas.structure import FailedFile
@@ -20,7 +20,7 @@ from api.services.structure_import import Terms
 from api.services.structure_rows import Refusal
 from nanoos.errors import NanoError
 from nanoos.parsers import Source, Unfound
-from nanoos.processes import Answer, Limits, Pool
+from nanoos.processes import Answer, Limits, Pool, at_once
 from nanoos.runs import RunFolder
 from nanoos.runs.find import FoundRun, digest, runs_in
 
@@ -66,7 +66,7 @@ class RunIntake:
         finder = Finder(_looked_at(found, hashed=hashed), _held)
         async with Pool[RunReading](READ, self._workers, self._limits) as pool:
             try:
-                await pool.run(self._feed(pool, finder), *in_batches(pool, self._take, self._store))
+                await at_once(self._feed(pool, finder), *in_batches(pool, self._take, self._store))
             finally:
                 finder.close()
         return self.report
@@ -114,24 +114,24 @@ class RunIntake:
             digest: one.n_runs for digest, one in known.items() if stored.are_there(one.artifacts)
         }
 
-    def _take(self, answer: Answer[RunReading], batch: Batch[RunRow]) -> None:
+    def _take(self, answer: Answer[RunReading], waiting: Waiting[RunRow]) -> None:
         found = answer.item.run
         for result in answer.results:
             if isinstance(result, Refusal):
                 self._account.fail(found.folder.name, result.message, result.line, result.place)
             elif isinstance(result, RunRow):
-                self._take_row(found, result, batch)
+                self._take_row(found, result, waiting)
         if answer.failure is not None:
             self._account.fail(found.folder.name, answer.failure.message, answer.failure.line)
         if answer.is_end:
             self._done(found, _size(found.folder))
 
-    def _take_row(self, found: FoundRun, row: RunRow, batch: Batch[RunRow]) -> None:
+    def _take_row(self, found: FoundRun, row: RunRow, waiting: Waiting[RunRow]) -> None:
         if reason := self._terms.refuse(row.initial):
             self._account.fail(found.folder.name, reason, place=row.place)
             return
         size = len(row.initial.fields) + (len(row.final.fields) if row.final else 0)
-        batch.add(row, size + ROW_BYTES)
+        waiting.add(row, size + ROW_BYTES)
 
     def _done(self, found: FoundRun, size_bytes: int) -> None:
         self._account.passed(size_bytes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.db import Sessions, retried
-from api.intake.batches import Account, Batch, Progress, in_batches, store_or_refuse
+from api.intake.batches import Account, Progress, Waiting, in_batches, store_or_refuse
 from api.intake.finder import Finder
 from api.schemas.structure import FailedFile, ImportReport
 from api.services import known_files
@@ -18,7 +18,12 @@ from api.services.structure_import import Found, Imported, Terms, store_
 from api.services.structure_rows import READ, Reading, Refusal
 from nanoos.errors import NanoError
 from nanoos.parsers import Source, Unfound
-from nanoos.processes import Answer, Limits, Pool
+from nanoos.processes import Answer, Limits, Pool, at_once
+
+SESSIONS = 4
+"""Those that store at once at most, each other materials: none waits for what another adds."""
+WORKERS_PER_SESSION = 4
+"""About so many processes read what one session stores."""
 
 
 class Intake:
@@ -59,7 +64,9 @@ class Intake:
         finder = Finder(_looked_at(sources, hashed=await self._may_be_known()), _held)
         async with Pool[Reading](READ, self._workers, self._limits) as pool:
             try:
-                await pool.run(self._feed(pool, finder), *in_batches(pool, self._take, self._store))
+                sessions = min(SESSIONS, max(1, self._workers // WORKERS_PER_SESSION))
+                batches = in_batches(pool, self._take, self._store, sessions)
+                await at_once(self._feed(pool, finder), *batches)
             finally:
                 finder.close()
         return self.report
@@ -101,7 +108,7 @@ class Intake:
 
         return await retried(self._sessions, recognise)
 
-    def _take(self, answer: Answer[Reading], batch: Batch[Found]) -> None:
+    def _take(self, answer: Answer[Reading], waiting: Waiting[Found]) -> None:
         source = answer.item.source
         name = known_as(source)
         for result in answer.results:
@@ -110,7 +117,8 @@ class Intake:
             elif reason := self._terms.refuse(result):
                 self._account.fail(source.name, reason, place=result.place)
             else:
-                batch.add(Found(result, name, answer.item.number), len(result.fields))
+                found = Found(result, name, answer.item.number)
+                waiting.add(found, len(result.fields), result.material)
         read = sum(getattr(result, "length", 0) for result in answer.results)
         self._begun[source.name] += read
         self._account.passed(read)

@@ -166,6 +166,9 @@ class Structure(Identified, Owned, Updated, Base):
             postgresql_include=PUBLICLY_ASKED,
             postgresql_where=text("visibility = 'public'"),
         ),
+        Index(
+            "ix_structures_child_of", "parent_id", postgresql_where=text("parent_id IS NOT NULL")
+        ),
         Index("ix_structures_disordered", "id", postgresql_where=text("NOT is_ordered")),
         _by("number_of_periodic_dimensions", where="number_of_periodic_dimensions < 3"),
         *(_by(column) for column in (*SORTED, *LABELS)),
@@ -240,13 +243,12 @@ class Structure(Identified, Owned, Updated, Base):
     origin: Mapped[str] = mapped_column(server_default="upload")
     parent_id: Mapped[uuid.UUID | None] = mapped_column(
         ForeignKey("structures.id", ondelete="RESTRICT"),
-        index=True,
         comment="What it was relaxed from, or is a snapshot of",
     )
     source_text: Mapped[str | None] = mapped_column(comment="The source as it came")
     source_format: Mapped[str | None]
     source_name: Mapped[str | None] = mapped_column(comment="File name, without its folder")
-    source_sha256: Mapped[str | None] = mapped_column(index=True)
+    source_sha256: Mapped[str | None]
     source: Mapped[str | None] = mapped_column(comment="Collection it came from, such as AMCSD")
     external_id: Mapped[str | None] = mapped_column(comment="Its identifier in that collection")
     licence: Mapped[str | None] = mapped_column(

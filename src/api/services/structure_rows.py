@@ -5,8 +5,10 @@ Nothing here imports SQLAlchemy: the processes that read files start the faster.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -43,13 +45,15 @@ class Candidate:
 class Row(NamedTuple):
     """A structure ready for COPY, and where in its file it stands.
 
-    ``fields`` are the values of `COLUMNS` in PostgreSQL's binary format. ``length`` is that of
-    its part of the file in characters, 0 where it is not text.
+    ``fields`` are the values of `COLUMNS` in PostgreSQL's binary format, ``material`` is a number
+    that all structures of a material have. ``length`` is that of its part of the file in
+    characters, 0 where it is not text.
     """
 
     id: bytes
     fingerprint: str
     fields: bytes
+    material: int
     format: str | None = None
     place: int = 1
     is_last: bool = False
@@ -145,15 +149,16 @@ def _row_of(one: Parsed | Rejected, source: Source) -> Row | Refusal:
 
 def row(candidate: Candidate) -> Row:
     """Return a candidate as a row. Raises StructureError for what cannot be stored."""
-    id_ = uuid7()
+    values = _values(candidate)
     try:
-        fields = copy_format.fields(COLUMNS, _values(candidate) | {"id": id_})
+        fields = copy_format.fields(COLUMNS, values)
     except (TypeError, ValueError) as error:
         raise StructureError(f"What the source says cannot be stored: {error}.") from error
     return Row(
-        id_.bytes,
+        values["id"].bytes,
         candidate.analysis.fingerprint,
         fields,
+        zlib.crc32((values["hill_formula"] or "").encode()),
         format=candidate.source_format,
         sha256=candidate.source_sha256,
         is_licensed=_said(candidate.extra or {}, "licence") is not None,
@@ -171,7 +176,9 @@ def with_parent(derived: Row, parent_id: UUID) -> Row:
 def _values(candidate: Candidate) -> dict[str, Any]:
     structure, analysis = candidate.structure, candidate.analysis
     extra = candidate.extra or {}
-    return _derived(structure, analysis) | {
+    return {
+        "id": uuid7(),
+        **_derived(structure, analysis),
         "material_name": _said(extra, "mineral"),
         "source": _said(extra, "database"),
         "external_id": _said(extra, "database_code"),
@@ -179,7 +186,7 @@ def _values(candidate: Candidate) -> dict[str, Any]:
         "name": candidate.name,
         "lattice_a": structure.lattice_a,
         "positions_a": structure.positions_a,
-        "species": canonical_json([_species(s) for s in structure.species]),
+        "species": f"[{','.join(map(_species, structure.species))}]",
         "species_at_sites": structure.species_at_sites,
         "dimension_types": [int(direction) for direction in structure.periodic],
         "origin": candidate.origin,
@@ -231,12 +238,14 @@ def _derived(structure: Structure, analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _species(species: Species) -> dict[str, Any]:
-    return {
+@lru_cache(4096)  # most are elements
+def _species(species: Species) -> str:
+    document = {
         "name": species.name,
         "chemical_symbols": list(species.chemical_symbols),
-        "concentration": list(species.concentration),
+        "concentration": [float(share) for share in species.concentration],
     }
+    return canonical_json(document)
 
 
 def _hill_of_proportions(structure: Structure) -> str | None:

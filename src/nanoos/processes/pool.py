@@ -15,12 +15,13 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any, Generic, Self, TypeVar
 
 from nanoos.errors import ProcessesError
+from nanoos.processes.at_once import cancel
 from nanoos.processes.messages import HEADER_BYTES, MESSAGE_BYTES, READY, Failure, Limits, Part
 
 T = TypeVar("T")
@@ -106,32 +107,17 @@ class Pool(Generic[T]):
             await self._slots
         return answer
 
-    @property
-    def has_answer(self) -> bool:
-        """Whether the next answer need not be waited for."""
-        return not self._answers.empty()
-
-    async def run(self, *work: Coroutine[Any, Any, None]) -> None:
-        """Let what puts items in run beside what takes answers; what one raises ends all."""
-        tasks = [asyncio.create_task(one) for one in work]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-            for task in done:
-                task.result()
-        finally:
-            await _cancel(tasks)
-
     async def _run(self) -> None:
         """Fill all slots until there are no more items, then say so."""
         slots = [asyncio.create_task(self._serve(place)) for place in range(self._size)]
         try:
             await asyncio.gather(*slots)
         except ProcessesError:
-            await _cancel(slots)
+            await cancel(slots)
             await self._answers.put(None)
             raise
         finally:
-            await _cancel(slots)
+            await cancel(slots)
         await self._answers.put(None)
 
     async def _is_needed(self, place: int) -> bool:
@@ -295,13 +281,6 @@ class _Process(Generic[T]):
         # Its pipes are read to their end, or the transport would be closed by nobody.
         await self.popen.communicate()
         self.current.close()
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        if not task.cancelling():  # it may be at ending its process
-            task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _cause(code: int, limits: Limits) -> str:

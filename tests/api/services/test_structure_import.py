@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from api.models import Material, Structure, User
 from api.services import structures
 from api.services.structure_import import Found, Terms, import_, store_
-from api.services.structure_rows import read_rows
+from api.services.structure_rows import read_rows, row
 from api.services.users import local_owner
 from api.settings import PROJECT_ROOT
 from nanoos.parsers import Source
@@ -54,6 +54,11 @@ async def test_what_comes_twice_is_stored_once(session: AsyncSession, owner: Use
     assert first.id == again.id == later.id
     assert not later.is_new
     assert await count(session, Structure) == await count(session, Material) == 1
+
+
+def test_structures_of_a_material_have_its_number() -> None:
+    copper, larger, salt = (row(CRYSTALS[place]).material for place in (0, 2, 3))
+    assert copper == larger != salt
 
 
 async def test_nothing_to_import_is_no_error(session: AsyncSession, owner: User) -> None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from nanoos.errors import ProcessesError
-from nanoos.processes import Answer, Failure, Limits, Pool
+from nanoos.processes import Answer, Failure, Limits, Pool, at_once
 
 WORK = "hostile_work:obey"
 QUICK = Limits(silence_s=4.0, memory_bytes=512 * 1024**2)
@@ -56,7 +56,7 @@ async def answers(
                 taken(answer)
                 found.append(answer)
 
-        await pool.run(feed(), collect())
+        await at_once(feed(), collect())
     assert not children()
     return found
 

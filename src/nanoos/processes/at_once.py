@@ -1,0 +1,26 @@
+"""Coroutines that run beside each other, and end together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+
+async def at_once(*work: Coroutine[Any, Any, None]) -> None:
+    """Run all until they are done; what one raises ends all, and is raised."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        await cancel(tasks)
+
+
+async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel what is not done, and wait for the end of all."""
+    for task in tasks:
+        if not task.cancelling():  # it may be at ending its process
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
