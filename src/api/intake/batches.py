@@ -6,7 +6,6 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -113,13 +112,22 @@ class Lane(Generic[T]):
     async def _batch(self) -> list[T]:
         """Wait until there is a batch, or what there is has waited; take it, nothing at the end."""
         while not (self._is_end or self._is_batch() or self._left_s() == 0):
-            self._changed.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._left_s()):
-                    await self._changed.wait()
+            await self._change()
         found, self._found, self._size = self._found, [], 0
         self._taken.set()
         return found
+
+    async def _change(self) -> None:
+        """Wait until there is something, or enough, or what there is has waited."""
+        self._changed.clear()
+        left_s = self._left_s()
+        loop = asyncio.get_running_loop()
+        timer = None if left_s is None else loop.call_later(left_s, self._changed.set)
+        try:
+            await self._changed.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _is_batch(self) -> bool:
         return len(self._found) >= BATCH or self._size >= BATCH_BYTES

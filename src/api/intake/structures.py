@@ -21,7 +21,7 @@ from nanoos.parsers import Source, Unfound
 from nanoos.processes import Answer, Limits, Pool, at_once
 
 SESSIONS = 4
-"""Those that store at once at most, each other materials: none waits for what another adds."""
+"""Those that store at once at most, each other materials: none waits for those another adds."""
 WORKERS_PER_SESSION = 4
 """About so many processes read what one session stores."""
 

@@ -8,6 +8,7 @@ big-endian. Each function raises ValueError for what the database could not stor
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -51,9 +52,9 @@ def float8(value: float) -> bytes:
 
 def text(value: str) -> bytes:
     """Return a ``text``."""
-    content = value.encode()
-    if b"\0" in content:
+    if "\0" in value:
         raise ValueError("a text holds a zero character")
+    content = value.encode()
     return _LENGTH(len(content)) + content
 
 
@@ -75,17 +76,14 @@ def smallints(values: Sequence[int]) -> bytes:
 
 
 def floats(values: Sequence[float] | NDArray[np.float64]) -> bytes:
-    """Return a ``double precision[]`` of as many dimensions as ``values`` has.
-
-    Arrays may be long; for a few numbers NumPy takes longer than it saves.
-    """
-    if not isinstance(values, np.ndarray):
-        return _array(_FLOAT8_OID, (len(values),), b"".join([float8(value) for value in values]))
-    array = np.asarray(values, dtype=np.float64)
-    elements = np.empty(array.size, _FLOAT8_ELEMENT)
+    """Return a ``double precision[]`` of an array, of as many dimensions, or of a few numbers."""
+    if not isinstance(values, np.ndarray):  # NumPy would take longer than it saves
+        numbers = array("d", values)
+        return _array(_FLOAT8_OID, (len(numbers),), b"".join([_FLOAT8(8, n) for n in numbers]))
+    elements = np.empty(values.size, _FLOAT8_ELEMENT)
     elements["length"] = 8
-    elements["value"] = array.ravel()
-    return _array(_FLOAT8_OID, array.shape, elements.tobytes())
+    elements["value"] = values.ravel()
+    return _array(_FLOAT8_OID, values.shape, elements.tobytes())
 
 
 ENCODERS: dict[str, Callable[[Any], bytes]] = {

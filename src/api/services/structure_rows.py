@@ -149,8 +149,8 @@ def _row_of(one: Parsed | Rejected, source: Source) -> Row | Refusal:
 
 def row(candidate: Candidate) -> Row:
     """Return a candidate as a row. Raises StructureError for what cannot be stored."""
-    values = _values(candidate)
     try:
+        values = _values(candidate)
         fields = copy_format.fields(COLUMNS, values)
     except (TypeError, ValueError) as error:
         raise StructureError(f"What the source says cannot be stored: {error}.") from error
@@ -238,14 +238,18 @@ def _derived(structure: Structure, analysis: Analysis) -> dict[str, Any]:
     }
 
 
-@lru_cache(4096)  # most are elements
 def _species(species: Species) -> str:
-    document = {
-        "name": species.name,
-        "chemical_symbols": list(species.chemical_symbols),
-        "concentration": [float(share) for share in species.concentration],
-    }
-    return canonical_json(document)
+    return _species_json(
+        species.name, tuple(species.chemical_symbols), tuple(species.concentration)
+    )
+
+
+@lru_cache(4096)  # most are elements
+def _species_json(name: str, symbols: tuple[str, ...], concentration: tuple[float, ...]) -> str:
+    shares = [float(share) for share in concentration]
+    return canonical_json(
+        {"name": name, "chemical_symbols": list(symbols), "concentration": shares}
+    )
 
 
 def _hill_of_proportions(structure: Structure) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any
 
 
@@ -15,12 +15,6 @@ async def at_once(*work: Coroutine[Any, Any, None]) -> None:
         for task in done:
             task.result()
     finally:
-        await cancel(tasks)
-
-
-async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel what is not done, and wait for the end of all."""
-    for task in tasks:
-        if not task.cancelling():  # it may be at ending its process
+        for task in tasks:
             task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)

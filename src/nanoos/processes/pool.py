@@ -21,7 +21,6 @@ from types import TracebackType
 from typing import IO, Any, Generic, Self, TypeVar
 
 from nanoos.errors import ProcessesError
-from nanoos.processes.at_once import cancel
 from nanoos.processes.messages import HEADER_BYTES, MESSAGE_BYTES, READY, Failure, Limits, Part
 
 T = TypeVar("T")
@@ -53,8 +52,8 @@ class Pool(Generic[T]):
     """Up to ``size`` processes that do ``work``, ``"module:function"``, for the items put in.
 
     The function takes an item and yields results, tuples that can be pickled. A process is
-    started when there is work for it. Use the pool as a context and `run` two coroutines, one
-    that puts items in and one that takes the answers; at the context's end no process is left.
+    started when there is work for it. Use the pool as a context and run two coroutines `at_once`,
+    one that puts items in and one that takes the answers; at the context's end no process is left.
     """
 
     def __init__(self, work: str, size: int, limits: Limits | None = None) -> None:
@@ -113,11 +112,11 @@ class Pool(Generic[T]):
         try:
             await asyncio.gather(*slots)
         except ProcessesError:
-            await cancel(slots)
+            await _cancel(slots)
             await self._answers.put(None)
             raise
         finally:
-            await cancel(slots)
+            await _cancel(slots)
         await self._answers.put(None)
 
     async def _is_needed(self, place: int) -> bool:
@@ -281,6 +280,13 @@ class _Process(Generic[T]):
         # Its pipes are read to their end, or the transport would be closed by nobody.
         await self.popen.communicate()
         self.current.close()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        if not task.cancelling():  # it may be at ending its process
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _cause(code: int, limits: Limits) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.config import Config
@@ -22,6 +24,7 @@ from api.services.structure_import import Found, Terms, import_, store_
 from api.services.structure_rows import read_rows, row
 from api.services.users import local_owner
 from api.settings import PROJECT_ROOT
+from nanoos.errors import StructureError
 from nanoos.parsers import Source
 from nanoos.structures import fingerprint
 from nanoos.writers import write
@@ -59,6 +62,17 @@ async def test_what_comes_twice_is_stored_once(session: AsyncSession, owner: Use
 def test_structures_of_a_material_have_its_number() -> None:
     copper, larger, salt = (row(CRYSTALS[place]).material for place in (0, 2, 3))
     assert copper == larger != salt
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"extra": {"gap": float("nan")}}, {"extra": {"tags": {1}}}, {"name": 5}, {"name": "a\0b"}],
+    ids=str,
+)
+def test_what_cannot_be_a_row_is_refused_as_such(wrong: dict[str, Any]) -> None:
+    """So that the others of its file go in."""
+    with pytest.raises(StructureError, match="cannot be stored"):
+        row(replace(CRYSTALS[0], **wrong))
 
 
 async def test_nothing_to_import_is_no_error(session: AsyncSession, owner: User) -> None:
