@@ -25,7 +25,7 @@ from nanoos.errors import StructureError
 from nanoos.structures import formula, turning
 from nanoos.structures.mapping import lattice_mappings
 from nanoos.structures.overlay import Frame, Group, Mask, assigned, groups_of_sites, shifts
-from nanoos.structures.primitive import Indices, PrimitiveCell, primitive_cell
+from nanoos.structures.primitive import EXACT_A, Indices, PrimitiveCell, primitive_cell
 from nanoos.structures.search import MOST_SITES
 from nanoos.structures.structure import MIN_DISTANCE_A, Array, Structure
 
@@ -33,6 +33,7 @@ MATCHING_VERSION = 1
 """Of what is found to match, and how far apart; it changes with the tolerances, too."""
 
 _EQUAL_A = 1e-7  # a displacement that no other overlay is searched to beat
+_EQUAL_STRAIN = 1e-9
 _MOST_CELLS = 8  # of the smaller structure in one of the larger
 
 
@@ -141,11 +142,23 @@ def _compared(one: PrimitiveCell, other: PrimitiveCell, tolerances: Tolerances) 
         for away in overlaid(frame, groups, one.fractional, places, tolerances.site_a):
             squares = frame.squares(away)
             match = Match(float(squares.mean() ** 0.5), float(squares.max() ** 0.5), strain)
-            if match.max_a <= tolerances.site_a and (best is None or match.rms_a < best.rms_a):
+            if match.max_a <= tolerances.site_a and _is_nearer(match, best):
                 best = match
                 if best.rms_a < _EQUAL_A:
                     return best
     return best
+
+
+def _is_nearer(match: Match, best: Match | None) -> bool:
+    """Say whether it is nearer than the best before, by more than can be told if more strained.
+
+    Turns that are symmetries to within `EXACT_A` are not tried twice, so that displacements are
+    known to that.
+    """
+    if best is None:
+        return True
+    is_strained = match.strain > best.strain + _EQUAL_STRAIN
+    return match.rms_a < best.rms_a - (EXACT_A if is_strained else 0)
 
 
 def _order(cell: PrimitiveCell) -> tuple[int, float, bytes]:

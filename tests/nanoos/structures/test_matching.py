@@ -206,6 +206,14 @@ def test_thousands_of_sites_are_refused():
 # Where rounding parts two fingerprints
 
 
+def test_a_cell_that_is_hardly_turned_is_not_strained_to_fit_better():
+    """a and c are alike but for 3 %, and a mirror holds but for 4e-6 Å."""
+    shifted = Structure.of(np.diag([8.75, 5, 9]), [[4.13e-6, 0, 0], [0, 1.25, 0]], ["Si", "O"])
+    found = distance(shifted, shifted)
+    assert found is not None
+    assert found.strain < 1e-9
+
+
 @SLOW
 @given(crystals(), st.integers(0, 2), st.sampled_from([1, -1]))
 def test_it_catches_what_a_rounding_edge_parts(structure, axis, side):
