@@ -54,8 +54,7 @@ def text(value: str) -> bytes:
     """Return a ``text``."""
     if "\0" in value:
         raise ValueError("a text holds a zero character")
-    content = value.encode()
-    return _LENGTH(len(content)) + content
+    return _sized(value.encode())
 
 
 def jsonb(value: str) -> bytes:
