@@ -308,7 +308,7 @@ def set_clock(clock: Path, offset: str) -> None:
 @needs_faketime
 def test_the_servers_clock_jumps_and_each_job_ends_once(place: Place, servers_clock: Path) -> None:
     """Forward: every lease is over. Back: none will be for days, and a death is noticed still."""
-    place.submit(2, ("Cu", 5, 20))
+    place.submit(2, ("Cu", 7, 20))
     first = place.start("--slots", "2", NANO_OS_LEASE_S="4")
     place.wait_for("SELECT 1 FROM simulation_jobs WHERE progress > 0 HAVING count(*) = 2")
     second = place.start("--slots", "2", NANO_OS_LEASE_S="4")

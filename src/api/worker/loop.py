@@ -249,7 +249,8 @@ class Worker:
             event, message = await self._store(attempt, came)
         except LostLease as error:
             event, message = "lost", str(error)
-        del self._held[claim.job_id]
+        if self._held.get(claim.job_id) is attempt:  # or the job was lost, and is tried here again
+            del self._held[claim.job_id]
         self._tell(event, claim, message)
         if event in {"tried again later", "handed back"}:
             await asyncio.to_thread(self._folders.leave, folder, claim.job_id)
